@@ -1,0 +1,169 @@
+"""The rows of the catalogue, as frozen dataclasses. Times are aware and UTC, sizes bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+RunKind = Literal["backup", "verification", "restore_test", "restore", "adopt", "janitor"]
+RunState = Literal["queued", "running", "finished", "failed", "cancelled", "lost"]
+BackupType = Literal["scheduled", "on-demand", "emergency", "base"]
+BackupState = Literal["finished", "expired"]
+Trust = Literal["signed", "unsigned", "untrusted"]
+Outcome = Literal["passed", "failed", "not testable"]
+CopyState = Literal["stored", "missing", "damaged", "deleted"]
+
+ACTIVE_STATES: tuple[RunState, ...] = ("queued", "running")
+ENDED_STATES: tuple[RunState, ...] = ("finished", "failed", "cancelled", "lost")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One attempt to do something. The row exists before the work starts."""
+
+    id: str
+    kind: RunKind
+    database: str | None
+    backup_id: str | None
+    """The backup that is worked on, or that the run made."""
+    state: RunState
+    actor: str
+    reason: str
+    params: dict[str, Any]
+    queued_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    heartbeat_at: datetime | None = None
+    attempt: int = 0
+    worker: str | None = None
+    """``host:pid`` of the process that works or worked on it."""
+    phase: str = ""
+    bytes_done: int = 0
+    bytes_total: int | None = None
+    """Expected bytes of the phase; None where nobody knows."""
+    phase_started_at: datetime | None = None
+    expected_seconds: float | None = None
+    """Expected length of the whole run, from history."""
+    cancel_requested_at: datetime | None = None
+    cancel_requested_by: str | None = None
+    error: str = ""
+    hint: str = ""
+    result: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in ACTIVE_STATES
+
+    @property
+    def duration(self) -> timedelta | None:
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return self.finished_at - self.started_at
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line of a run's log."""
+
+    at: datetime
+    level: Literal["info", "warning", "error"]
+    message: str
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One stored object of a backup in one storage."""
+
+    storage: str
+    key: str
+    location: str
+    storage_class: str
+    state: CopyState
+    bytes: int
+    etag: str
+    checked_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Backup:
+    """One finished, stored copy of a database at one instant."""
+
+    id: str
+    run_id: str | None
+    """The run that made it; None when it is known from its manifest alone."""
+    name: str
+    database: str
+    type: BackupType
+    state: BackupState
+    started_at: datetime
+    finished_at: datetime
+    snapshot_at: datetime
+    """The instant that the backup holds."""
+    database_bytes: int
+    plain_bytes: int
+    stored_bytes: int
+    sha256: str
+    """Of the stored bytes."""
+    plain_sha256: str
+    """Of the dump before compression and encryption."""
+    format: str
+    compression: str
+    compression_level: int | None
+    encryption: str
+    recipients: tuple[str, ...]
+    server_version: str
+    client_version: str
+    excluded: tuple[str, ...]
+    pinned: bool
+    note: str
+    actor: str
+    trust: Trust
+    copies: tuple[Copy, ...]
+    verification_level: str | None = None
+    verification_at: datetime | None = None
+    verification_passed: bool | None = None
+    """Of the latest verification or restore test; *not testable* leaves these as they were."""
+    proven_at: datetime | None = None
+    """When its newest passed restore test ended; None: not proven."""
+    expired_at: datetime | None = None
+    sample: bool = False
+    """True for simulated history of the sample environment."""
+
+    @property
+    def duration(self) -> timedelta:
+        return self.finished_at - self.started_at
+
+    @property
+    def is_partial(self) -> bool:
+        return bool(self.excluded)
+
+    @property
+    def is_good(self) -> bool:
+        """Finished, whole, believed, and not failed in a verification since (the design's word *good*)."""
+        return (
+            self.state == "finished"
+            and not self.is_partial
+            and self.trust != "untrusted"
+            and self.verification_passed is not False
+        )
+
+
+@dataclass(frozen=True)
+class Verification:
+    """One check of a backup. A restore test is the one of level ``restore``."""
+
+    id: str
+    run_id: str | None
+    backup_id: str
+    database: str
+    level: str
+    storage: str
+    outcome: Outcome
+    reason: str
+    """Why it failed or is not testable; what was seen when it passed."""
+    started_at: datetime
+    finished_at: datetime
+    actor: str
+    detail: dict[str, Any] = field(default_factory=dict)
+    """Of a restore test: see ``services.restores.report.RestoreReport.to_json``."""

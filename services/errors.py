@@ -1,0 +1,154 @@
+"""Everything that can go wrong, said to a person.
+
+    BackupsError
+    ├── InputError                 what was asked for cannot be done as asked (exit code 2)
+    │   ├── SettingsError          settings are wrong; every fault is named at once
+    │   ├── UnknownName            no such database, backup or storage; says what comes close
+    │   ├── InvalidName            a name that the rule refuses
+    │   ├── AlreadyExists          a name or a target database that is taken
+    │   ├── NothingMatches         a pattern that matches nothing
+    │   └── NotADump               a file that is no dump
+    ├── Blocked                    a pre-check stands in the way
+    ├── Busy                       another run works on this database
+    ├── Cancelled                  somebody asked the run to stop
+    ├── TimedOut                   a wait had a limit, and it passed
+    ├── ConnectionFailed           a PostgreSQL server cannot be reached or refuses us
+    ├── ClientProgramMissing       no installed client program fits the server
+    ├── DumpFailed                 pg_dump did not finish
+    ├── RestoreFailed              pg_restore did not finish
+    ├── NotTestable                a restore test cannot be held on this server (never a pass)
+    ├── StorageError               a storage refuses, is away, or is full
+    │   ├── ObjectMissing
+    │   ├── AccessDenied
+    │   ├── NoSuchBucket
+    │   ├── StorageFull
+    │   └── StorageUnavailable
+    ├── CorruptBackup              the stored bytes are not those that were sent
+    ├── KeyMismatch                the key at hand does not open the file
+    └── UntrustedManifest          wrong signature, unknown version, or unreadable
+"""
+
+from __future__ import annotations
+
+
+class BackupsError(Exception):
+    """Base of every error that a person may see: ``message`` says what and why, ``hint`` what to do.
+
+    Neither may hold a secret. ``exit_code`` is what the command line ends with.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class InputError(BackupsError):
+    """What was asked for cannot be done as asked; nothing was started."""
+
+    exit_code = 2
+
+
+class SettingsError(InputError):
+    """Settings are wrong. ``faults`` lists every fault, each with its field and an example."""
+
+    def __init__(self, message: str, *, hint: str = "", faults: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.faults = faults
+
+
+class UnknownName(InputError):
+    """No such database, backup or storage."""
+
+
+class InvalidName(InputError):
+    """The name breaks the rule for names."""
+
+
+class AlreadyExists(InputError):
+    """The name, file or target database is taken."""
+
+
+class NothingMatches(InputError):
+    """The pattern matches nothing."""
+
+
+class NotADump(InputError):
+    """The file is not a PostgreSQL dump."""
+
+
+class Blocked(BackupsError):
+    """A pre-check stands in the way."""
+
+
+class Busy(BackupsError):
+    """Another run works on this database."""
+
+
+class Cancelled(BackupsError):
+    """Somebody asked the run to stop."""
+
+
+class TimedOut(BackupsError):
+    """A wait had a limit, and it passed."""
+
+
+class ConnectionFailed(BackupsError):
+    """A PostgreSQL server cannot be reached or refuses us."""
+
+
+class ClientProgramMissing(BackupsError):
+    """No installed PostgreSQL client program fits the server."""
+
+
+class DumpFailed(BackupsError):
+    """pg_dump did not finish."""
+
+
+class RestoreFailed(BackupsError):
+    """pg_restore did not finish."""
+
+
+class NotTestable(BackupsError):
+    """A restore test cannot be held on this server: neither a pass nor a failure."""
+
+
+class StorageError(BackupsError):
+    """A storage refuses, is away, or is full."""
+
+
+class ObjectMissing(StorageError):
+    """The object is not in the storage."""
+
+
+class AccessDenied(StorageError):
+    """The storage refuses these credentials."""
+
+
+class NoSuchBucket(StorageError):
+    """The bucket or folder does not exist."""
+
+
+class StorageFull(StorageError):
+    """No space left in the storage."""
+
+
+class StorageUnavailable(StorageError):
+    """The storage does not answer, or answers with a server error."""
+
+
+class CorruptBackup(BackupsError):
+    """The stored bytes are not those that were sent."""
+
+
+class KeyMismatch(BackupsError):
+    """The key at hand does not open the file."""
+
+
+class UntrustedManifest(BackupsError):
+    """The manifest's signature is wrong, its version unknown, or it cannot be read."""
