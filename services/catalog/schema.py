@@ -97,7 +97,7 @@ run_log = sa.Table(
 locks = sa.Table(
     "locks",
     metadata,
-    sa.Column("database", sa.String(63), primary_key=True),
+    sa.Column("name", sa.String(80), primary_key=True),
     sa.Column("run_id", sa.String(40), nullable=False),
     sa.Column("taken_at", Instant, nullable=False),
 )

@@ -1,0 +1,163 @@
+"""Backups and their copies in the catalogue."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from services.catalog.model import Backup, BackupState, BackupType, Copy, CopyState
+from services.catalog.schema import backups, copies
+from services.errors import UnknownName
+from services.names import unknown_name
+
+_CHUNK = 500  # ids in one IN list; SQLite's limit on variables is far above
+
+
+class BackupStore:
+    """The backups, each with its copies. Every method is one transaction."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def get(self, backup_id: str) -> Backup:
+        """Return a backup by its id. Raise UnknownName."""
+        found = self._fetch(sa.select(backups).where(backups.c.id == backup_id))
+        if not found:
+            raise UnknownName(f"No backup has the id {backup_id!r}.", hint="See `backups list`.")
+        return found[0]
+
+    def find(self, text: str, *, database: str | None = None) -> Backup:
+        """Given an id or a name, return the backup. Raise UnknownName when none, or more than one, is called so."""
+        query = sa.select(backups).where(sa.or_(backups.c.id == text, backups.c.name == text))
+        if database is not None:
+            query = query.where(backups.c.database == database)
+        found = self._fetch(query)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            where = ", ".join(sorted(f"{b.database} (id {b.id})" for b in found))
+            raise UnknownName(f"The name {text!r} is ambiguous: {where}.", hint="Give the id.")
+        with self._engine.connect() as connection:
+            names = connection.scalars(
+                sa.select(backups.c.name).order_by(backups.c.finished_at.desc()).limit(2000)
+            ).all()
+        raise unknown_name("backup", text, names)
+
+    def exists(self, database: str, name: str) -> bool:
+        """Say whether the database has, or had, a backup of that name."""
+        query = sa.select(backups.c.id).where(backups.c.database == database, backups.c.name == name)
+        with self._engine.connect() as connection:
+            return connection.scalar(query) is not None
+
+    def list(
+        self,
+        *,
+        database: str | None = None,
+        type: BackupType | None = None,
+        state: BackupState | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> list[Backup]:
+        """Return backups, the newest first. ``since`` and ``until`` (exclusive) are about ``finished_at``."""
+        query = sa.select(backups).order_by(backups.c.finished_at.desc(), backups.c.id.desc())
+        if database is not None:
+            query = query.where(backups.c.database == database)
+        if type is not None:
+            query = query.where(backups.c.type == type)
+        if state is not None:
+            query = query.where(backups.c.state == state)
+        if since is not None:
+            query = query.where(backups.c.finished_at >= since)
+        if until is not None:
+            query = query.where(backups.c.finished_at < until)
+        if limit is not None:
+            query = query.limit(limit)
+        return self._fetch(query)
+
+    def latest_good(self, database: str) -> Backup | None:
+        """Return the newest good backup of a database (see ``Backup.is_good``), or None."""
+        return self._first(sa.select(backups).where(backups.c.database == database, good()))
+
+    def latest_proven(self, database: str) -> Backup | None:
+        """Return the good backup of a database whose restore test passed and that is the newest, or None."""
+        proven = backups.c.proven_at.is_not(None)
+        return self._first(sa.select(backups).where(backups.c.database == database, good(), proven))
+
+    def add(self, backup: Backup, connection: sa.Connection | None = None) -> None:
+        """Add a backup with its copies; one with this id is replaced (a rebuild, a resumed run)."""
+        values = {column.name: getattr(backup, column.name) for column in backups.c}
+        values |= {"recipients": list(backup.recipients), "excluded": list(backup.excluded)}
+        if connection is None:
+            with self._engine.begin() as own:
+                self._replace(own, backup, values)
+        else:
+            self._replace(connection, backup, values)
+
+    def _replace(self, connection: sa.Connection, backup: Backup, values: dict[str, Any]) -> None:
+        changed = connection.execute(backups.update().where(backups.c.id == backup.id).values(values))
+        if changed.rowcount == 0:
+            connection.execute(backups.insert().values(values))
+        connection.execute(copies.delete().where(copies.c.backup_id == backup.id))
+        if backup.copies:
+            connection.execute(copies.insert(), [{"backup_id": backup.id, **vars(copy)} for copy in backup.copies])
+
+    def set_copy_state(self, backup_id: str, storage: str, state: CopyState, *, checked_at: datetime) -> None:
+        """Note what a look at one copy found."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                copies.update()
+                .where(copies.c.backup_id == backup_id, copies.c.storage == storage)
+                .values(state=state, checked_at=checked_at)
+            )
+
+    def set_pinned(self, backup_id: str, pinned: bool) -> None:
+        """Pin a backup, so that no policy deletes it, or unpin it."""
+        with self._engine.begin() as connection:
+            connection.execute(backups.update().where(backups.c.id == backup_id).values(pinned=pinned))
+
+    def known_ids(self) -> set[str]:
+        """Return the ids of all backups, expired ones too."""
+        with self._engine.connect() as connection:
+            return set(connection.scalars(sa.select(backups.c.id)))
+
+    def _first(self, query: sa.Select[Any]) -> Backup | None:
+        found = self._fetch(query.order_by(backups.c.finished_at.desc(), backups.c.id.desc()).limit(1))
+        return found[0] if found else None
+
+    def _fetch(self, query: sa.Select[Any]) -> list[Backup]:
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+            by_backup = self._copies(connection, [row.id for row in rows])
+        return [_to_backup(row, by_backup[row.id]) for row in rows]
+
+    def _copies(self, connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[Copy]]:
+        found: dict[str, list[Copy]] = defaultdict(list)
+        for start in range(0, len(ids), _CHUNK):
+            query = sa.select(copies).where(copies.c.backup_id.in_(ids[start : start + _CHUNK]))
+            for row in connection.execute(query.order_by(copies.c.storage)):
+                values = dict(row._mapping)
+                found[values.pop("backup_id")].append(Copy(**values))
+        return found
+
+
+def good() -> sa.ColumnElement[bool]:
+    """The design's word *good* in SQL; the same rule as ``Backup.is_good``."""
+    return sa.and_(
+        backups.c.state == "finished",
+        backups.c.trust != "untrusted",
+        sa.cast(backups.c.excluded, sa.Text) == json.dumps([]),
+        sa.or_(backups.c.verification_passed.is_(None), backups.c.verification_passed.is_(True)),
+    )
+
+
+def _to_backup(row: sa.Row[Any], its_copies: Iterable[Copy]) -> Backup:
+    values = dict(row._mapping)
+    values["recipients"] = tuple(values["recipients"])
+    values["excluded"] = tuple(values["excluded"])
+    return Backup(**values, copies=tuple(its_copies))

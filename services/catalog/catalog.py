@@ -1,0 +1,43 @@
+"""The catalogue: a cache of what the storages hold, and the history of what was done.
+
+It is never the only place of a fact about a backup: ``services.backups.rebuild`` restores it from the storages.
+"""
+
+from __future__ import annotations
+
+from services.catalog import engine as engines
+from services.catalog.backups import BackupStore
+from services.catalog.runs import RunStore
+from services.catalog.verifications import VerificationStore
+from services.catalog.workers import WorkerStore
+from services.errors import BackupsError
+
+
+class Catalog:
+    """One opened catalogue."""
+
+    def __init__(self, url: str) -> None:
+        """Given a SQLAlchemy URL (``sqlite:////path`` or ``postgresql://…``), open it. Nothing is connected yet."""
+        self.url = url
+        self.engine = engines.open_engine(url)
+        self.runs = RunStore(self.engine)
+        self.backups = BackupStore(self.engine)
+        self.verifications = VerificationStore(self.engine)
+        self.workers = WorkerStore(self.engine)
+
+    def migrate(self) -> tuple[str | None, str]:
+        """Bring the tables up to date; return the revision before and after."""
+        return engines.migrate(self.engine)
+
+    def check_revision(self) -> None:
+        """Raise BackupsError unless the tables are those that this version needs."""
+        there, needed = engines.current_revision(self.engine), engines.head_revision()
+        if there != needed:
+            raise BackupsError(
+                f"The catalogue's tables are at revision {there or 'none'}, this version needs {needed}.",
+                hint="Run `backups migrate`.",
+            )
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()

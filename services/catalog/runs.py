@@ -1,0 +1,348 @@
+"""Runs in the catalogue: their rows, their logs, and the locks that keep two of them off one database.
+
+A run is worked on under a *claim*: (worker, attempt). Whoever lost its claim, because it was silent for too long and
+the run was taken over, can no longer write to the row: ``beat`` and ``finish`` raise ``ClaimLost``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from services.catalog.model import ACTIVE_STATES, LogLine, Run, RunKind, RunState
+from services.catalog.schema import locks, run_log, runs
+from services.errors import BackupsError, Busy, InputError
+from services.ids import new_id
+from services.names import unknown_name
+
+Lane = Literal["source", "checks"]
+_LANES: dict[RunKind, Lane] = {
+    "backup": "source",
+    "adopt": "source",
+    "verification": "checks",
+    "restore_test": "checks",
+    "restore": "checks",
+    "janitor": "checks",
+}
+_RUN_COLUMNS = [column for column in runs.c if column.name not in ("idempotency_key", "leftovers")]
+
+
+class ClaimLost(BackupsError):
+    """The run was taken over by another worker, or ended by somebody else."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to write to a running run."""
+
+    run_id: str
+    worker: str
+    attempt: int
+
+
+def lock_name(kind: RunKind, database: str | None) -> str:
+    """Given a run's kind and database, return the lock it needs.
+
+    A database has two lanes: what reads the source (backups) and what reads the store (verifications, restores), so
+    that a backup before a deploy does not wait for a long restore test. One run at a time in each.
+    """
+    return f"{database or '*'}/{_LANES[kind]}"
+
+
+class RunStore:
+    """The runs, oldest facts first. Every method is one transaction."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    # -- asking -----------------------------------------------------------------------------------------------------
+
+    def get(self, run_id: str) -> Run:
+        """Return a run. Raise UnknownName."""
+        with self._engine.connect() as connection:
+            row = connection.execute(sa.select(*_RUN_COLUMNS).where(runs.c.id == run_id)).one_or_none()
+            if row is None:
+                recent = connection.scalars(sa.select(runs.c.id).order_by(runs.c.queued_at.desc()).limit(50)).all()
+                raise unknown_name("run", run_id, recent)
+        return _to_run(row)
+
+    def list(
+        self,
+        *,
+        database: str | None = None,
+        kind: RunKind | None = None,
+        states: Collection[RunState] | None = None,
+        backup_id: str | None = None,
+        since: datetime | None = None,
+        limit: int | None = 100,
+    ) -> list[Run]:
+        """Return runs, the newest first. ``since`` is about the time they were asked for."""
+        query = sa.select(*_RUN_COLUMNS).order_by(runs.c.queued_at.desc(), runs.c.id.desc())
+        if database is not None:
+            query = query.where(runs.c.database == database)
+        if kind is not None:
+            query = query.where(runs.c.kind == kind)
+        if states is not None:
+            query = query.where(runs.c.state.in_(list(states)))
+        if backup_id is not None:
+            query = query.where(runs.c.backup_id == backup_id)
+        if since is not None:
+            query = query.where(runs.c.queued_at >= since)
+        if limit is not None:
+            query = query.limit(limit)
+        with self._engine.connect() as connection:
+            return [_to_run(row) for row in connection.execute(query)]
+
+    def active(self) -> list[Run]:
+        """Return the runs that are queued or running, the newest first."""
+        return self.list(states=ACTIVE_STATES, limit=None)
+
+    def log(self, run_id: str, *, after: int = 0, last: int | None = None) -> list[LogLine]:
+        """Return a run's log lines in order: all, those after the first ``after`` ones, or the ``last`` ones."""
+        query = sa.select(run_log.c.at, run_log.c.level, run_log.c.message).where(run_log.c.run_id == run_id)
+        if last is not None:
+            query = query.order_by(run_log.c.id.desc()).limit(last)
+        else:
+            query = query.order_by(run_log.c.id).offset(after)
+        with self._engine.connect() as connection:
+            lines = [LogLine(at=row.at, level=row.level, message=row.message) for row in connection.execute(query)]
+        return lines[::-1] if last is not None else lines
+
+    def by_idempotency_key(self, key: str) -> Run | None:
+        """Return the run that was asked for under this key, if any."""
+        with self._engine.connect() as connection:
+            row = connection.execute(sa.select(*_RUN_COLUMNS).where(runs.c.idempotency_key == key)).one_or_none()
+        return None if row is None else _to_run(row)
+
+    def leftovers(self, run_id: str) -> list[dict[str, str]]:
+        """Return what the run would leave behind if it died now; see ``RunContext.leftover``."""
+        with self._engine.connect() as connection:
+            found = connection.scalar(sa.select(runs.c.leftovers).where(runs.c.id == run_id))
+        return list(found or [])
+
+    # -- writing ----------------------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        *,
+        kind: RunKind,
+        database: str | None,
+        actor: str,
+        reason: str,
+        params: dict[str, Any],
+        now: datetime,
+        backup_id: str | None = None,
+        idempotency_key: str | None = None,
+        expected_seconds: float | None = None,
+        connection: sa.Connection | None = None,
+    ) -> Run:
+        """Add a queued run and return it. Inside ``connection``'s transaction if one is given.
+
+        Raise sqlalchemy's IntegrityError when the idempotency key was used before (see ``by_idempotency_key``).
+        """
+        assert kind in get_args(RunKind)
+        values = {
+            "id": new_id(now), "kind": kind, "database": database, "backup_id": backup_id, "state": "queued",
+            "actor": actor, "reason": reason, "params": params, "idempotency_key": idempotency_key, "queued_at": now,
+            "attempt": 0, "phase": "", "bytes_done": 0, "error": "", "hint": "", "result": {}, "leftovers": [],
+            "expected_seconds": expected_seconds,
+        }  # fmt: skip
+        if connection is not None:
+            connection.execute(runs.insert().values(values))
+            row = connection.execute(sa.select(*_RUN_COLUMNS).where(runs.c.id == values["id"])).one()
+        else:
+            with self._engine.begin() as own:
+                own.execute(runs.insert().values(values))
+                row = own.execute(sa.select(*_RUN_COLUMNS).where(runs.c.id == values["id"])).one()
+        return _to_run(row)
+
+    def claim(self, run_id: str, *, worker: str, now: datetime) -> Claim:
+        """Take a queued run and its lock, and set it running.
+
+        Raise Busy when another run holds the lock, ClaimLost when the run is not queued any more.
+        """
+        try:
+            with self._engine.begin() as connection:
+                run = connection.execute(
+                    sa.select(runs.c.kind, runs.c.database, runs.c.state, runs.c.attempt)
+                    .where(runs.c.id == run_id)
+                    .with_for_update()
+                ).one()
+                if run.state != "queued":
+                    raise ClaimLost(f"Run {run_id} is {run.state}, not queued.")
+                name = lock_name(run.kind, run.database)
+                connection.execute(locks.insert().values(name=name, run_id=run_id, taken_at=now))
+                connection.execute(
+                    runs.update()
+                    .where(runs.c.id == run_id)
+                    .values(
+                        state="running",
+                        worker=worker,
+                        attempt=run.attempt + 1,
+                        started_at=sa.func.coalesce(
+                            runs.c.started_at, sa.bindparam("now", now, runs.c.started_at.type)
+                        ),
+                        heartbeat_at=now,
+                        phase="starting",
+                        phase_started_at=now,
+                        bytes_done=0,
+                    )
+                )
+                return Claim(run_id, worker, run.attempt + 1)
+        except IntegrityError as error:
+            holder = self._lock_holder(name)
+            raise Busy(
+                f"Another run works on {run.database or 'this'} ({holder or 'just ended'}).",
+                hint="Wait for it, watch it on the page, or cancel it.",
+            ) from error
+
+    def _lock_holder(self, name: str) -> str | None:
+        with self._engine.connect() as connection:
+            return connection.scalar(sa.select(locks.c.run_id).where(locks.c.name == name))
+
+    def beat(
+        self,
+        claim: Claim,
+        *,
+        now: datetime,
+        phase: str,
+        phase_started_at: datetime,
+        bytes_done: int,
+        bytes_total: int | None,
+    ) -> bool:
+        """Say that the run is alive and how far it is; return whether somebody asked it to stop. Raise ClaimLost."""
+        with self._engine.begin() as connection:
+            changed = connection.execute(
+                runs.update()
+                .where(_claimed(claim))
+                .values(
+                    heartbeat_at=now,
+                    phase=phase,
+                    phase_started_at=phase_started_at,
+                    bytes_done=bytes_done,
+                    bytes_total=bytes_total,
+                )
+            )
+            if changed.rowcount != 1:
+                raise ClaimLost(f"Run {claim.run_id} was taken over or ended by somebody else.")
+            asked = connection.scalar(sa.select(runs.c.cancel_requested_at).where(runs.c.id == claim.run_id))
+        return asked is not None
+
+    def set_backup(self, claim: Claim, backup_id: str) -> None:
+        """Note which backup the run makes. Raise ClaimLost."""
+        self._update_claimed(claim, backup_id=backup_id)
+
+    def set_expected(self, claim: Claim, seconds: float | None) -> None:
+        """Note how long the run will take, by history. Raise ClaimLost."""
+        self._update_claimed(claim, expected_seconds=seconds)
+
+    def check_claim(self, claim: Claim, connection: sa.Connection) -> None:
+        """Raise ClaimLost unless the claim holds; keeps it until the connection's transaction ends."""
+        held = connection.scalar(sa.select(runs.c.id).where(_claimed(claim)).with_for_update())
+        if held is None:
+            raise ClaimLost(f"Run {claim.run_id} was taken over or ended by somebody else.")
+
+    def finish(
+        self,
+        claim: Claim,
+        *,
+        state: Literal["finished", "failed", "cancelled"],
+        now: datetime,
+        error: str = "",
+        hint: str = "",
+        result: dict[str, Any] | None = None,
+    ) -> None:
+        """End a run and free its lock. Raise ClaimLost."""
+        with self._engine.begin() as connection:
+            changed = connection.execute(
+                runs.update()
+                .where(_claimed(claim))
+                .values(state=state, finished_at=now, heartbeat_at=now, error=error, hint=hint, result=result or {})
+            )
+            if changed.rowcount != 1:
+                raise ClaimLost(f"Run {claim.run_id} was taken over or ended by somebody else.")
+            connection.execute(locks.delete().where(locks.c.run_id == claim.run_id))
+
+    def take_back(
+        self, run: Run, *, state: Literal["queued", "lost", "failed"], now: datetime, error: str = "", hint: str = ""
+    ) -> bool:
+        """End the claim of a run whose worker is gone and free its lock; return False if it moved in the meantime."""
+        ended = None if state == "queued" else now
+        with self._engine.begin() as connection:
+            changed = connection.execute(
+                runs.update()
+                .where(runs.c.id == run.id, runs.c.state == "running", runs.c.attempt == run.attempt)
+                .values(state=state, finished_at=ended, error=error, hint=hint, leftovers=[])
+            )
+            if changed.rowcount == 1:
+                connection.execute(locks.delete().where(locks.c.run_id == run.id))
+        return changed.rowcount == 1
+
+    def fail_queued(self, run_id: str, *, now: datetime, error: str, hint: str) -> bool:
+        """End a run that never started as failed; return False if it is not queued."""
+        with self._engine.begin() as connection:
+            changed = connection.execute(
+                runs.update()
+                .where(runs.c.id == run_id, runs.c.state == "queued")
+                .values(state="failed", finished_at=now, error=error, hint=hint)
+            )
+        return changed.rowcount == 1
+
+    def request_cancel(self, run_id: str, *, actor: str, now: datetime) -> Run:
+        """Ask a run to stop. A queued one is cancelled at once. Raise UnknownName, InputError when it has ended."""
+        with self._engine.begin() as connection:
+            asked = {"cancel_requested_at": now, "cancel_requested_by": actor}
+            ended = connection.execute(
+                runs.update()
+                .where(runs.c.id == run_id, runs.c.state == "queued")
+                .values(state="cancelled", finished_at=now, error=f"Cancelled by {actor} before it started.", **asked)
+            )
+            if ended.rowcount == 0:
+                connection.execute(runs.update().where(runs.c.id == run_id, runs.c.state == "running").values(**asked))
+        run = self.get(run_id)
+        if run.cancel_requested_at is None:
+            raise InputError(f"Run {run_id} is {run.state}; it cannot be cancelled any more.")
+        return run
+
+    def add_log(self, run_id: str, lines: Iterable[LogLine]) -> None:
+        """Append lines to a run's log."""
+        values = [{"run_id": run_id, "at": line.at, "level": line.level, "message": line.message} for line in lines]
+        if values:
+            with self._engine.begin() as connection:
+                connection.execute(run_log.insert(), values)
+
+    def add_leftover(self, run_id: str, leftover: dict[str, str]) -> None:
+        """Remember something that a crash would leave behind."""
+        self._change_leftovers(run_id, lambda entries: [*entries, leftover])
+
+    def remove_leftover(self, run_id: str, leftover: dict[str, str]) -> None:
+        """Forget it: it is gone, or has become part of a finished backup."""
+        self._change_leftovers(run_id, lambda entries: [entry for entry in entries if entry != leftover])
+
+    def _change_leftovers(self, run_id: str, change: Any) -> None:
+        with self._engine.begin() as connection:
+            entries = connection.scalar(sa.select(runs.c.leftovers).where(runs.c.id == run_id).with_for_update())
+            connection.execute(runs.update().where(runs.c.id == run_id).values(leftovers=change(list(entries or []))))
+
+    def _update_claimed(self, claim: Claim, **values: Any) -> None:
+        with self._engine.begin() as connection:
+            if connection.execute(runs.update().where(_claimed(claim)).values(**values)).rowcount != 1:
+                raise ClaimLost(f"Run {claim.run_id} was taken over or ended by somebody else.")
+
+
+def _claimed(claim: Claim) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        runs.c.id == claim.run_id,
+        runs.c.state == "running",
+        runs.c.worker == claim.worker,
+        runs.c.attempt == claim.attempt,
+    )
+
+
+def _to_run(row: sa.Row[Any]) -> Run:
+    return Run(**row._mapping)

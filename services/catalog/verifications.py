@@ -1,0 +1,114 @@
+"""Verifications and restore tests in the catalogue."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from services.catalog.model import Outcome, Verification
+from services.catalog.schema import backups, verifications
+from services.errors import UnknownName
+
+
+class VerificationStore:
+    """The verifications. Every method is one transaction."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def get(self, verification_id: str) -> Verification:
+        """Return a verification. Raise UnknownName."""
+        with self._engine.connect() as connection:
+            row = connection.execute(
+                sa.select(verifications).where(verifications.c.id == verification_id)
+            ).one_or_none()
+        if row is None:
+            raise UnknownName(f"No verification has the id {verification_id!r}.")
+        return Verification(**row._mapping)
+
+    def list(
+        self,
+        *,
+        backup_id: str | None = None,
+        database: str | None = None,
+        level: str | None = None,
+        outcome: Outcome | None = None,
+        since: datetime | None = None,
+        limit: int | None = None,
+    ) -> list[Verification]:
+        """Return verifications, the newest first. Level ``restore`` are the restore tests."""
+        query = sa.select(verifications).order_by(verifications.c.finished_at.desc(), verifications.c.id.desc())
+        conditions: dict[sa.Column[Any], Any] = {
+            verifications.c.backup_id: backup_id,
+            verifications.c.database: database,
+            verifications.c.level: level,
+            verifications.c.outcome: outcome,
+        }
+        for column, wanted in conditions.items():
+            if wanted is not None:
+                query = query.where(column == wanted)
+        if since is not None:
+            query = query.where(verifications.c.finished_at >= since)
+        if limit is not None:
+            query = query.limit(limit)
+        with self._engine.connect() as connection:
+            return [Verification(**row._mapping) for row in connection.execute(query)]
+
+    def add(self, verification: Verification, connection: sa.Connection | None = None) -> None:
+        """Add a verification and carry what it found over to its backup; one with this id is replaced.
+
+        *not testable* is neither a pass nor a failure and changes nothing on the backup. The backup shows the
+        latest verification by ``finished_at``, whatever the order in which they are added, and a failure stays until
+        a check of at least the same depth passes.
+        """
+        if connection is None:
+            with self._engine.begin() as own:
+                self._add(verification, own)
+        else:
+            self._add(verification, connection)
+
+    def _add(self, verification: Verification, connection: sa.Connection) -> None:
+        connection.execute(verifications.delete().where(verifications.c.id == verification.id))
+        connection.execute(verifications.insert().values(vars(verification)))
+        rows = connection.execute(
+            sa.select(
+                verifications.c.level, verifications.c.outcome, verifications.c.finished_at, verifications.c.storage
+            )
+            .where(verifications.c.backup_id == verification.backup_id, verifications.c.outcome != "not testable")
+            .order_by(verifications.c.finished_at, verifications.c.id)
+        ).all()
+        connection.execute(backups.update().where(backups.c.id == verification.backup_id).values(_verdict(rows)))
+
+
+_DEPTH = {"stored": 0, "checksum": 1, "archive": 2, "restore": 3}
+
+
+def _verdict(rows: Any) -> dict[str, Any]:
+    """Given a backup's verifications in order of time, return what its row says of them."""
+    failed_depth = -1
+    values: dict[str, Any] = {
+        "verification_level": None,
+        "verification_at": None,
+        "verification_passed": None,
+        "proven_at": None,
+    }
+    for row in rows:
+        depth = _DEPTH[row.level]
+        if row.outcome == "failed":
+            failed_depth = max(failed_depth, depth)
+            values |= {
+                "verification_level": row.level,
+                "verification_at": row.finished_at,
+                "verification_passed": False,
+            }
+            values["proven_at"] = None
+            continue
+        if depth < failed_depth:
+            continue  # a shallow pass says nothing about a deep failure
+        failed_depth = -1
+        values |= {"verification_level": row.level, "verification_at": row.finished_at, "verification_passed": True}
+        if row.level == "restore":
+            values["proven_at"] = row.finished_at
+    return values

@@ -1,0 +1,59 @@
+"""Workers in the catalogue: who is alive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from services.catalog.schema import workers
+
+SILENT_AFTER = timedelta(seconds=30)
+"""A worker whose heart has not beaten for this long counts as gone. It beats every five seconds."""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One worker process."""
+
+    id: str
+    version: str
+    started_at: datetime
+    heartbeat_at: datetime
+
+    def is_alive(self, now: datetime) -> bool:
+        return now - self.heartbeat_at <= SILENT_AFTER
+
+
+class WorkerStore:
+    """The workers. Every method is one transaction."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def list(self) -> list[Worker]:
+        """Return the workers that were ever seen and not forgotten, the latest heartbeat first."""
+        query = sa.select(workers).order_by(workers.c.heartbeat_at.desc())
+        with self._engine.connect() as connection:
+            return [Worker(**row._mapping) for row in connection.execute(query)]
+
+    def alive(self, now: datetime) -> list[Worker]:
+        """Return the workers whose heart beats."""
+        return [worker for worker in self.list() if worker.is_alive(now)]
+
+    def beat(self, worker_id: str, *, version: str, now: datetime) -> None:
+        """Say that a worker is alive."""
+        with self._engine.begin() as connection:
+            changed = connection.execute(
+                workers.update().where(workers.c.id == worker_id).values(heartbeat_at=now, version=version)
+            )
+            if changed.rowcount == 0:
+                connection.execute(
+                    workers.insert().values(id=worker_id, version=version, started_at=now, heartbeat_at=now)
+                )
+
+    def remove(self, worker_id: str) -> None:
+        """Forget a worker: it ended in order."""
+        with self._engine.begin() as connection:
+            connection.execute(workers.delete().where(workers.c.id == worker_id))
