@@ -29,6 +29,10 @@ class Catalog:
         """Bring the tables up to date; return the revision before and after."""
         return engines.migrate(self.engine)
 
+    def is_initialised(self) -> bool:
+        """Say whether the tables are there, in whatever revision."""
+        return engines.current_revision(self.engine) is not None
+
     def check_revision(self) -> None:
         """Raise BackupsError unless the tables are those that this version needs."""
         there, needed = engines.current_revision(self.engine), engines.head_revision()

@@ -1,4 +1,4 @@
-"""What can be set, with its defaults. Read by ``services.settings.load``, never built from raw dictionaries elsewhere."""
+"""What can be set, with its defaults. Read by ``services.settings.load``; nobody else sees a raw dictionary."""
 
 from __future__ import annotations
 
