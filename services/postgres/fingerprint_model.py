@@ -47,8 +47,14 @@ class Fingerprint:
             "seconds": self.seconds,
             "tables": [
                 {
-                    "schema": t.schema, "name": t.name, "kind": t.kind, "rows": t.rows, "hash": t.hash,
-                    "method": t.method, "bytes": t.bytes, "why_no_hash": t.why_no_hash,
+                    "schema": t.schema,
+                    "name": t.name,
+                    "kind": t.kind,
+                    "rows": t.rows,
+                    "hash": t.hash,
+                    "method": t.method,
+                    "bytes": t.bytes,
+                    "why_no_hash": t.why_no_hash,
                 }
                 for t in self.tables
             ],
