@@ -1,0 +1,160 @@
+"""The project itself: what is locked, what is licensed, what the tools are told to refuse."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parents[1]
+LOCKS = ("requirements.lock", "requirements-dev.lock")
+
+
+def _locked(name: str) -> dict[str, list[tuple[Version, int]]]:
+    """Given a lock file, return name -> [(version, count of hashes)]; a name may have one version per Python."""
+    found: dict[str, list[tuple[Version, int]]] = {}
+    text = (ROOT / name).read_text().replace("\\\n", " ")
+    for line in text.splitlines():
+        if line.strip() and not line.lstrip().startswith("#"):
+            requirement, *hashes = line.split("--hash=")
+            parsed = Requirement(requirement.strip())
+            (pin,) = parsed.specifier
+            assert pin.operator == "==", line
+            found.setdefault(canonicalize_name(parsed.name), []).append((Version(pin.version), len(hashes)))
+    return found
+
+
+def _pyproject() -> dict[str, object]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_locked_package_has_a_hash_and_no_address(lock: str) -> None:
+    versions = _locked(lock)
+    assert len(versions) > 50
+    assert [name for name, pins in versions.items() if any(count == 0 for _, count in pins)] == []
+    text = (ROOT / lock).read_text()
+    assert not re.search(r"https?://|file:|--(index|extra-index|find-links|trusted)|@ ", text)
+
+
+def test_everything_that_pyproject_asks_for_is_locked_within_its_range() -> None:
+    project = _pyproject()
+    wanted = {
+        "requirements.lock": [*project["project"]["dependencies"], *project["dependency-groups"]["build"]],  # type: ignore[index]
+        "requirements-dev.lock": project["dependency-groups"]["dev"],  # type: ignore[index]
+    }
+    for lock, requirements in wanted.items():
+        locked = _locked(lock)
+        for requirement in map(Requirement, requirements):
+            pins = locked[canonicalize_name(requirement.name)]
+            assert all(requirement.specifier.contains(version) for version, _ in pins), (lock, requirement, pins)
+
+
+def test_the_build_back_end_is_locked_too() -> None:
+    (requires,) = _pyproject()["build-system"]["requires"]  # type: ignore[index]
+    assert canonicalize_name(Requirement(requires).name) in _locked("requirements.lock")
+
+
+def test_the_tests_run_on_the_versions_that_are_installed_for_use() -> None:
+    development = _locked("requirements-dev.lock")
+    for name, pins in _locked("requirements.lock").items():
+        assert {v for v, _ in pins} <= {v for v, _ in development[name]}, name
+
+
+def test_the_licence_is_the_whole_apache_licence() -> None:
+    text = (ROOT / "LICENSE").read_bytes()
+    assert hashlib.sha256(text).hexdigest() == "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
+
+
+def test_there_is_no_pages_folder_beside_the_entry_point() -> None:
+    """Streamlit 1.67 serves such a folder without running the entry point, and so without its guard."""
+    assert not (ROOT / "dashboard" / "pages").exists()
+
+
+def test_the_integration_script_is_valid_and_executable() -> None:
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    assert subprocess.run(["bash", "-n", script], capture_output=True).returncode == 0
+
+
+def _pytest(folder: Path, body: str) -> subprocess.CompletedProcess[str]:
+    (folder / "test_planted.py").write_text(f"import pytest\n{body}")
+    return subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "tests.support.no_skips",
+            "-p",
+            "no:cacheprovider",
+            "--rootdir",
+            folder,
+            folder,
+        ],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "@pytest.mark.skip(reason='no such program')\ndef test_one(): pass\n",
+        "def test_one(): pytest.skip('no such program')\n",
+        "pytest.skip('no such program', allow_module_level=True)\n",
+        "@pytest.mark.xfail(reason='no such program')\ndef test_one(): assert False\n",
+        "@pytest.mark.xfail(reason='no such program')\ndef test_one(): pass\n",
+        "@pytest.fixture\ndef server(): pytest.skip('no such program')\ndef test_one(server): pass\n",
+    ],
+)
+def test_a_skipped_test_fails_where_everything_is_installed(tmp_path: Path, body: str) -> None:
+    run = _pytest(tmp_path, body + "def test_two(): pass\n" if "allow_module" not in body else body)
+    assert run.returncode != 0, run.stdout
+    assert "no such program" in run.stdout
+    assert "which is a failure here" in run.stdout
+
+
+def test_tests_that_all_run_pass_where_everything_is_installed(tmp_path: Path) -> None:
+    run = _pytest(tmp_path, "def test_one(): pass\n")
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("services/units.py", "import streamlit"),
+        ("services/units.py", "import dashboard"),
+        ("services/commands.py", "import services.cli"),
+        ("dashboard/__init__.py", "import psycopg"),
+        ("dashboard/__init__.py", "import subprocess"),
+    ],
+)
+def test_an_import_in_the_wrong_direction_is_refused(tmp_path: Path, module: str, line: str) -> None:
+    for part in ("services", "dashboard", "pages"):
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    path = tmp_path / module
+    path.write_text(f"{path.read_text()}\n{line}\n")
+    run = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert run.returncode != 0, run.stdout + run.stderr
+    assert f"-> {line.removeprefix('import ')}" in run.stdout
