@@ -127,7 +127,7 @@ class Address:
         )
 
     def child_environment(self, passfile: Path) -> dict[str, str]:
-        """Return the whole environment of a client program; nothing of ours is inherited, the password is in the file."""
+        """Return the whole environment of a client program: nothing of ours is inherited, no secret is in it."""
         environment = {
             "PATH": _SYSTEM_PATH,
             "LANG": "C",

@@ -25,7 +25,7 @@ from pydantic import SecretStr
 from services.errors import BackupsError, ConnectionFailed, TimedOut
 from services.postgres.clients import embedded_root
 from services.postgres.connection import Address, connect
-from services.postgres.server_user import reachable_bin_dir, reachable_data_dir, server_user
+from services.postgres.server_user import reachable_bin_dir, reachable_data_dir, remove_shelter, server_user
 
 LOCK_SECONDS = 120.0
 START_SECONDS = 60
@@ -116,6 +116,7 @@ class LocalServer:
         shutil.rmtree(self.data_dir, ignore_errors=True)
         self._password_file.unlink(missing_ok=True)
         self._lock_file.unlink(missing_ok=True)
+        remove_shelter(self.data_dir.parent)
 
     def _create(self) -> None:
         """Make the data folder, whole or not at all."""

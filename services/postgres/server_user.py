@@ -123,6 +123,12 @@ def private_shelter(purpose: str, user: ServerUser) -> Path:
     return folder
 
 
+def remove_shelter(folder: Path) -> None:
+    """Remove the folder when it is an empty shelter; any other folder stays as it is."""
+    if folder.parent == SHELTER and folder.name.startswith("backups-") and not any(folder.iterdir()):
+        folder.rmdir()
+
+
 def _copy_installation(root: Path, shelter: Path, copy: Path) -> None:
     """Copy an installation, whole or not at all (two processes may do so at once)."""
     copy.parent.mkdir(mode=0o755, exist_ok=True)

@@ -1,0 +1,51 @@
+"""Servers and databases that tests of every room use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from services.postgres.connection import Address
+from services.postgres.server import LocalServer
+from tests.support.servers import NewDatabase, drop_database, make_database, make_server
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int], LocalServer]]:
+    """Return the running server of a major version; each is made once a session, when first asked for."""
+    made: dict[int, LocalServer] = {}
+
+    def get(version: int) -> LocalServer:
+        if version not in made:
+            made[version] = make_server(version, tmp_path_factory.mktemp(f"pg{version}") / "data")
+        return made[version]
+
+    yield get
+    for one in made.values():
+        one.destroy()
+
+
+@pytest.fixture(scope="session")
+def server15(server: Callable[[int], LocalServer]) -> LocalServer:
+    return server(15)
+
+
+@pytest.fixture(scope="session")
+def server18(server: Callable[[int], LocalServer]) -> LocalServer:
+    return server(18)
+
+
+@pytest.fixture
+def database() -> Iterator[NewDatabase]:
+    """Return a function ``(server, script="", *, name=None) -> Address``; its databases are dropped after the test."""
+    made: list[Address] = []
+
+    def new(server: LocalServer, script: str = "", *, name: str | None = None) -> Address:
+        address = make_database(server, script, name=name)
+        made.append(address)
+        return address
+
+    yield new
+    for address in made:
+        drop_database(address)
