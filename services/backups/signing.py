@@ -62,6 +62,11 @@ def sign_document(settings: Settings, document: dict[str, Any]) -> dict[str, Any
     }
 
 
+def own_trust(settings: Settings) -> Trust:
+    """Return how far a document that we write here and now will be believed here."""
+    return "signed" if signing_key(settings) is not None else "unsigned"
+
+
 def check_document(settings: Settings, document: dict[str, Any]) -> Trust:
     """Say how far a document from a storage can be believed.
 

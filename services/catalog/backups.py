@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -63,7 +64,7 @@ class BackupStore:
         since: datetime | None = None,
         until: datetime | None = None,
         limit: int | None = None,
-    ) -> list[Backup]:
+    ) -> builtins.list[Backup]:
         """Return backups, the newest first. ``since`` and ``until`` (exclusive) are about ``finished_at``."""
         query = sa.select(backups).order_by(backups.c.finished_at.desc(), backups.c.id.desc())
         if database is not None:
@@ -130,14 +131,14 @@ class BackupStore:
         found = self._fetch(query.order_by(backups.c.finished_at.desc(), backups.c.id.desc()).limit(1))
         return found[0] if found else None
 
-    def _fetch(self, query: sa.Select[Any]) -> list[Backup]:
+    def _fetch(self, query: sa.Select[Any]) -> builtins.list[Backup]:
         with self._engine.connect() as connection:
             rows = connection.execute(query).all()
             by_backup = self._copies(connection, [row.id for row in rows])
         return [_to_backup(row, by_backup[row.id]) for row in rows]
 
-    def _copies(self, connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[Copy]]:
-        found: dict[str, list[Copy]] = defaultdict(list)
+    def _copies(self, connection: sa.Connection, ids: Sequence[str]) -> dict[str, builtins.list[Copy]]:
+        found: dict[str, builtins.list[Copy]] = defaultdict(list)
         for start in range(0, len(ids), _CHUNK):
             query = sa.select(copies).where(copies.c.backup_id.in_(ids[start : start + _CHUNK]))
             for row in connection.execute(query.order_by(copies.c.storage)):
@@ -153,6 +154,7 @@ def good() -> sa.ColumnElement[bool]:
         backups.c.trust != "untrusted",
         sa.cast(backups.c.excluded, sa.Text) == json.dumps([]),
         sa.or_(backups.c.verification_passed.is_(None), backups.c.verification_passed.is_(True)),
+        sa.exists().where(copies.c.backup_id == backups.c.id, copies.c.state == "stored"),
     )
 
 

@@ -140,12 +140,13 @@ class Backup:
 
     @property
     def is_good(self) -> bool:
-        """Finished, whole, believed, and not failed in a verification since (the design's word *good*)."""
+        """Finished, whole, believed, and not failed in a verification since (the design's word *good*), with a copy."""
         return (
             self.state == "finished"
             and not self.is_partial
             and self.trust != "untrusted"
             and self.verification_passed is not False
+            and any(copy.state == "stored" for copy in self.copies)
         )
 
 

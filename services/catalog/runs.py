@@ -6,6 +6,7 @@ the run was taken over, can no longer write to the row: ``beat`` and ``finish`` 
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -80,7 +81,7 @@ class RunStore:
         backup_id: str | None = None,
         since: datetime | None = None,
         limit: int | None = 100,
-    ) -> list[Run]:
+    ) -> builtins.list[Run]:
         """Return runs, the newest first. ``since`` is about the time they were asked for."""
         query = sa.select(*_RUN_COLUMNS).order_by(runs.c.queued_at.desc(), runs.c.id.desc())
         if database is not None:
@@ -98,11 +99,11 @@ class RunStore:
         with self._engine.connect() as connection:
             return [_to_run(row) for row in connection.execute(query)]
 
-    def active(self) -> list[Run]:
+    def active(self) -> builtins.list[Run]:
         """Return the runs that are queued or running, the newest first."""
         return self.list(states=ACTIVE_STATES, limit=None)
 
-    def log(self, run_id: str, *, after: int = 0, last: int | None = None) -> list[LogLine]:
+    def log(self, run_id: str, *, after: int = 0, last: int | None = None) -> builtins.list[LogLine]:
         """Return a run's log lines in order: all, those after the first ``after`` ones, or the ``last`` ones."""
         query = sa.select(run_log.c.at, run_log.c.level, run_log.c.message).where(run_log.c.run_id == run_id)
         if last is not None:
@@ -119,7 +120,7 @@ class RunStore:
             row = connection.execute(sa.select(*_RUN_COLUMNS).where(runs.c.idempotency_key == key)).one_or_none()
         return None if row is None else _to_run(row)
 
-    def leftovers(self, run_id: str) -> list[dict[str, str]]:
+    def leftovers(self, run_id: str) -> builtins.list[dict[str, str]]:
         """Return what the run would leave behind if it died now; see ``RunContext.leftover``."""
         with self._engine.connect() as connection:
             found = connection.scalar(sa.select(runs.c.leftovers).where(runs.c.id == run_id))
@@ -233,10 +234,6 @@ class RunStore:
             asked = connection.scalar(sa.select(runs.c.cancel_requested_at).where(runs.c.id == claim.run_id))
         return asked is not None
 
-    def set_backup(self, claim: Claim, backup_id: str) -> None:
-        """Note which backup the run makes. Raise ClaimLost."""
-        self._update_claimed(claim, backup_id=backup_id)
-
     def set_expected(self, claim: Claim, seconds: float | None) -> None:
         """Note how long the run will take, by history. Raise ClaimLost."""
         self._update_claimed(claim, expected_seconds=seconds)
@@ -257,27 +254,38 @@ class RunStore:
         hint: str = "",
         result: dict[str, Any] | None = None,
     ) -> None:
-        """End a run and free its lock. Raise ClaimLost."""
+        """End a run and free its lock. A ``backup_id`` in the result becomes the run's. Raise ClaimLost."""
+        values: dict[str, Any] = {"state": state, "finished_at": now, "heartbeat_at": now, "error": error, "hint": hint}
+        values["result"] = result or {}
+        if result and "backup_id" in result:
+            values["backup_id"] = result["backup_id"]
         with self._engine.begin() as connection:
-            changed = connection.execute(
-                runs.update()
-                .where(_claimed(claim))
-                .values(state=state, finished_at=now, heartbeat_at=now, error=error, hint=hint, result=result or {})
-            )
+            changed = connection.execute(runs.update().where(_claimed(claim)).values(values))
             if changed.rowcount != 1:
                 raise ClaimLost(f"Run {claim.run_id} was taken over or ended by somebody else.")
             connection.execute(locks.delete().where(locks.c.run_id == claim.run_id))
 
     def take_back(
-        self, run: Run, *, state: Literal["queued", "lost", "failed"], now: datetime, error: str = "", hint: str = ""
+        self,
+        run: Run,
+        *,
+        state: Literal["queued", "lost", "finished"],
+        now: datetime,
+        error: str = "",
+        hint: str = "",
+        result: dict[str, Any] | None = None,
     ) -> bool:
         """End the claim of a run whose worker is gone and free its lock; return False if it moved in the meantime."""
-        ended = None if state == "queued" else now
+        values: dict[str, Any] = {"state": state, "error": error, "hint": hint, "leftovers": [], "result": result or {}}
+        if state != "queued":
+            values["finished_at"] = now
+        if result and "backup_id" in result:
+            values["backup_id"] = result["backup_id"]
         with self._engine.begin() as connection:
             changed = connection.execute(
                 runs.update()
                 .where(runs.c.id == run.id, runs.c.state == "running", runs.c.attempt == run.attempt)
-                .values(state=state, finished_at=ended, error=error, hint=hint, leftovers=[])
+                .values(values)
             )
             if changed.rowcount == 1:
                 connection.execute(locks.delete().where(locks.c.run_id == run.id))

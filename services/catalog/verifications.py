@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from datetime import datetime
 from typing import Any
 
@@ -37,7 +38,7 @@ class VerificationStore:
         outcome: Outcome | None = None,
         since: datetime | None = None,
         limit: int | None = None,
-    ) -> list[Verification]:
+    ) -> builtins.list[Verification]:
         """Return verifications, the newest first. Level ``restore`` are the restore tests."""
         query = sa.select(verifications).order_by(verifications.c.finished_at.desc(), verifications.c.id.desc())
         conditions: dict[sa.Column[Any], Any] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -32,13 +33,13 @@ class WorkerStore:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def list(self) -> list[Worker]:
+    def list(self) -> builtins.list[Worker]:
         """Return the workers that were ever seen and not forgotten, the latest heartbeat first."""
         query = sa.select(workers).order_by(workers.c.heartbeat_at.desc())
         with self._engine.connect() as connection:
             return [Worker(**row._mapping) for row in connection.execute(query)]
 
-    def alive(self, now: datetime) -> list[Worker]:
+    def alive(self, now: datetime) -> builtins.list[Worker]:
         """Return the workers whose heart beats."""
         return [worker for worker in self.list() if worker.is_alive(now)]
 

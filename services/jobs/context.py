@@ -6,6 +6,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Literal, Protocol
 
+import sqlalchemy as sa
+
 
 class RunContext(Protocol):
     """Handed to every use case. The worker, the command line and the tests each have their own."""
@@ -29,7 +31,12 @@ class RunContext(Protocol):
     def on_cancel(self, stop: Callable[[], None]) -> AbstractContextManager[None]:
         """While the block runs, have ``stop`` called (from another thread, once) when the run is cancelled."""
 
-    def leftover(self, kind: Literal["process", "upload", "object", "scratch database", "folder"], **what: str) -> AbstractContextManager[None]:
+    def guarded(self) -> AbstractContextManager[sa.Connection]:
+        """A catalogue transaction that is committed only while the run is still ours; raises ClaimLost otherwise."""
+
+    def leftover(
+        self, kind: Literal["process", "upload", "object", "scratch database", "folder"], **what: str
+    ) -> AbstractContextManager[None]:
         """While the block runs, remember in the catalogue something that a crash would leave behind.
 
         ``process``: pid, started (its start time). ``upload``/``object``: storage, key.

@@ -1,0 +1,255 @@
+"""The backup, as the runbook does it: check, dump, verify, upload, log; here in one stream and one snapshot.
+
+Order of the writing (docs/architecture.md): the object first, its manifest last, the catalogue after. A backup is real
+once its manifest is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.backups.manifest import to_document, write_manifest
+from services.backups.naming import check_name, default_name, manifest_key, object_key
+from services.backups.request import BackupRequest
+from services.backups.signing import own_trust
+from services.catalog.model import Backup, Copy
+from services.errors import AlreadyExists, Blocked, CorruptBackup, InputError, StorageError
+from services.ids import new_id
+from services.installation import Installation
+from services.jobs.context import RunContext
+from services.postgres.clients import ClientPrograms, choose_client, find_clients
+from services.postgres.connection import Address
+from services.postgres.dump import dump_stream, match_tables
+from services.postgres.fingerprint import take_fingerprint
+from services.postgres.fingerprint_model import Fingerprint
+from services.postgres.snapshot import exported_snapshot
+from services.preflight import Preflight, preflight
+from services.settings.model import DatabaseSettings
+from services.storage.protocol import Storage, StoredObject
+from services.stream.result import StreamResult
+from services.stream.write import write_stream
+from services.units import format_bytes, format_duration
+from services.verification.levels import verify_backup
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is going to be done, settled before anything is started."""
+
+    request: BackupRequest
+    database: DatabaseSettings
+    storage: Storage
+    name: str
+    key: str
+    manifest_key: str
+    level: int
+    recipients: tuple[str, ...]
+    exclude_tables: tuple[str, ...]
+    started_at: datetime
+
+
+@dataclass(frozen=True)
+class _Dumped:
+    """What the one snapshot gave."""
+
+    snapshot_at: datetime
+    server_version: str
+    client: ClientPrograms
+    database_bytes: int
+    stream: StreamResult
+    stored: StoredObject
+    fingerprint: Fingerprint
+
+
+def create_backup(installation: Installation, request: BackupRequest, run: RunContext) -> Backup:
+    """Back up a database and return the finished, verified backup.
+
+    Raise InputError for a request that cannot be met, Blocked when a pre-check stands in the way, and what the
+    server, the client program or the storage raises. Then nothing is stored.
+    """
+    plan = _plan(installation, request)
+    run.phase("checking")
+    checks = preflight(installation, plan.database, exclude_tables=plan.exclude_tables)
+    _pass_or_stop(checks, request.force_reason, run)
+    # If this process dies inside, recovery removes the object, or, where the manifest is there, finishes the job.
+    with run.leftover("object", storage=plan.storage.name, key=plan.key, manifest=plan.manifest_key):
+        with _nothing_left_on_failure(plan, run):
+            dumped = _dump_into_storage(installation, plan, checks, run)
+            run.phase("writing the manifest")
+            backup = _describe(installation, plan, dumped, run)
+            document = to_document(backup, dumped.fingerprint, reason=run.reason, forced=request.force_reason)
+            with run.guarded():  # a run that was taken over must not make its backup real
+                write_manifest(installation.settings, plan.storage, document)
+        with run.guarded() as transaction:
+            installation.catalog.backups.add(backup, transaction)
+    run.log(
+        f"Stored {format_bytes(backup.stored_bytes)} ({format_bytes(backup.plain_bytes)} before compression) "
+        f"in {format_duration(backup.duration)}: {backup.copies[0].location}"
+    )
+    verify_backup(installation, backup, plan.database.verify_after, plan.storage.name, run)
+    return installation.catalog.backups.get(backup.id)
+
+
+def _plan(installation: Installation, request: BackupRequest) -> _Plan:
+    settings = installation.settings
+    database = settings.database(request.database)
+    storage = installation.storage(settings.storages_of(database)[0].name)
+    now = installation.clock()
+    name = check_name(request.name or default_name(database.name, now))
+    encrypt = database.encrypt if request.encrypt is None else request.encrypt
+    if encrypt and not settings.recipients:
+        raise InputError(
+            "The backup is to be encrypted, and no recipient is set.",
+            hint="Run `backups keygen` and set BACKUP_RECIPIENTS, or back up without encryption.",
+        )
+    taken = {entry.key for entry in storage.list(f"{database.name}/{name}.")}
+    if installation.catalog.backups.exists(database.name, name) or manifest_key(database.name, name) in taken:
+        raise AlreadyExists(f"{database.name} already has a backup called {name}.", hint="Choose another name.")
+    key = object_key(database.name, name, compression="zstd", encrypted=encrypt)
+    attempt = 1
+    while key in taken:  # an object without a manifest: what a run left that is being cleaned up, or is still awake
+        attempt += 1
+        key = object_key(database.name, name, compression="zstd", encrypted=encrypt, attempt=attempt)
+    return _Plan(
+        request=request,
+        database=database,
+        storage=storage,
+        name=name,
+        key=key,
+        manifest_key=manifest_key(database.name, name),
+        level=request.compression_level or database.compression_level,
+        recipients=settings.recipients if encrypt else (),
+        exclude_tables=tuple(dict.fromkeys(database.exclude_tables + request.exclude_tables)),
+        started_at=now,
+    )
+
+
+def _pass_or_stop(checks: Preflight, force_reason: str, run: RunContext) -> None:
+    for check in checks.checks:
+        if check.severity != "ok":
+            run.log(f"Pre-check {check.name}: {check.message} {check.hint}".strip(), "warning")
+    blocking = [check for check in checks.checks if check.severity == "blocking"]
+    if not blocking:
+        return
+    if force_reason:
+        run.log(f"Passed over {len(blocking)} blocking pre-checks: {force_reason}", "warning")
+        return
+    raise Blocked(
+        "A pre-check stands in the way: " + " · ".join(check.message for check in blocking),
+        hint=blocking[0].hint or "Mend it, or force the backup with a reason.",
+    )
+
+
+@contextmanager
+def _nothing_left_on_failure(plan: _Plan, run: RunContext) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        for key in (plan.manifest_key, plan.key):
+            try:
+                plan.storage.delete(key)
+            except StorageError as error:
+                run.log(f"{plan.storage.location(key)} could not be removed: {error}", "warning")
+        raise
+
+
+def _dump_into_storage(installation: Installation, plan: _Plan, checks: Preflight, run: RunContext) -> _Dumped:
+    address = Address.parse(plan.database.url.get_secret_value())
+    with exported_snapshot(address) as snapshot:
+        client = choose_client(find_clients(installation.settings.pg_bin_dirs), snapshot.server_major)
+        excluded = match_tables(snapshot.connection, plan.exclude_tables)
+        run.log(
+            f"PostgreSQL {snapshot.server_version}, {format_bytes(snapshot.database_bytes)}; "
+            f"pg_dump {client.version} in snapshot {snapshot.id}."
+        )
+        run.phase("dumping", total_bytes=checks.expected_plain_bytes)
+        writer = plan.storage.writer(plan.key, expected_bytes=snapshot.database_bytes)
+        try:
+            with ThreadPoolExecutor(1, thread_name_prefix="fingerprint") as beside:
+                fingerprint = beside.submit(
+                    take_fingerprint,
+                    address,
+                    snapshot_id=snapshot.id,
+                    hash_limit=plan.database.hash_limit,
+                    excluded=excluded,
+                    run=run,
+                )
+                with dump_stream(
+                    client,
+                    address,
+                    snapshot_id=snapshot.id,
+                    exclude_tables=plan.exclude_tables,
+                    lock_timeout=plan.database.lock_timeout,
+                    run=run,
+                ) as dump:
+                    stream = write_stream(dump.stdout, writer, level=plan.level, recipients=plan.recipients, run=run)
+                    dump.finish()
+                run.phase("storing")
+                stored = writer.commit()
+                run.phase("taking the fingerprint")
+                taken = fingerprint.result()
+        except BaseException:
+            writer.abort()
+            raise
+    run.log(f"Fingerprint: {len(taken.tables)} tables, {taken.rows:,} rows, in {format_duration(taken.seconds)}.")
+    return _Dumped(
+        snapshot_at=snapshot.at,
+        server_version=snapshot.server_version,
+        client=client,
+        database_bytes=snapshot.database_bytes,
+        stream=stream,
+        stored=stored,
+        fingerprint=taken,
+    )
+
+
+def _describe(installation: Installation, plan: _Plan, dumped: _Dumped, run: RunContext) -> Backup:
+    now = installation.clock()
+    if dumped.stored.bytes != dumped.stream.stored_bytes:
+        raise CorruptBackup(
+            f"The storage has {dumped.stored.bytes} bytes of the {dumped.stream.stored_bytes} that were sent.",
+            hint="Back up again, and look at the storage.",
+        )
+    copy = Copy(
+        storage=plan.storage.name,
+        key=plan.key,
+        location=plan.storage.location(plan.key),
+        storage_class=dumped.stored.storage_class,
+        state="stored",
+        bytes=dumped.stored.bytes,
+        etag=dumped.stored.etag,
+        checked_at=now,
+    )
+    return Backup(
+        id=new_id(plan.started_at),
+        run_id=run.run_id,
+        name=plan.name,
+        database=plan.database.name,
+        type=plan.request.type,
+        state="finished",
+        started_at=plan.started_at,
+        finished_at=now,
+        snapshot_at=dumped.snapshot_at,
+        database_bytes=dumped.database_bytes,
+        plain_bytes=dumped.stream.plain_bytes,
+        stored_bytes=dumped.stream.stored_bytes,
+        sha256=dumped.stream.stored_sha256,
+        plain_sha256=dumped.stream.plain_sha256,
+        format="custom",
+        compression="zstd",
+        compression_level=plan.level,
+        encryption="age" if plan.recipients else "none",
+        recipients=plan.recipients,
+        server_version=dumped.server_version,
+        client_version=dumped.client.version,
+        excluded=plan.exclude_tables,
+        pinned=plan.request.pin,
+        note=plan.request.note,
+        actor=run.actor,
+        trust=own_trust(installation.settings),
+        copies=(copy,),
+    )

@@ -1,0 +1,51 @@
+"""Names of backups, and the keys of their objects."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from services.errors import InvalidName
+
+NAME_RULE = "1 to 100 letters, digits, '_', '-' or '.', starting with a letter or digit, without '..'"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")
+MANIFEST_SUFFIX = ".manifest.json"
+_CHECK = ".check-"
+
+
+def default_name(database: str, at: datetime) -> str:
+    """Return the runbook's name: ``DATABASE_backup_YYYYMMDD_HHMMSS``, in UTC."""
+    return f"{database}_backup_{at.astimezone(UTC):%Y%m%d_%H%M%S}"
+
+
+def check_name(name: str) -> str:
+    """Return the name if a backup may be called so. Raise InvalidName with the rule."""
+    if not _NAME.match(name) or ".." in name or _CHECK in name or name.endswith((".partial", MANIFEST_SUFFIX)):
+        shown = name if len(name) <= 60 else name[:57] + "…"
+        raise InvalidName(f"A backup cannot be called {shown!r}.", hint=f"Use {NAME_RULE}.")
+    return name
+
+
+def object_key(database: str, name: str, *, compression: str, encrypted: bool, attempt: int = 1) -> str:
+    """Return the key of a backup's object: ``DATABASE/NAME.dump.zst.age``.
+
+    A second attempt of the same run gets a key of its own, so that a first one which wakes up late overwrites nothing.
+    """
+    suffix = {"zstd": ".zst", "gzip": ".gz", "none": ""}[compression] + (".age" if encrypted else "")
+    again = f".{attempt}" if attempt > 1 else ""
+    return f"{database}/{name}{again}.dump{suffix}"
+
+
+def manifest_key(database: str, name: str) -> str:
+    """Return the key of a backup's manifest."""
+    return f"{database}/{name}{MANIFEST_SUFFIX}"
+
+
+def check_key(database: str, name: str, *, at: datetime, level: str, check_id: str) -> str:
+    """Return the key of the record of one verification."""
+    return f"{database}/{name}{_CHECK}{at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{level}-{check_id}.json"
+
+
+def is_check_key(key: str) -> bool:
+    """Say whether a key is that of a verification's record."""
+    return _CHECK in key and key.endswith(".json")

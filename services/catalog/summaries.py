@@ -1,0 +1,226 @@
+"""Aggregates over the catalogue, for pages and reports: as many queries for five years of backups as for one.
+
+Each function is one query, whatever the number of databases or backups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from services.catalog.backups import good
+from services.catalog.model import Run
+from services.catalog.schema import backups, copies, runs, verifications, workers
+from services.status import GoodBackup, RestoreTest, WorkerSigns
+
+DayState = Literal["good", "partial", "failed", "none"]
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What there is of one database."""
+
+    backups_ever: int
+    good_backups: int
+    oldest_good_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Day:
+    """What happened to one database on one UTC day."""
+
+    database: str
+    day: date
+    good: int
+    partial: int
+    """Finished, but not good: tables left out, untrusted, or failed in a verification since."""
+    failed: int
+    """Backup runs that failed or were lost."""
+    tests_passed: int
+    tests_failed: int
+
+    @property
+    def state(self) -> DayState:
+        """The word for the day: a good backup outweighs failed attempts, since the day has its backup."""
+        if self.good:
+            return "good"
+        if self.partial:
+            return "partial"
+        return "failed" if self.failed else "none"
+
+
+@dataclass(frozen=True)
+class StorageUse:
+    """What one storage holds."""
+
+    storage: str
+    backups: int
+    bytes: int
+
+
+_TEST_COLUMNS = ("database", "backup_id", "outcome", "reason", "finished_at")
+
+
+def holdings(engine: sa.Engine) -> dict[str, Holding]:
+    """Return what there is of each database that was ever backed up."""
+    restorable = sa.and_(good(), _has_stored_copy())
+    query = sa.select(
+        backups.c.database,
+        sa.func.count().label("backups_ever"),
+        sa.func.count(sa.case((restorable, 1))).label("good_backups"),
+        sa.func.min(sa.case((restorable, backups.c.snapshot_at))).label("oldest_good_at"),
+    ).group_by(backups.c.database)
+    with engine.connect() as connection:
+        return {
+            row.database: Holding(row.backups_ever, row.good_backups, row.oldest_good_at)
+            for row in connection.execute(query)
+        }
+
+
+def last_good_backups(engine: sa.Engine) -> dict[str, GoodBackup]:
+    """Return each database's newest good backup that still has a stored copy; newest by what it holds."""
+    newest = _newest_of_each(backups.c.database, backups.c.snapshot_at, backups.c.id)
+    names = ("id", "name", "snapshot_at", "finished_at", "database_bytes", "stored_bytes", "proven_at")
+    ranked = (
+        sa.select(backups.c.database, *(backups.c[name] for name in names), newest)
+        .where(good(), _has_stored_copy())
+        .subquery()
+    )
+    query = sa.select(ranked).where(ranked.c.rank == 1)
+    with engine.connect() as connection:
+        return {
+            row.database: GoodBackup(**{name: getattr(row, name) for name in names})
+            for row in connection.execute(query)
+        }
+
+
+def last_restore_tests(engine: sa.Engine, *, passed_only: bool) -> dict[str, RestoreTest]:
+    """Return each database's newest restore test: of those that passed, or whatever its outcome.
+
+    *Not testable* counts only where no test passed or failed: it says nothing about a backup, so it must not hide
+    what an earlier test said.
+    """
+    speaks = sa.case((verifications.c.outcome == "not testable", 0), else_=1)
+    rank = _newest_of_each(verifications.c.database, verifications.c.finished_at, verifications.c.id, before=speaks)
+    seconds = verifications.c.detail["rto_seconds"].as_float().label("rto_seconds")
+    columns = [verifications.c[name] for name in _TEST_COLUMNS] + [backups.c.name.label("backup_name"), seconds]
+    chosen = sa.select(*columns, rank).join_from(verifications, backups)
+    chosen = chosen.where(verifications.c.level == "restore")
+    if passed_only:
+        chosen = chosen.where(verifications.c.outcome == "passed")
+    ranked = chosen.subquery()
+    query = sa.select(ranked).where(ranked.c.rank == 1)
+    with engine.connect() as connection:
+        return {
+            row.database: RestoreTest(
+                backup_id=row.backup_id,
+                backup_name=row.backup_name,
+                outcome=row.outcome,
+                reason=row.reason,
+                finished_at=row.finished_at,
+                seconds=row.rto_seconds,
+            )
+            for row in connection.execute(query)
+        }
+
+
+def last_ended_backup_runs(engine: sa.Engine) -> dict[str, Run]:
+    """Return each database's newest backup run that ended and was not cancelled."""
+    rank = _newest_of_each(runs.c.database, runs.c.queued_at, runs.c.id)
+    ranked = (
+        sa.select(runs, rank)
+        .where(runs.c.kind == "backup", runs.c.state.in_(("finished", "failed", "lost")))
+        .where(runs.c.database.is_not(None))
+        .subquery()
+    )
+    columns = [c for c in ranked.c if c.name not in ("rank", "idempotency_key", "leftovers")]
+    with engine.connect() as connection:
+        return {
+            row.database: Run(**row._mapping)
+            for row in connection.execute(sa.select(*columns).where(ranked.c.rank == 1))
+        }
+
+
+def worker_signs(engine: sa.Engine) -> WorkerSigns:
+    """Return the newest heartbeat of any worker, and since when work waits."""
+    query = sa.select(
+        sa.select(sa.func.max(workers.c.heartbeat_at)).scalar_subquery().label("heartbeat_at"),
+        sa.select(sa.func.min(runs.c.queued_at)).where(runs.c.state == "queued").scalar_subquery().label("queued_at"),
+    )
+    with engine.connect() as connection:
+        row = connection.execute(query).one()
+    return WorkerSigns(row.heartbeat_at, row.queued_at)
+
+
+def storage_use(engine: sa.Engine) -> dict[str, StorageUse]:
+    """Return what each storage holds, by the catalogue."""
+    query = (
+        sa.select(copies.c.storage, sa.func.count().label("backups"), sa.func.sum(copies.c.bytes).label("bytes"))
+        .where(copies.c.state.in_(("stored", "damaged")))
+        .group_by(copies.c.storage)
+    )
+    with engine.connect() as connection:
+        return {row.storage: StorageUse(row.storage, row.backups, int(row.bytes)) for row in connection.execute(query)}
+
+
+def days(engine: sa.Engine, *, since: datetime) -> list[Day]:
+    """Return what happened on each UTC day from ``since`` on, for days on which anything did."""
+    whole = good_when_made()
+    made = _by_day(engine, backups.c.database, backups.c.finished_at).add_columns(
+        sa.func.count(sa.case((whole, 1))).label("good"),
+        sa.func.count(sa.case((sa.not_(whole), 1))).label("partial"),
+        sa.literal(0).label("failed"), sa.literal(0).label("passed"), sa.literal(0).label("tests_failed"),
+    ).where(backups.c.finished_at >= since)  # fmt: skip
+    broken = _by_day(engine, runs.c.database, runs.c.finished_at).add_columns(
+        sa.literal(0), sa.literal(0), sa.func.count(), sa.literal(0), sa.literal(0),
+    ).where(runs.c.kind == "backup", runs.c.state.in_(("failed", "lost")), runs.c.finished_at >= since)  # fmt: skip
+    tested = _by_day(engine, verifications.c.database, verifications.c.finished_at).add_columns(
+        sa.literal(0), sa.literal(0), sa.literal(0),
+        sa.func.count(sa.case((verifications.c.outcome == "passed", 1))),
+        sa.func.count(sa.case((verifications.c.outcome == "failed", 1))),
+    ).where(verifications.c.level == "restore", verifications.c.finished_at >= since)  # fmt: skip
+    union = sa.union_all(made, broken, tested).subquery()
+    counts = ("good", "partial", "failed", "passed", "tests_failed")
+    query = sa.select(union.c.database, union.c.day, *(sa.func.sum(union.c[name]).label(name) for name in counts))
+    query = query.group_by(union.c.database, union.c.day).order_by(union.c.day)
+    with engine.connect() as connection:
+        return [
+            Day(row.database, date.fromisoformat(row.day), *(int(getattr(row, name)) for name in counts))
+            for row in connection.execute(query)
+            if row.database is not None
+        ]
+
+
+def good_when_made() -> sa.ColumnElement[bool]:
+    """*Good*, but for having been expired since: history keeps its colour."""
+    return sa.and_(
+        backups.c.trust != "untrusted",
+        sa.cast(backups.c.excluded, sa.Text) == "[]",
+        sa.func.coalesce(backups.c.verification_passed, sa.true()),
+    )
+
+
+def _by_day(engine: sa.Engine, database: sa.Column[Any], at: sa.Column[datetime]) -> sa.Select[Any]:
+    # On SQLite an Instant is ISO text in UTC; on PostgreSQL it is a timestamptz.
+    if engine.dialect.name == "sqlite":
+        day: sa.ColumnElement[Any] = sa.func.substr(sa.cast(at, sa.Text), 1, 10)
+    else:
+        day = sa.func.to_char(sa.func.timezone("UTC", at), "YYYY-MM-DD")
+    return sa.select(database.label("database"), day.label("day")).group_by(database, day)
+
+
+def _has_stored_copy() -> sa.ColumnElement[bool]:
+    return sa.exists().where(copies.c.backup_id == backups.c.id, copies.c.state == "stored")
+
+
+def _newest_of_each(
+    group: sa.Column[Any], at: sa.Column[datetime], tie: sa.Column[str], *, before: sa.ColumnElement[Any] | None = None
+) -> sa.Label[int]:
+    order: Iterable[sa.ColumnElement[Any]] = [at.desc(), tie.desc()]
+    if before is not None:
+        order = [before.desc(), *order]
+    return sa.func.row_number().over(partition_by=group, order_by=list(order)).label("rank")

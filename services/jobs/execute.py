@@ -1,0 +1,90 @@
+"""Working on one run, from its claim to its end. The worker and the foreground command line both come here."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable
+from typing import Any, Literal
+
+from services.catalog.model import Run
+from services.catalog.runs import ClaimLost
+from services.errors import BackupsError, Cancelled
+from services.installation import Installation
+from services.jobs.active_run import ActiveRun, Interrupted
+from services.jobs.use_cases import USE_CASES
+from services.settings.model import DatabaseSettings
+
+logger = logging.getLogger(__name__)
+
+
+def execute_run(
+    installation: Installation,
+    run_id: str,
+    *,
+    worker: str,
+    started: Callable[[ActiveRun], None] = lambda active: None,
+) -> Run:
+    """Work on a queued run and return its row as it ended. What went wrong is in the row, not raised.
+
+    ``started`` is handed the active run, so that the caller can stop it from outside. Raise Busy when another run
+    holds the database, ClaimLost when the run is not queued (any more), Interrupted when the worker is told to end
+    (the run is queued again then), KeyboardInterrupt after having cancelled.
+    """
+    runs = installation.catalog.runs
+    claim = runs.claim(run_id, worker=worker, now=installation.clock())
+    run = runs.get(run_id)
+    database = _database(installation, run.database)
+    active = ActiveRun(
+        installation,
+        claim,
+        actor=run.actor,
+        reason=run.reason,
+        stall_timeout=database.stall_timeout if database else None,
+    )
+    state: Literal["finished", "failed", "cancelled"] = "finished"
+    result: dict[str, Any] = {}
+    error: BackupsError | None = None
+    with active:
+        started(active)
+        try:
+            result = USE_CASES[run.kind](installation, run, active)
+        except KeyboardInterrupt:
+            state, error = "cancelled", Cancelled("Cancelled with Ctrl-C.")
+            _record_end(active, state, error)
+            runs.finish(claim, state=state, now=installation.clock(), error=error.message)
+            raise
+        except Exception as raised:
+            error = active.stop_error or _as_backups_error(active, raised)
+            state = "cancelled" if isinstance(error, Cancelled) else "failed"
+            _record_end(active, state, error)
+    if isinstance(error, ClaimLost):
+        raise error
+    if isinstance(error, Interrupted):
+        runs.take_back(runs.get(run_id), state="queued", now=installation.clock())
+        raise error
+    message, hint = (active.mask(error.message), active.mask(error.hint)) if error else ("", "")
+    runs.finish(claim, state=state, now=installation.clock(), error=message, hint=hint, result=result)
+    return runs.get(run_id)
+
+
+def _as_backups_error(active: ActiveRun, raised: Exception) -> BackupsError:
+    """Given what a use case raised, return what a person is told. An unforeseen error keeps its traceback in the log."""
+    if isinstance(raised, BackupsError):
+        return raised
+    logger.error("run %s failed unexpectedly", active.run_id, exc_info=raised)
+    for line in traceback.format_exception(raised)[-1].splitlines()[:5]:
+        active.log(line, "error")
+    return BackupsError(
+        f"An unforeseen error stopped the run: {type(raised).__name__}.",
+        hint=f"The process's own log has the details under run {active.run_id}.",
+    )
+
+
+def _record_end(active: ActiveRun, state: str, error: BackupsError) -> None:
+    active.log(f"{state.capitalize()}: {error}", "warning" if state == "cancelled" else "error")
+
+
+def _database(installation: Installation, name: str | None) -> DatabaseSettings | None:
+    known = {database.name: database for database in installation.settings.databases}
+    return known.get(name) if name else None

@@ -1,0 +1,163 @@
+"""The worker: takes runs from the queue, beats its heart, and looks after runs whose worker died."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from dataclasses import dataclass, field
+from importlib.metadata import version
+
+from dbos import DBOS
+
+from services.catalog.model import Run
+from services.catalog.runs import ClaimLost
+from services.errors import Busy
+from services.installation import Installation
+from services.jobs import queue
+from services.jobs.active_run import ActiveRun, Interrupted
+from services.jobs.execute import execute_run
+from services.jobs.identity import process_identity
+from services.jobs.recovery import recover_dead_runs
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 5.0
+BUSY_POLL_SECONDS = 1.0
+STOP_SECONDS = 20.0
+"""How long a worker that is told to end waits for its runs to clean up after themselves."""
+
+
+@dataclass
+class _State:
+    """What the workflow function, which DBOS calls with a run's id alone, has to know."""
+
+    installation: Installation
+    identity: str
+    stopping: threading.Event = field(default_factory=threading.Event)
+    active: dict[str, ActiveRun] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+_state: _State | None = None
+
+
+@DBOS.workflow(name=queue.WORKFLOW)
+def work_on_run(run_id: str, attempt: int) -> None:
+    """Work on one attempt of a run. What comes of it is in the run's row."""
+    state = _state
+    assert state is not None, "the worker has not been started"
+    runs = state.installation.catalog.runs
+    while not state.stopping.is_set():
+        run = runs.get(run_id)
+        if run.state != "queued" or run.attempt != attempt:
+            return  # cancelled meanwhile, or an attempt that is over
+        try:
+            execute_run(state.installation, run_id, worker=state.identity, started=lambda active: _enter(state, active))
+            return
+        except Busy:
+            # Somebody works on the database in the foreground, or a dead process still holds its lock.
+            recover(state.installation)
+            state.stopping.wait(BUSY_POLL_SECONDS)
+        except ClaimLost:
+            return
+        except Interrupted:
+            requeue(state.installation, runs.get(run_id))
+            return
+        finally:
+            _leave(state, run_id)
+
+
+def run_worker(installation: Installation, *, stop: threading.Event | None = None) -> None:
+    """Work until SIGTERM or SIGINT arrives (in the main thread), or ``stop`` is set.
+
+    Runs in progress are then interrupted, cleaned up and queued again, for the next worker.
+    """
+    global _state
+    state = _state = _State(installation, process_identity(), stop or threading.Event())
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: state.stopping.set())
+    queue.prepare_queue(installation.catalog)
+    beat = threading.Thread(target=_beat_until_stopped, args=(state,), name="worker-heart", daemon=True)
+    beat.start()
+    # Before DBOS starts the workflows of the last worker on this machine again: their attempts are over.
+    recover(installation)
+    _launch_dbos(installation)
+    logger.info("worker %s is ready", state.identity)
+    try:
+        state.stopping.wait()
+    finally:
+        _interrupt_runs(state)
+        DBOS.destroy(workflow_completion_timeout_sec=5)
+        beat.join(timeout=HEARTBEAT_SECONDS)
+        installation.catalog.workers.remove(state.identity)
+        logger.info("worker %s has ended", state.identity)
+
+
+def recover(installation: Installation) -> None:
+    """Look after the runs of dead processes."""
+    recover_dead_runs(installation, requeue=lambda run: requeue(installation, run))
+
+
+def requeue(installation: Installation, run: Run) -> None:
+    """Put a run that is queued again into the queue."""
+    with installation.catalog.engine.begin() as transaction:
+        queue.enqueue(installation.catalog, run, transaction)
+
+
+def _launch_dbos(installation: Installation) -> None:
+    DBOS(
+        config={
+            "name": "backups",
+            "system_database_url": queue.dbos_url(installation.catalog),
+            "application_version": queue.APPLICATION_VERSION,
+            "log_level": "WARNING",
+            "enable_otlp": False,
+        }
+    )
+    DBOS.launch()
+    DBOS.register_queue(
+        queue.QUEUE,
+        partition_concurrency=1,
+        worker_concurrency=installation.settings.workers,
+        polling_interval_sec=0.5,
+        on_conflict="always_update",
+    )
+
+
+def _beat_until_stopped(state: _State) -> None:
+    workers = state.installation.catalog.workers
+    product = version("proven-backups")
+    while True:
+        try:
+            workers.beat(state.identity, version=product, now=state.installation.clock())
+            recover(state.installation)
+        except Exception:
+            # The heart must go on beating: a catalogue that is away for a minute is back the next.
+            logger.exception("the worker's heartbeat failed; trying again")
+        if state.stopping.wait(HEARTBEAT_SECONDS):
+            return
+
+
+def _enter(state: _State, active: ActiveRun) -> None:
+    with state.lock:
+        state.active[active.run_id] = active
+    if state.stopping.is_set():
+        active.stop(Interrupted("The worker is ending."))
+
+
+def _leave(state: _State, run_id: str) -> None:
+    with state.lock:
+        state.active.pop(run_id, None)
+
+
+def _interrupt_runs(state: _State) -> None:
+    with state.lock:
+        active = list(state.active.values())
+    for run in active:
+        run.stop(Interrupted("The worker is ending; the run is queued again."))
+    deadline = time.monotonic() + STOP_SECONDS
+    while state.active and time.monotonic() < deadline:
+        time.sleep(0.1)
