@@ -99,9 +99,7 @@ def parse_manifest(settings: Settings, storage: Storage, data: bytes, *, where: 
     """Given a manifest's bytes, return it; see ``read_manifest``."""
     try:
         document = json.loads(data)
-        if not isinstance(document, dict):
-            raise TypeError("not an object")
-        version = document.get("manifest_version")
+        version = document["manifest_version"]
         if version != VERSION:
             raise UntrustedManifest(
                 f"The manifest {where} has version {version!r}; this program knows {VERSION}.",

@@ -9,11 +9,12 @@ from typing import Any
 from services.backups.manifest import Manifest, read_manifest
 from services.backups.naming import MANIFEST_SUFFIX, is_check_key
 from services.backups.signing import check_document
-from services.catalog.model import Backup, Copy, Verification
+from services.catalog.model import Backup, Verification
+from services.clock import parse_instant
 from services.errors import ObjectMissing, StorageError, UntrustedManifest
 from services.installation import Installation
 from services.storage.protocol import Storage, StoredObject
-from services.verification.record import from_document
+from services.verification.record import KIND, VERSION
 
 
 @dataclass
@@ -40,7 +41,7 @@ def rebuild(installation: Installation) -> RebuildReport:
     """
     report = RebuildReport()
     found: dict[str, Backup] = {}
-    records: list[Verification] = []
+    records: list[tuple[str, Verification]] = []
     for settings in installation.settings.storages:
         storage = installation.storage(settings.name)
         objects = {entry.key: entry for entry in storage.list()}
@@ -52,8 +53,9 @@ def rebuild(installation: Installation) -> RebuildReport:
     with installation.catalog.engine.begin() as transaction:
         for backup in found.values():
             installation.catalog.backups.add(backup, transaction)
-        for record in sorted(records, key=lambda record: record.finished_at):
-            if record.backup_id in found:
+        for sha256, record in sorted(records, key=lambda entry: entry[1].finished_at):
+            # A record proves the bytes that it names, and no others.
+            if record.backup_id in found and found[record.backup_id].sha256 == sha256:
                 installation.catalog.verifications.add(record, transaction)
                 report.verifications += 1
     report.backups = len(found)
@@ -74,7 +76,7 @@ def _take_manifest(
     except (UntrustedManifest, ObjectMissing) as error:
         report.unreadable.append(str(error))
         return
-    backup = as_stored(manifest, storage, objects)
+    backup = as_stored(manifest, objects)
     if backup.copies[0].state != "stored":
         report.incomplete.append(f"{backup.name}: {backup.copies[0].location} is {backup.copies[0].state}")
     known = found.get(backup.id)
@@ -84,8 +86,8 @@ def _take_manifest(
         found[backup.id] = replace(known, copies=known.copies + backup.copies)
 
 
-def as_stored(manifest: Manifest, storage: Storage, objects: dict[str, StoredObject]) -> Backup:
-    """Given a manifest and what its storage lists, return the backup with its copy as it is."""
+def as_stored(manifest: Manifest, objects: dict[str, StoredObject]) -> Backup:
+    """Given a manifest and what its storage lists (by key), return the backup with its copy as it is."""
     backup = manifest.backup
     copy = backup.copies[0]
     stored = objects.get(copy.key)
@@ -99,15 +101,39 @@ def as_stored(manifest: Manifest, storage: Storage, objects: dict[str, StoredObj
 
 
 def _take_record(
-    installation: Installation, storage: Storage, key: str, records: list[Verification], report: RebuildReport
+    installation: Installation,
+    storage: Storage,
+    key: str,
+    records: list[tuple[str, Verification]],
+    report: RebuildReport,
 ) -> None:
     try:
         document = json.loads(storage.get(key))
         if check_document(installation.settings, document) == "untrusted":
             report.unreadable.append(f"{storage.location(key)}: its signature is not ours")
             return
-        records.append(from_document(document))
-    except ValueError:
-        report.unreadable.append(f"{storage.location(key)}: is not JSON")
-    except (UntrustedManifest, StorageError) as error:
+        records.append((document["sha256"], _to_verification(document)))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        report.unreadable.append(f"{storage.location(key)}: cannot be read ({type(error).__name__})")
+    except StorageError as error:
         report.unreadable.append(str(error))
+
+
+def _to_verification(document: dict[str, Any]) -> Verification:
+    """Return the verification that ``services.verification.record.to_document`` wrote. Raise ValueError, KeyError."""
+    if document["kind"] != KIND or document["version"] != VERSION:
+        raise ValueError(f"{document['kind']!r}, version {document['version']!r}, is not known")
+    return Verification(
+        id=document["id"],
+        run_id=document["run_id"],
+        backup_id=document["backup_id"],
+        database=document["database"],
+        level=document["level"],
+        storage=document["storage"],
+        outcome=document["outcome"],
+        reason=document["reason"],
+        started_at=parse_instant(document["started_at"]),
+        finished_at=parse_instant(document["finished_at"]),
+        actor=document["actor"],
+        detail=document["detail"],
+    )

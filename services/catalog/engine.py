@@ -22,7 +22,7 @@ _MIGRATION_LOCK = 727_166_401  # any constant; the same for every process that m
 
 
 def open_engine(url: str) -> sa.Engine:
-    """Given a SQLAlchemy URL, return an engine. The SQLite file's folder is made. Raise SettingsError for other engines."""
+    """Given a SQLAlchemy URL, return an engine; SQLite's folder is made. Raise SettingsError for other engines."""
     parsed = sa.engine.make_url(url)
     backend = parsed.get_backend_name()
     if backend == "sqlite":

@@ -147,7 +147,7 @@ class RunStore:
         Raise sqlalchemy's IntegrityError when the idempotency key was used before (see ``by_idempotency_key``).
         """
         assert kind in get_args(RunKind)
-        values = {
+        values: dict[str, Any] = {
             "id": new_id(now), "kind": kind, "database": database, "backup_id": backup_id, "state": "queued",
             "actor": actor, "reason": reason, "params": params, "idempotency_key": idempotency_key, "queued_at": now,
             "attempt": 0, "phase": "", "bytes_done": 0, "error": "", "hint": "", "result": {}, "leftovers": [],

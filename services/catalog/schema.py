@@ -10,7 +10,7 @@ from sqlalchemy.engine import Dialect
 
 
 class Instant(sa.types.TypeDecorator[datetime]):
-    """An aware UTC instant. Refuses a naive one; SQLite, which has no zones, holds it as UTC text that sorts by time."""
+    """An aware UTC instant. Refuses a naive one. SQLite has no zones: it holds UTC text that sorts by time."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True

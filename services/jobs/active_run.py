@@ -207,7 +207,7 @@ class ActiveRun:
             self.stop(
                 TimedOut(
                     f"Nothing moved for {format_duration(self._stall_timeout)} while {self._phase}.",
-                    hint="Look for locks on the server, and at the network and the storage; stall_timeout sets the limit.",
+                    hint="Look for locks on the server, at the network and the storage; stall_timeout sets the limit.",
                 )
             )
 

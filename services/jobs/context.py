@@ -1,4 +1,4 @@
-"""What a use case sees of the run that it works for: phases, progress, log, cancel, and what to clean up after a crash."""
+"""What a use case sees of the run that it works for: phases, progress, log, cancel, what a crash would leave behind."""
 
 from __future__ import annotations
 

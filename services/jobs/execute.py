@@ -23,7 +23,7 @@ def execute_run(
     run_id: str,
     *,
     worker: str,
-    started: Callable[[ActiveRun], None] = lambda active: None,
+    started: Callable[[ActiveRun], None] = lambda _active: None,
 ) -> Run:
     """Work on a queued run and return its row as it ended. What went wrong is in the row, not raised.
 
@@ -54,7 +54,7 @@ def execute_run(
             _record_end(active, state, error)
             runs.finish(claim, state=state, now=installation.clock(), error=error.message)
             raise
-        except Exception as raised:
+        except Exception as raised:  # noqa: BLE001 - whatever it was, the run ends as failed and says so
             error = active.stop_error or _as_backups_error(active, raised)
             state = "cancelled" if isinstance(error, Cancelled) else "failed"
             _record_end(active, state, error)
@@ -69,7 +69,7 @@ def execute_run(
 
 
 def _as_backups_error(active: ActiveRun, raised: Exception) -> BackupsError:
-    """Given what a use case raised, return what a person is told. An unforeseen error keeps its traceback in the log."""
+    """Given what a use case raised, return what a person is told. An unforeseen error is logged with its traceback."""
     if isinstance(raised, BackupsError):
         return raised
     logger.error("run %s failed unexpectedly", active.run_id, exc_info=raised)

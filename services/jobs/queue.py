@@ -1,4 +1,4 @@
-"""The queue: DBOS in the catalogue's own database, so that a run's row and its place in the queue are one transaction."""
+"""The queue: DBOS in the catalogue's own database, so that a run's row and its place in it are one transaction."""
 
 from __future__ import annotations
 

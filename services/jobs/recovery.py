@@ -115,7 +115,7 @@ def _finish_or_remove(installation: Installation, run: Run, entry: dict[str, str
     except (ObjectMissing, UntrustedManifest):
         manifest = None
     if manifest is not None and manifest.backup.run_id == run.id and manifest.backup.copies[0].key == key:
-        backup = as_stored(manifest, storage, {key: storage.stat(key)})
+        backup = as_stored(manifest, {key: storage.stat(key)})
         installation.catalog.backups.add(backup)
         return backup
     storage.delete(key)

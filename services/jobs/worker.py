@@ -40,14 +40,14 @@ class _State:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-_state: _State | None = None
+_states: list[_State] = []
+"""Of this process's worker; DBOS wants its workflows as functions of the module."""
 
 
 @DBOS.workflow(name=queue.WORKFLOW)
 def work_on_run(run_id: str, attempt: int) -> None:
     """Work on one attempt of a run. What comes of it is in the run's row."""
-    state = _state
-    assert state is not None, "the worker has not been started"
+    state = _states[-1]
     runs = state.installation.catalog.runs
     while not state.stopping.is_set():
         run = runs.get(run_id)
@@ -74,8 +74,8 @@ def run_worker(installation: Installation, *, stop: threading.Event | None = Non
 
     Runs in progress are then interrupted, cleaned up and queued again, for the next worker.
     """
-    global _state
-    state = _state = _State(installation, process_identity(), stop or threading.Event())
+    state = _State(installation, process_identity(), stop or threading.Event())
+    _states.append(state)
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: state.stopping.set())

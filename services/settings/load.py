@@ -190,7 +190,7 @@ def _validate(values: dict[str, Any], faults: list[str], *, from_file: bool) -> 
 
 
 def _fault(detail: Any, kind: str, label: str, *, from_file: bool) -> str:
-    """Given one of pydantic's errors, return ``field: what is wrong; for example …``; never the value, a secret perhaps."""
+    """Given one of pydantic's errors, return ``field: what; for example …``; never the value, a secret perhaps."""
     path = ".".join(str(part) for part in detail["loc"])
     field = f"{kind}.{path}" if kind else path
     shown = _ENVIRONMENT_NAMES.get(field, path) if not from_file else f"{label}.{path}" if label else path

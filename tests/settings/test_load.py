@@ -1,0 +1,202 @@
+"""Settings: from a file, from the environment, and every fault at once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from services.errors import SettingsError, UnknownName
+from services.settings.load import load_settings, secrets_of
+from services.settings.model import Settings
+from services.stream.encryption import generate_key
+
+SECRET, PUBLIC = generate_key()
+ENVIRONMENT = {
+    "DATABASE_URL": "postgresql://ada:p%40ss@db.example:5432/la_factoria?sslmode=require",
+    "BACKUP_STORAGE": "s3://la-factoria-backups/prod",
+    "S3_ENDPOINT_URL": "https://account.r2.example",
+    "AWS_ACCESS_KEY_ID": "AKIA",
+    "AWS_SECRET_ACCESS_KEY": "planted-secret",
+    "BACKUP_RECIPIENTS": PUBLIC,
+    "BACKUP_ENCRYPTION_KEY": SECRET,
+    "BACKUPS_HOME": "/tmp/backups-home",
+}
+
+
+def load(environ: dict[str, str]) -> Settings:
+    settings = load_settings(environ)
+    assert settings is not None
+    return settings
+
+
+def from_file(tmp_path: Path, text: str, **environ: str) -> Settings:
+    path = tmp_path / "backups.toml"
+    path.write_text(text)
+    return load({"BACKUPS_CONFIG": str(path), "BACKUPS_HOME": str(tmp_path)} | environ)
+
+
+def faults_of(environ: dict[str, str]) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as caught:
+        load(environ)
+    return caught.value.faults
+
+
+def test_nothing_configured_means_the_sample_environment() -> None:
+    assert load_settings({}) is None
+    assert load_settings({"AWS_REGION": "x", "BACKUPS_HOME": "/x", "BACKUP_ENCRYPTION_KEY": SECRET}) is None
+
+
+def test_the_environment_alone_configures_one_database() -> None:
+    settings = load(ENVIRONMENT)
+    (database,), (storage,) = settings.databases, settings.storages
+    assert (database.name, storage.name, storage.url) == ("la_factoria", "primary", "s3://la-factoria-backups/prod")
+    assert storage.endpoint_url == "https://account.r2.example"
+    assert settings.recipients == (PUBLIC,)
+    assert settings.catalog_url.get_secret_value() == "sqlite:////tmp/backups-home/catalog.db"
+    assert settings.storages_of(database) == (storage,)
+    assert not settings.sample
+
+
+def test_the_name_of_the_database_can_be_set_and_recipients_follow_from_the_key() -> None:
+    environ = ENVIRONMENT | {"BACKUP_DATABASE_NAME": "production", "BACKUP_RECIPIENTS": ""}
+    settings = load(environ)
+    assert settings.databases[0].name == "production"
+    assert settings.recipients == (PUBLIC,)
+
+
+def test_a_file_configures_any_number_of_databases_and_storages(tmp_path: Path) -> None:
+    settings = from_file(
+        tmp_path,
+        f"""
+        recipients = ["{PUBLIC}"]
+        [[storages]]
+        name = "r2"
+        url = "s3://bucket-one"
+        limit_bytes = "2TB"
+        [[storages]]
+        name = "disk"
+        url = "file:///var/backups"
+        [[databases]]
+        name = "one"
+        url = "postgresql://u:p@h/one"
+        storages = ["disk", "r2"]
+        rpo = "6h"
+        hash_limit = "10GB"
+        [[databases]]
+        name = "two"
+        url = "postgresql://u:p@h/two"
+        """,
+        CATALOG_URL="postgresql://c:d@h/catalog",
+    )
+    one, two = settings.databases
+    assert (one.rpo, one.hash_limit) == (timedelta(hours=6), 10**10)
+    assert [s.name for s in settings.storages_of(one)] == ["disk", "r2"]
+    assert [s.name for s in settings.storages_of(two)] == ["r2"]
+    assert settings.storage("r2").limit_bytes == 2 * 10**12
+    assert settings.catalog_url.get_secret_value() == "postgresql://c:d@h/catalog"
+
+
+def test_every_fault_is_named_at_once_with_its_field_and_an_example(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        from_file(
+            tmp_path,
+            """
+            recipients = ["age1nonsense"]
+            encryption_key = "planted-secret"
+            colour = "red"
+            [[storages]]
+            name = "../evil"
+            url = "ftp://x"
+            limit_bytes = "2 apples"
+            [[databases]]
+            name = "one"
+            url = "mysql://ada:planted-secret@h/x"
+            rpo = "soon"
+            compression_level = 99
+            storages = ["nowhere"]
+            """,
+        )
+    text = "\n".join(caught.value.faults)
+    for field in ("name", "url", "limit_bytes", "rpo", "compression_level", "colour"):
+        assert field in text, field
+    assert "for example 500GB" in text
+    assert "planted-secret" not in str(caught.value)
+    assert "7 faults" in caught.value.message or len(caught.value.faults) >= 7
+
+
+def test_keys_that_are_no_keys_and_storages_that_do_not_exist_are_faults(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        from_file(
+            tmp_path,
+            """
+            recipients = ["age1nonsense"]
+            encryption_key = "planted-secret"
+            signing_key = "short"
+            restore_test_url = "http://x"
+            [[storages]]
+            name = "disk"
+            url = "file:///x"
+            [[databases]]
+            name = "one"
+            url = "postgresql://h/x"
+            storages = ["nowhere"]
+            [[databases]]
+            name = "one"
+            url = "postgresql://h/x"
+            """,
+        )
+    text = "\n".join(caught.value.faults)
+    for part in ("recipients", "encryption_key", "signing_key", "restore_test_url", "'nowhere'", "stands twice"):
+        assert part in text, part
+    assert "planted-secret" not in text
+
+
+def test_without_recipients_an_encrypted_backup_is_a_fault_and_a_plain_one_is_not(tmp_path: Path) -> None:
+    text = '[[storages]]\nname="d"\nurl="file:///x"\n[[databases]]\nname="one"\nurl="postgresql://h/x"\n'
+    with pytest.raises(SettingsError, match="backups keygen"):
+        from_file(tmp_path, text)
+    assert from_file(tmp_path, text + "encrypt = false\n").recipients == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"BACKUP_STORAGE": ""}, "BACKUP_STORAGE"),
+        ({"BACKUP_STORAGE": "bucket"}, "BACKUP_STORAGE"),
+        ({"DATABASE_URL": "mysql://h/x"}, "DATABASE_URL"),
+        ({"DATABASE_URL": ""}, "DATABASE_URL"),
+        ({"DATABASE_URL": "postgresql://h"}, "BACKUP_DATABASE_NAME"),
+        ({"BACKUP_RECIPIENTS": "age1x"}, "recipients"),
+        ({"BACKUP_ENCRYPTION_KEY": "x"}, "BACKUP_ENCRYPTION_KEY"),
+        ({"BACKUP_DATABASE_NAME": "a/b"}, "BACKUP_DATABASE_NAME"),
+    ],
+)
+def test_each_fault_of_the_environment_names_its_variable(changes: dict[str, str], field: str) -> None:
+    assert any(field in fault for fault in faults_of(ENVIRONMENT | changes))
+
+
+@pytest.mark.parametrize("content", [None, "a = [", "\xff"])
+def test_a_file_that_is_not_there_or_not_toml_says_so(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "b.toml"
+    if content is not None:
+        path.write_bytes(content.encode("latin-1"))
+    assert "BACKUPS_CONFIG" in faults_of({"BACKUPS_CONFIG": str(path)})[0]
+
+
+def test_every_secret_is_known_so_that_it_can_be_masked() -> None:
+    assert secrets_of(load(ENVIRONMENT)) == {"p%40ss", "p@ss", "planted-secret", SECRET}
+
+
+def test_secrets_do_not_show_in_the_settings_text() -> None:
+    text = repr(load(ENVIRONMENT)) + str(load(ENVIRONMENT))
+    for secret in ("p%40ss", "planted-secret", SECRET):
+        assert secret not in text
+
+
+def test_an_unknown_database_says_what_is_close() -> None:
+    with pytest.raises(UnknownName, match="Did you mean la_factoria"):
+        load(ENVIRONMENT).database("lafactoria")
+    with pytest.raises(UnknownName, match="Known: primary"):
+        load(ENVIRONMENT).storage("xyz")

@@ -1,0 +1,41 @@
+"""Installations for tests: real settings, a real catalogue, real storage, in a temporary folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from services.catalog.catalog import Catalog
+from services.clock import Clock, utc_now
+from services.installation import Installation, open_configured
+from services.settings.model import DatabaseSettings, Settings, StorageSettings
+from services.stream.encryption import generate_key
+
+
+def make_settings(home: Path, *, url: str = "postgresql://u:p@127.0.0.1:1/la_factoria", **changes: Any) -> Settings:
+    """Return settings with one database (``la_factoria``), a local storage and a fresh key; ``changes`` replace fields."""
+    secret, public = generate_key()
+    database = changes.pop("database", {})
+    values: dict[str, Any] = {
+        "home": home,
+        "catalog_url": SecretStr(f"sqlite:///{home / 'catalog.db'}"),
+        "databases": (DatabaseSettings(name="la_factoria", url=SecretStr(url), **database),),
+        "storages": (StorageSettings(name="primary", url=f"file://{home / 'storage'}"),),
+        "recipients": (public,),
+        "encryption_key": SecretStr(secret),
+    }
+    return Settings(**(values | changes))
+
+
+def make_installation(home: Path, *, clock: Clock = utc_now, **settings: Any) -> Installation:
+    """Return an opened installation; see ``make_settings``."""
+    return open_configured(make_settings(home, **settings), clock=clock)
+
+
+def make_catalog(url: str) -> Catalog:
+    """Return a migrated catalogue."""
+    catalog = Catalog(url)
+    catalog.migrate()
+    return catalog
