@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +16,7 @@ class StoredObject:
     key: str
     bytes: int
     etag: str
+    """Without quotes. Empty where the storage does not tell, or could only by reading the object (in a listing)."""
     modified_at: datetime
     storage_class: str = "STANDARD"
 
@@ -41,7 +43,10 @@ class ObjectWriter(Protocol):
         """
 
     def abort(self) -> None:
-        """Leave nothing behind. Never raises; safe to call twice and after commit (then it does nothing)."""
+        """Leave nothing behind. Never raises; safe to call twice and after commit (then it does nothing).
+
+        May be called from another thread while ``write`` waits for the storage; that call then raises StorageError.
+        """
 
 
 class ObjectReader(Protocol):
@@ -69,7 +74,10 @@ class Storage(Protocol):
     url: str
 
     def writer(self, key: str, *, expected_bytes: int | None = None) -> ObjectWriter:
-        """Begin an object. ``expected_bytes`` sizes the parts of a multipart upload (at most 10,000 parts)."""
+        """Begin an object. ``expected_bytes`` sizes the parts of a multipart upload (at most 10,000 parts).
+
+        Raise AlreadyExists when there is one under the key, InvalidName when the key breaks the rule, StorageError.
+        """
 
     def put(self, key: str, data: bytes) -> StoredObject:
         """Store a small object whole, replacing what is there."""
@@ -89,7 +97,7 @@ class Storage(Protocol):
     def delete(self, key: str) -> None:
         """Delete an object; one that is not there is no error."""
 
-    def unfinished(self) -> list[UnfinishedUpload]:
+    def unfinished(self) -> builtins.list[UnfinishedUpload]:
         """List uploads that were begun and not finished."""
 
     def abort_unfinished(self, upload: UnfinishedUpload) -> None:
