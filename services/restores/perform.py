@@ -1,0 +1,173 @@
+"""The restore itself: fetch and check, make an empty database, fill it; the database is dropped when the block ends.
+
+With room on the disk the plain dump is fetched into a file first, and pg_restore works on it in parallel. Without, it
+goes straight into pg_restore, which takes one job.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.catalog.model import Backup, Copy
+from services.errors import InputError, NotTestable
+from services.installation import Installation
+from services.jobs.context import RunContext
+from services.postgres.clients import ClientPrograms, choose_client, find_clients
+from services.postgres.connection import Address
+from services.postgres.restore import restore_archive, restore_stream
+from services.restores.database_locale import read_locale
+from services.restores.fetch import dumped_by, fetch_plain, identities_for, read_plain
+from services.restores.growth import report_growth
+from services.restores.report import Way
+from services.restores.scratch import own_database
+from services.restores.spool import can_spool, private_file, spool_folder
+
+MOST_JOBS = 4
+_BEGINNING = (
+    32 << 20
+)  # bytes of an archive within which its table of contents ends, but for tens of thousands of objects
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a database is to be made."""
+
+    server: Address
+    major: int
+    name: str
+    registered_server: str
+    """How the run's leftovers name the server."""
+    data_dir: Path | None = None
+    """Of the embedded server, whose disk we can look at; None for any other."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A database that a backup was restored into. Times in seconds."""
+
+    address: Address
+    way: Way
+    jobs: int
+    download_seconds: float
+    restore_seconds: float
+    notes: tuple[str, ...]
+
+
+@contextmanager
+def restored_database(
+    installation: Installation, backup: Backup, copy: Copy, place: Place, run: RunContext
+) -> Iterator[Restored]:
+    """Restore a backup into a new database and yield it; drop the database afterwards, unless it was renamed.
+
+    Raise CorruptBackup or ObjectMissing before anything is made (streamed: before the block is entered), RestoreFailed,
+    NotTestable when the server cannot hold this backup, KeyMismatch, StorageError, ConnectionFailed, Cancelled.
+    """
+    client = _prepare(installation, backup, place)
+    with spool_folder(installation.settings.home, run) as folder:
+        if can_spool(folder, backup, place.data_dir):
+            restored = _spooled(installation, backup, copy, place, client, folder, run)
+        else:
+            restored = _streamed(installation, backup, copy, place, client, folder, run)
+        with restored as result:
+            yield result
+
+
+def _prepare(installation: Installation, backup: Backup, place: Place) -> ClientPrograms:
+    """Look for what would stand in the way before anything is fetched, and return the client programs."""
+    if backup.format != "custom":
+        raise InputError(
+            f"{backup.name} has the format {backup.format!r}, which cannot be restored here.",
+            hint="Restore it by hand.",
+        )
+    source_major = int(backup.server_version.split(".")[0])
+    if place.major < source_major:
+        raise NotTestable(
+            f"The server is PostgreSQL {place.major}, older than the source's {source_major}.",
+            hint=f"Set RESTORE_TEST_URL to a server of PostgreSQL {source_major} or newer.",
+        )
+    identities_for(installation.settings, backup)
+    clients = find_clients(installation.settings.pg_bin_dirs)
+    return choose_client(clients, max(place.major, dumped_by(backup)), program="pg_restore")
+
+
+@contextmanager
+def _spooled(
+    installation: Installation,
+    backup: Backup,
+    copy: Copy,
+    place: Place,
+    client: ClientPrograms,
+    folder: Path,
+    run: RunContext,
+) -> Iterator[Restored]:
+    run.phase("fetching", total_bytes=backup.stored_bytes)
+    began = time.monotonic()
+    archive = folder / "dump"
+    with private_file(archive) as write:
+        fetch_plain(installation, backup, copy, write, run)
+    fetched = time.monotonic()
+    jobs = min(MOST_JOBS, os.cpu_count() or 1)
+    locale = read_locale(client, archive)
+    with own_database(place.server, place.name, locale, run, registered_server=place.registered_server) as (
+        made,
+        notes,
+    ):
+        run.phase("restoring", total_bytes=backup.database_bytes)
+        with report_growth(made, run):
+            restore_archive(client, made, archive, jobs=jobs, run=run)
+        restored = time.monotonic()
+        archive.unlink()  # the disk may be needed by the comparison's temporary files
+        yield Restored(made, "spooled", jobs, fetched - began, restored - fetched, tuple(notes))
+
+
+@contextmanager
+def _streamed(
+    installation: Installation,
+    backup: Backup,
+    copy: Copy,
+    place: Place,
+    client: ClientPrograms,
+    folder: Path,
+    run: RunContext,
+) -> Iterator[Restored]:
+    run.log("There is no room to fetch the dump to the disk first: it is streamed into pg_restore, with one job.")
+    run.phase("restoring", total_bytes=backup.stored_bytes)
+    began = time.monotonic()
+    beginning = folder / "beginning"
+    with private_file(beginning) as write:
+        _fetch_beginning(installation, backup, copy, write, run)
+    locale = read_locale(client, beginning)
+    beginning.unlink()
+    with own_database(place.server, place.name, locale, run, registered_server=place.registered_server) as (
+        made,
+        notes,
+    ):
+        with restore_stream(client, made, run=run) as sink:
+            fetch_plain(installation, backup, copy, sink.write, run)
+            sink.finish()
+        yield Restored(made, "streamed", 1, 0.0, time.monotonic() - began, tuple(notes))
+
+
+class _Enough(Exception):
+    """Ends the reading of a backup whose beginning is all that is wanted."""
+
+
+def _fetch_beginning(
+    installation: Installation, backup: Backup, copy: Copy, write: Callable[[bytes], None], run: RunContext
+) -> None:
+    taken = 0
+
+    def take(piece: bytes) -> None:
+        nonlocal taken
+        write(piece)
+        taken += len(piece)
+        if taken >= _BEGINNING:
+            raise _Enough
+
+    with suppress(_Enough):
+        read_plain(installation, backup, copy, take, run)

@@ -1,0 +1,131 @@
+"""A real restore, always into a new database: nothing that exists is ever written to.
+
+The work is done in a database of the run's own name, which gets the target's name when all of it is there. Whoever
+sees the target sees all of it, and a crash leaves nothing under its name.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import suppress
+from typing import Literal
+
+import psycopg
+from psycopg import sql
+
+from services.catalog.model import Backup
+from services.errors import AlreadyExists, ConnectionFailed, InvalidName, RestoreFailed
+from services.installation import Installation
+from services.jobs.context import RunContext
+from services.postgres.connection import Address, Connection, connect
+from services.restores.copies import choose_copy
+from services.restores.evidence import read_evidence
+from services.restores.perform import Place, restored_database
+from services.restores.proof import describe, prove
+from services.restores.report import RestoreReport
+from services.restores.scratch import RESTORE_PREFIX, TEST_PREFIX, scratch_name
+
+TARGET_RULE = "1 to 63 letters, digits, '_' or '-'"
+_TARGET = re.compile(r"[A-Za-z0-9_-]{1,63}\Z")
+
+
+def restore_backup(
+    installation: Installation, backup: Backup, target: str, run: RunContext, *, server_url: str | None
+) -> RestoreReport:
+    """Restore a backup into the new database ``target`` on ``server_url`` (None: the database's own server).
+
+    The report's outcome says whether the restored data equals the source; the target stays in either case, since in an
+    emergency a person decides. Raise InvalidName, AlreadyExists (nothing is touched), UntrustedManifest,
+    CorruptBackup, KeyMismatch, RestoreFailed, NotTestable, StorageError, ConnectionFailed, Cancelled: then there is no
+    target.
+    """
+    check_target(target)
+    copy = choose_copy(backup, None)
+    began = time.monotonic()
+    run.phase("preparing")
+    server = _reachable(_server(installation, backup, server_url))
+    with connect(server) as connection:
+        _refuse_existing(connection, server, target)
+        version = (connection.info.parameter_status("server_version") or "unknown").split()[0]
+        major = connection.info.server_version // 10000
+    manifest = read_evidence(installation, backup, copy)
+    place = Place(server, major, scratch_name(run.run_id, RESTORE_PREFIX), f"{server.host}:{server.port}")
+    with restored_database(installation, backup, copy, place, run) as restored:
+        proof = prove(manifest, restored, run)
+        run.phase("analyzing")
+        with connect(restored.address) as connection, run.on_cancel(connection.cancel_safe):
+            connection.execute("ANALYZE")
+        run.check_cancelled()
+        _rename(server, restored.address.dbname, target)
+    report = describe(
+        backup,
+        server=f"{server.user}@{server.host}:{server.port}",
+        server_version=version,
+        target=target,
+        restored=restored,
+        proof=proof,
+        seconds=time.monotonic() - began,
+    )
+    level: Literal["info", "error"] = "error" if report.outcome == "failed" else "info"
+    run.log(f"Restored into {target} on {report.server}. {report.summary}", level)
+    return report
+
+
+def check_target(target: str) -> None:
+    """Raise InvalidName unless a database that is to be made may be called so."""
+    if not _TARGET.match(target) or target.startswith((TEST_PREFIX, RESTORE_PREFIX)):
+        shown = target if len(target) <= 60 else target[:57] + "…"
+        raise InvalidName(
+            f"A database to restore into cannot be called {shown!r}.",
+            hint=f"Use {TARGET_RULE}, not beginning with {TEST_PREFIX} or {RESTORE_PREFIX}.",
+        )
+
+
+def _server(installation: Installation, backup: Backup, server_url: str | None) -> Address:
+    if server_url is None:
+        server_url = installation.settings.database(backup.database).url.get_secret_value()
+    return Address.parse(server_url)
+
+
+def _reachable(server: Address) -> Address:
+    """Return the address of a database on the server that can be connected to, to make another one from.
+
+    The one in the URL may be what was lost. Raise ConnectionFailed, about the URL as it is written.
+    """
+    try:
+        with connect(server):
+            return server
+    except ConnectionFailed:
+        for name in ("postgres", "template1"):
+            other = server.with_database(name)
+            with suppress(ConnectionFailed), connect(other):
+                return other
+        raise
+
+
+def _refuse_existing(connection: Connection, server: Address, target: str) -> None:
+    found = connection.execute("SELECT 1 FROM pg_catalog.pg_database WHERE datname = %s", (target,)).fetchone()
+    if found is not None:
+        raise _exists(server, target)
+
+
+def _rename(server: Address, name: str, target: str) -> None:
+    """Give the restored database its name. Raise AlreadyExists when somebody took the name meanwhile."""
+    statement = sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(name), sql.Identifier(target))
+    try:
+        with connect(server) as connection:
+            connection.execute(statement)
+    except psycopg.errors.DuplicateDatabase as error:
+        raise _exists(server, target) from error
+    except psycopg.Error as error:
+        raise RestoreFailed(
+            f"The restored database cannot be named {target}: {str(error).splitlines()[0]}", hint="Restore again."
+        ) from error
+
+
+def _exists(server: Address, target: str) -> AlreadyExists:
+    return AlreadyExists(
+        f"A database called {target} exists on {server.host}:{server.port}; it was not touched.",
+        hint="Choose another name; a restore never writes into what is there.",
+    )

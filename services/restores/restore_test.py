@@ -1,0 +1,105 @@
+"""The restore test, as the runbook's monthly one: fetch, restore to a test server, verify the data, document it.
+
+*Passed*: the restored database equals the source at the instant of the dump, as far as the fingerprint reaches.
+*Failed*: the backup is damaged, does not restore, or restores to something else. *Not testable*: the scratch server
+lacks what the backup needs, or there is no fingerprint to compare with. Every other trouble is raised: it says nothing
+of the backup.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+
+from services.catalog.model import Backup, Copy, Verification
+from services.errors import (
+    ConnectionFailed,
+    CorruptBackup,
+    NotTestable,
+    ObjectMissing,
+    RestoreFailed,
+    UntrustedManifest,
+)
+from services.ids import new_id
+from services.installation import Installation
+from services.jobs.context import RunContext
+from services.postgres.connection import Address, connect
+from services.restores.copies import choose_copy
+from services.restores.evidence import read_evidence
+from services.restores.perform import Place, Restored, restored_database
+from services.restores.proof import Proof, describe, prove
+from services.restores.report import RestoreReport
+from services.restores.scratch import scratch_name
+from services.restores.scratch_server import ScratchServer, scratch_server
+
+_SERVER_TROUBLE = re.compile(r"server closed the connection|terminating connection|SSL SYSCALL|shutting down")
+
+
+def run_restore_test(installation: Installation, backup: Backup, storage: str | None, run: RunContext) -> Verification:
+    """Restore a backup's copy in ``storage`` (None: the best one) into a scratch database and compare it.
+
+    The caller records the verification (``verify_backup`` does). Raise InputError when the scratch server would be the
+    source's own or there is no copy, and what keeps the test from being held: ConnectionFailed, KeyMismatch,
+    StorageError, ClientProgramMissing, Cancelled, TimedOut.
+    """
+    copy = choose_copy(backup, storage)
+    started_at = installation.clock()
+    run.phase("preparing")
+    with scratch_server(installation, backup.database) as server:
+        run.log(f"Restore test of {backup.name} ({copy.location}) on {server.label}, PostgreSQL {server.version}.")
+        report = _hold(installation, backup, copy, server, run)
+    finished_at = installation.clock()
+    return Verification(
+        id=new_id(finished_at),
+        run_id=run.run_id,
+        backup_id=backup.id,
+        database=backup.database,
+        level="restore",
+        storage=copy.storage,
+        outcome=report.outcome,
+        reason=report.summary,
+        started_at=started_at,
+        finished_at=finished_at,
+        actor=run.actor,
+        detail=report.to_json(),
+    )
+
+
+def _hold(
+    installation: Installation, backup: Backup, copy: Copy, server: ScratchServer, run: RunContext
+) -> RestoreReport:
+    """Hold the test and return its report; see the head of this module for the outcomes."""
+    began = time.monotonic()
+    name = scratch_name(run.run_id)
+    restored: Restored | None = None
+    try:
+        manifest = read_evidence(installation, backup, copy)
+        place = Place(server.address, server.major, name, server.kind, server.data_dir)
+        with restored_database(installation, backup, copy, place, run) as restored:
+            proof = prove(manifest, restored, run)
+    except (ObjectMissing, CorruptBackup, UntrustedManifest) as error:
+        proof = Proof("failed", error.message)
+    except RestoreFailed as error:
+        _raise_if_server_failed(error, server.address)
+        proof = Proof("failed", f"The backup does not restore: {error.message}")
+    except NotTestable as error:
+        proof = Proof("not testable", str(error))
+    return describe(
+        backup,
+        server=server.label,
+        server_version=server.version,
+        target=name,
+        restored=restored,
+        proof=proof,
+        seconds=time.monotonic() - began,
+    )
+
+
+def _raise_if_server_failed(error: RestoreFailed, server: Address) -> None:
+    """Raise ConnectionFailed when pg_restore ended because of its server: the backup is not to blame."""
+    with connect(server):  # raises ConnectionFailed when it is gone
+        pass
+    if _SERVER_TROUBLE.search(error.message):
+        raise ConnectionFailed(
+            f"The scratch server ended the restore: {error.message}", hint="Look into its log, then test again."
+        ) from error
