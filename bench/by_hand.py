@@ -1,4 +1,4 @@
-"""The same work done by hand with the standard programs, in pipelines without a shell. Times are wall time in seconds."""
+"""The same work done by hand with the standard programs, in pipelines without a shell. Times are wall seconds."""
 
 from __future__ import annotations
 

@@ -34,13 +34,13 @@ def measure_speed(site: Site, rounds: int) -> list[str]:
     contestants = _contestants(site, last)
     times = take_turns(contestants, rounds)
     backup = last[HASHED].answer["backup"]
+    ratio = backup["plain_bytes"] / backup["stored_bytes"]
+    own = f"{backup['duration_seconds']:.2f} s of the last backup's {last[HASHED].seconds:.2f} s are its own"
     sizes = [
         f"database {format_bytes(database_bytes(site.source))}",
         f"dump {format_bytes(backup['plain_bytes'])}",
-        f"stored {format_bytes(backup['stored_bytes'])}, "
-        + f"compressed {backup['plain_bytes'] / backup['stored_bytes']:.1f} times",
-        f"{backup['duration_seconds']:.2f} s of the last backup's {last[HASHED].seconds:.2f} s are its own; "
-        + "the rest is the start of Python and the verification that ends it",
+        f"stored {format_bytes(backup['stored_bytes'])}, compressed {ratio:.1f} times",
+        f"{own}; the rest is the start of Python and the verification that ends it",
     ]
     return [*sizes, "", *show_times(times), "", *(show_goal(goal, times) for goal in GOALS)]
 
