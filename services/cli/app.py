@@ -1,0 +1,103 @@
+"""The program's frame: how its commands are found, and how what goes wrong is said.
+
+Exit codes: 0 done; 1 failed (a warning, for checks); 2 asked for wrongly (failed, for checks); 3 unknown, for checks;
+130 stopped with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from services.cli.output import note, write_error
+from services.errors import BackupsError, InputError
+
+DEBUG = "BACKUPS_DEBUG"
+"""Set by ``--debug``: errors keep their traceback, in child processes too."""
+INTERRUPTED = 130
+
+
+class CommandGroup(TyperGroup):
+    """A group of commands whose errors are one line on standard error."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run the command that ``args`` name and exit with its code."""
+        try:
+            code = super().main(
+                args=args,
+                prog_name=prog_name or "backups",
+                complete_var=complete_var,
+                standalone_mode=False,
+                windows_expand_args=windows_expand_args,
+                **extra,
+            )
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _discard_output()
+            code = 0
+        except typer.Abort:
+            code = INTERRUPTED
+        except (BackupsError, TyperException) as error:
+            if os.environ.get(DEBUG):
+                raise
+            known = error if isinstance(error, BackupsError) else _usage_error(error)
+            write_error(known)
+            code = known.exit_code
+        except Exception as error:  # the outermost edge: said in one line, and the exit code is not 0
+            if os.environ.get(DEBUG):
+                raise
+            first = str(error).partition("\n")[0]
+            note(f"Error: {type(error).__name__}: {first}. Run it again as `backups --debug …` for the details.")
+            code = 1
+        sys.exit(code or 0)
+
+
+def _usage_error(error: TyperException) -> InputError:
+    # pydantic, by which typer converts values, begins its messages with its own words.
+    message = error.format_message().replace("Value error, ", "").rstrip(".")
+    found = InputError(f"{message}.", hint="See `backups --help`.")
+    found.exit_code = error.exit_code
+    return found
+
+
+def _discard_output() -> None:
+    """Whoever read our output has gone (``backups list | head``): say nothing more, also not when Python exits."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+app = typer.Typer(
+    cls=CommandGroup,
+    name="backups",
+    invoke_without_command=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "terminal_width": 100},
+)
+
+
+@app.callback()
+def root(
+    context: typer.Context, debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error.")
+) -> None:
+    """PostgreSQL backups that are proven to restore."""
+    if debug:
+        os.environ[DEBUG] = "1"
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())

@@ -1,0 +1,184 @@
+"""Taking backups: create, adopt, preflight."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from services import commands
+from services.backups.request import BackupRequest
+from services.catalog.model import Run
+from services.cli.app import app
+from services.cli.forms import backup_form, run_form
+from services.cli.output import note, pairs, printable, say, stdout, table, write_json
+from services.cli.running import Mode, Queue, Quiet, Wait, carry_out, fail_unless_finished
+from services.cli.session import AsJson, DatabaseOption, actor, chosen_database, opened
+from services.errors import UnknownName
+from services.installation import Installation
+from services.preflight import Check, Preflight, preflight
+from services.units import format_bytes, format_duration
+
+DatabaseArgument = Annotated[
+    str | None, typer.Argument(metavar="[DATABASE]", help="May be left out when there is only one.", show_default=False)
+]
+ExcludeTables = Annotated[
+    list[str] | None,
+    typer.Option("--exclude-table", metavar="PATTERN", help="As pg_dump reads it; may be given more than once."),
+]
+_STYLES = {"ok": "green", "warning": "yellow", "blocking": "bold red"}
+
+
+@app.command()
+def create(
+    database: DatabaseArgument = None,
+    name: Annotated[str | None, typer.Option(help="Default: DATABASE_backup_YYYYMMDD_HHMMSS.")] = None,
+    note_text: Annotated[str, typer.Option("--note", help="Why this backup is taken.")] = "",
+    compression_level: Annotated[int | None, typer.Option(min=1, max=19, help="Of zstd.")] = None,
+    encrypt: Annotated[
+        bool | None, typer.Option("--encrypt/--no-encrypt", help="Default: as the settings say.", show_default=False)
+    ] = None,
+    exclude_table: ExcludeTables = None,
+    pin: Annotated[bool, typer.Option("--pin", help="Keep it, whatever the retention policy says.")] = False,
+    force: Annotated[
+        str, typer.Option("--force", metavar="REASON", help="Pass over blocking pre-checks; the reason is recorded.")
+    ] = "",
+    once: Annotated[
+        str | None, typer.Option("--once", metavar="KEY", help="Start nothing when this key was used before.")
+    ] = None,
+    queue: Queue = False,
+    wait: Wait = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Back up a database, and verify what was stored."""
+    with opened(quiet=as_json) as installation:
+        request = BackupRequest(
+            database=chosen_database(installation, database).name,
+            name=name,
+            note=note_text,
+            compression_level=compression_level,
+            encrypt=encrypt,
+            exclude_tables=tuple(exclude_table or ()),
+            pin=pin,
+            force_reason=force,
+        )
+        run = carry_out(
+            installation,
+            lambda queued: commands.submit_backup(
+                installation, request, actor=actor(), reason=force, idempotency_key=once, queue=queued
+            ),
+            Mode(queue, wait, quiet, as_json),
+        )
+        if run is not None:
+            _report_backup(installation, run, as_json=as_json)
+
+
+@app.command()
+def adopt(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A pg_dump archive, also compressed or encrypted.")],
+    database: DatabaseOption = None,
+    name: Annotated[str | None, typer.Option(help="Default: the file's name.")] = None,
+    note_text: Annotated[str, typer.Option("--note", help="Where it comes from.")] = "",
+    queue: Queue = False,
+    wait: Wait = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take in a dump that was made elsewhere: check it, store it and list it as a backup."""
+    with opened(quiet=as_json) as installation:
+        chosen = chosen_database(installation, database)
+        run = carry_out(
+            installation,
+            lambda queued: commands.submit_adopt(
+                installation, file.absolute(), chosen.name, name=name, note=note_text, actor=actor(), queue=queued
+            ),
+            Mode(queue, wait, quiet, as_json),
+        )
+        if run is not None:
+            _report_backup(installation, run, as_json=as_json)
+
+
+def _report_backup(installation: Installation, run: Run, *, as_json: bool) -> None:
+    backup = None
+    if run.backup_id is not None:
+        try:
+            backup = installation.catalog.backups.get(run.backup_id)
+        except UnknownName:  # the run failed before there was one
+            backup = None
+    if as_json:
+        write_json({"run": run_form(run), "backup": None if backup is None else backup_form(backup)})
+    elif run.state == "finished" and backup is not None:
+        checked = "no" if backup.verification_level is None else backup.verification_level
+        stdout().print(
+            pairs(
+                [
+                    ("backup", backup.name),
+                    ("id", backup.id),
+                    ("stored", f"{format_bytes(backup.stored_bytes)} at {backup.copies[0].location}"),
+                    ("database", f"{format_bytes(backup.database_bytes)}, PostgreSQL {backup.server_version}"),
+                    ("took", format_duration(backup.duration)),
+                    ("sha256", backup.sha256),
+                    ("verified", checked),
+                ]
+            )
+        )
+        if backup.is_partial:
+            note(f"Partial: without {', '.join(backup.excluded)}. It does not count as a whole backup.", style="yellow")
+    fail_unless_finished(run)
+
+
+@app.command("preflight")
+def preflight_command(
+    database: DatabaseArgument = None, exclude_table: ExcludeTables = None, as_json: AsJson = False
+) -> None:
+    """Check whether a backup would work now. Exit code: 0 yes, 1 with warnings, 2 something stands in its way."""
+    with opened(quiet=as_json) as installation:
+        found = preflight(
+            installation, chosen_database(installation, database), exclude_tables=tuple(exclude_table or ())
+        )
+    if as_json:
+        write_json(_preflight_form(found))
+    else:
+        _draw_preflight(found)
+    severities = {check.severity for check in found.checks}
+    raise typer.Exit(2 if "blocking" in severities else 1 if "warning" in severities else 0)
+
+
+def _preflight_form(found: Preflight) -> dict[str, Any]:
+    return {
+        "database_bytes": found.database_bytes,
+        "expected_bytes": found.expected_bytes,
+        "expected_seconds": found.expected_seconds,
+        "checks": [
+            {
+                "name": check.name,
+                "severity": check.severity,
+                "message": check.message,
+                "hint": check.hint,
+                "detail": list(check.detail),
+            }
+            for check in found.checks
+        ],
+    }
+
+
+def _draw_preflight(found: Preflight) -> None:
+    drawn = table(["Check", "", "Finding"], [])
+    for check in found.checks:
+        drawn.add_row(printable(check.name), check.severity, printable(_finding(check)), style=_STYLES[check.severity])
+        for line in check.detail:
+            drawn.add_row("", "", printable(line))
+    stdout().print(drawn)
+    expected = []
+    if found.expected_bytes is not None:
+        expected.append(format_bytes(found.expected_bytes))
+    if found.expected_seconds is not None:
+        expected.append(format_duration(found.expected_seconds))
+    if expected:
+        say(f"Expected backup: {' in '.join(expected)}.")
+
+
+def _finding(check: Check) -> str:
+    return check.message if check.severity == "ok" else f"{check.message} {check.hint}".strip()

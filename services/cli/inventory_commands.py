@@ -1,0 +1,216 @@
+"""What there is: list, storage, log."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal, cast
+
+import typer
+from rich.text import Text
+
+from services.catalog.model import Backup, BackupState, BackupType
+from services.cli.app import app
+from services.cli.forms import backup_form
+from services.cli.output import instant, note, printable, say, stdout, table, write_json
+from services.cli.session import AsJson, DatabaseOption, opened
+from services.errors import InputError
+from services.installation import Installation
+from services.overview import StorageRoom, load_overview
+from services.settings.model import parse_duration
+from services.units import format_bytes, format_duration
+
+OlderThan = Annotated[str | None, typer.Option("--older-than", metavar="AGE", help="Older than 12h, 30d, 8w.")]
+TypeOption = Annotated[BackupType | None, typer.Option("--type", help="Only this type.")]
+
+
+@app.command("list")
+def list_backups(
+    last: Annotated[int | None, typer.Option("--last", min=1, metavar="N", help="The newest N.")] = None,
+    older_than: OlderThan = None,
+    database: DatabaseOption = None,
+    kind: TypeOption = None,
+    state: Annotated[
+        Literal["finished", "expired", "all"], typer.Option(help="finished: stored; expired: deleted since.")
+    ] = "finished",
+    as_json: AsJson = False,
+) -> None:
+    """List backups, the newest first."""
+    with opened(quiet=as_json) as installation:
+        found = _select(installation, last, older_than, database, kind, state)
+        now = installation.clock()
+        several = database is None and len({backup.database for backup in found}) > 1
+    if as_json:
+        write_json([backup_form(backup) for backup in found])
+    elif found:
+        _draw(found, now, with_database=several)
+    else:
+        note("No backup matches.")
+
+
+@app.command()
+def log(
+    form: Annotated[
+        Literal["template", "csv", "json"], typer.Option("--format", help="template: the runbook's log entry.")
+    ] = "template",
+    last: Annotated[int | None, typer.Option("--last", min=1, metavar="N", help="The newest N.")] = None,
+    older_than: OlderThan = None,
+    database: DatabaseOption = None,
+    kind: TypeOption = None,
+) -> None:
+    """Write the log of backups, also of those that have expired, the oldest first."""
+    with opened(quiet=form != "template") as installation:
+        found = _select(installation, last, older_than, database, kind, "all")[::-1]
+    entries = [log_entry(backup) for backup in found]
+    if form == "json":
+        write_json(entries)
+    elif form == "csv":
+        writer = csv.DictWriter(sys.stdout, fieldnames=list(_LOG_FIELDS))
+        writer.writeheader()
+        writer.writerows({name: _csv_cell(value) for name, value in entry.items()} for entry in entries)
+    else:
+        for number, entry in enumerate(entries):
+            if number:
+                say("")
+            for name, value in entry.items():
+                say(f"{_LOG_FIELDS[name]}: {value}".rstrip())
+
+
+_LOG_FIELDS = {
+    "date": "Date",
+    "type": "Type",
+    "size": "Size",
+    "duration": "Duration",
+    "location": "Location",
+    "verified": "Verified",
+    "notes": "Notes",
+}
+
+
+def log_entry(backup: Backup) -> dict[str, str]:
+    """Return the runbook's log entry of a backup, its template's lines in its order (see ``_LOG_FIELDS``)."""
+    if backup.verification_passed is None:
+        verified = "No"
+    elif backup.verification_passed:
+        verified = f"Yes ({backup.verification_level}, {instant(backup.verification_at)})"
+    else:
+        verified = f"No: failed ({backup.verification_level}, {instant(backup.verification_at)})"
+    remarks = [backup.note] if backup.note else []
+    if backup.is_partial:
+        remarks.append(f"without {', '.join(backup.excluded)}")
+    if backup.state == "expired":
+        remarks.append(f"expired {instant(backup.expired_at)}")
+    if backup.sample:
+        remarks.append("simulated history of the sample environment")
+    return {
+        "date": instant(backup.finished_at, seconds=True),
+        "type": "-".join(word.capitalize() for word in backup.type.split("-")),
+        "size": format_bytes(backup.stored_bytes),
+        "duration": format_duration(backup.duration),
+        "location": ", ".join(copy.location for copy in backup.copies),
+        "verified": verified,
+        "notes": "; ".join(remarks),
+    }
+
+
+def _csv_cell(value: str) -> str:
+    """Return the value so that a spreadsheet takes it for text: a note may not become a formula."""
+    value = printable(value)
+    return f"'{value}" if value[:1] in ("=", "+", "-", "@") else value
+
+
+@app.command()
+def storage(as_json: AsJson = False) -> None:
+    """Show what each storage holds and what still fits. Exit code: 0, or 1 when a storage cannot be asked."""
+    with opened(quiet=as_json) as installation:
+        rooms = load_overview(installation).storages
+    if as_json:
+        write_json([_room_form(room) for room in rooms])
+    else:
+        rows = [
+            (
+                room.name,
+                room.url,
+                f"{room.backups:,}",
+                format_bytes(room.used_bytes),
+                "–" if room.limit_bytes is None else format_bytes(room.limit_bytes),
+                "–" if room.free_bytes is None else format_bytes(room.free_bytes),
+            )
+            for room in rooms
+        ]
+        columns = ["Storage", "Address", "Backups", "Used", "Limit", "Free on disk"]
+        stdout().print(table(columns, rows, right=columns[2:]))
+        for room in rooms:
+            if room.problem:
+                note(f"{room.name}: {room.problem}", style="bold red")
+    raise typer.Exit(1 if any(room.problem for room in rooms) else 0)
+
+
+def _room_form(room: StorageRoom) -> dict[str, Any]:
+    left = None if room.total_bytes is None else max(0, room.total_bytes - room.used_bytes)
+    return {
+        "name": room.name,
+        "url": room.url,
+        "backups": room.backups,
+        "used_bytes": room.used_bytes,
+        "limit_bytes": room.limit_bytes,
+        "free_bytes": room.free_bytes,
+        "room_bytes": left,
+        "problem": room.problem or None,
+    }
+
+
+def _select(
+    installation: Installation,
+    last: int | None,
+    older_than: str | None,
+    database: str | None,
+    kind: BackupType | None,
+    state: Literal["finished", "expired", "all"],
+) -> list[Backup]:
+    if database is not None:
+        installation.settings.database(database)
+    until: datetime | None = None
+    if older_than is not None:
+        until = installation.clock() - _age(older_than)
+    wanted: BackupState | None = None if state == "all" else state
+    return installation.catalog.backups.list(database=database, type=kind, state=wanted, until=until, limit=last)
+
+
+def _age(text: str) -> timedelta:
+    try:
+        return cast(timedelta, parse_duration(text))
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"{text!r} is no age.", hint="Write a number and a unit: 12h, 30d, 8w.") from error
+
+
+def _draw(found: list[Backup], now: datetime, *, with_database: bool) -> None:
+    columns = ["Backup", "Type", "Finished (UTC)", "Took", "Stored", "Verified", "Proven"]
+    rows: list[list[str | Text]] = [
+        [
+            backup.name + (" (pinned)" if backup.pinned else "") + (" (partial)" if backup.is_partial else ""),
+            backup.type if backup.state == "finished" else backup.state,
+            instant(backup.finished_at),
+            format_duration(backup.duration),
+            format_bytes(backup.stored_bytes),
+            _verified(backup),
+            "–" if backup.proven_at is None else f"{format_duration(now - backup.proven_at)} ago",
+        ]
+        for backup in found
+    ]
+    if with_database:
+        columns.insert(1, "Database")
+        for row, backup in zip(rows, found, strict=True):
+            row.insert(1, backup.database)
+    stdout().print(table(columns, rows, right=["Took", "Stored"]))
+
+
+def _verified(backup: Backup) -> Text:
+    if backup.trust == "untrusted":
+        return Text("untrusted", style="bold red")
+    if backup.verification_passed is None:
+        return Text("no", style="yellow")
+    if backup.verification_passed:
+        return Text(backup.verification_level or "", style="green")
+    return Text(f"FAILED {backup.verification_level}", style="bold red")

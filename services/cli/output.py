@@ -1,0 +1,98 @@
+"""What the command line writes: tables and JSON on standard output, everything else on standard error.
+
+Names and notes come from people and from other machines' files, so nothing of them may command the terminal: no rich
+markup is read in any text, and control characters, terminal escapes and direction overrides are shown, not sent.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from services.errors import BackupsError, SettingsError
+
+WIDTH = 100
+"""Columns of output that does not go to a terminal."""
+_HARMFUL = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+
+
+def printable(text: str) -> str:
+    r"""Return the text on one line, with every character that could command a terminal as its escape (``\x1b``)."""
+    return "".join(_escape(c) if unicodedata.category(c) in _HARMFUL else c for c in text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+def stdout() -> Console:
+    """Return the console for results. Made anew each time: tests and pipes change ``sys.stdout``."""
+    return _console(sys.stdout)
+
+
+def stderr() -> Console:
+    """Return the console for progress, notes and errors."""
+    return _console(sys.stderr)
+
+
+def _console(stream: Any) -> Console:
+    return Console(file=stream, markup=False, emoji=False, highlight=False, width=None if stream.isatty() else WIDTH)
+
+
+def say(text: str, *, style: str = "") -> None:
+    """Write one line to standard output, however long it is."""
+    stdout().print(Text(printable(text), style=style), soft_wrap=True)
+
+
+def note(text: str, *, style: str = "dim") -> None:
+    """Write one line to standard error."""
+    stderr().print(Text(printable(text), style=style), soft_wrap=True)
+
+
+def write_json(value: Any) -> None:
+    """Write JSON to standard output: ASCII, so that no terminal takes anything in it for a command."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=True) + "\n")
+
+
+def write_error(error: BackupsError) -> None:
+    """Write an error: one line that says what, why and what to do. Faulty settings follow one by one."""
+    note(f"Error: {error}", style="bold red")
+    if isinstance(error, SettingsError):
+        for fault in error.faults:
+            if fault not in error.message:
+                note(f"  {fault}", style="red")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, right: Sequence[str] = ()) -> Table:
+    """Return a table of plain text. ``right`` names the columns that hold numbers."""
+    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        drawn.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*(cell if isinstance(cell, Text) else Text(printable(cell)) for cell in row))
+    return drawn
+
+
+def pairs(rows: Iterable[tuple[str, str]]) -> Table:
+    """Return a two-column table of names and values."""
+    drawn = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    drawn.add_column(style="dim")
+    drawn.add_column(overflow="fold")
+    for name, value in rows:
+        drawn.add_row(Text(name), Text(printable(value)))
+    return drawn
+
+
+def instant(at: datetime | None, *, seconds: bool = False) -> str:
+    """Return an instant as people read it, in UTC: ``2026-11-22 02:00``; a dash for None."""
+    if at is None:
+        return "–"
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M")

@@ -1,0 +1,115 @@
+"""What keeps running: serve, worker, dashboard; and migrate, which comes before."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services import serve as serving
+from services.cli.app import app
+from services.cli.output import note, say, write_json
+from services.cli.session import AsJson, opened
+from services.errors import BackupsError
+from services.installation import open_installation
+
+Address = Annotated[str, typer.Option(help="A loopback address: there is no sign-in yet.")]
+Port = Annotated[int, typer.Option(min=1, max=65535)]
+START_SECONDS = 60.0
+
+
+@app.command()
+def serve(
+    address: Address = serving.DEFAULT_ADDRESS,
+    port: Port = serving.DEFAULT_PORT,
+    open_browser: Annotated[
+        bool, typer.Option("--open", help="Open it in the browser of this machine, if any.")
+    ] = False,
+) -> None:
+    """Run a worker and the dashboard until Ctrl-C; the catalogue is brought up to date first."""
+    _log_to_stderr()
+    serving.check_address(address, port)
+    note("Preparing…")
+    installation = open_installation(os.environ, migrate=True)
+    is_sample, home = installation.settings.sample, Path(os.environ.get("BACKUPS_HOME") or "var").absolute()
+    installation.close()
+    supervisor = serving.Supervisor(
+        {"worker": serving.worker_command(), "dashboard": serving.dashboard_command(address, port)},
+        serving.child_environment(os.environ),
+    )
+    ended = threading.Event()
+
+    def stop(_number: int, _frame: object) -> None:
+        ended.set()
+        supervisor.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+
+    def announce() -> None:
+        try:
+            serving.wait_until_served(address, port, seconds=START_SECONDS, ended=ended.is_set)
+        except BackupsError as error:
+            note(str(error), style="bold red")
+            return
+        if ended.is_set():
+            return
+        url = f"http://{f'[{address}]' if ':' in address else address}:{port}"
+        say(f"Dashboard: {url}{' (sample environment)' if is_sample else ''}. Stop with Ctrl-C.")
+        if open_browser and _has_a_screen():
+            webbrowser.open(url)
+
+    supervisor.run(ready=threading.Thread(target=announce, name="announce", daemon=True).start)
+    if is_sample:
+        from services.sample.environment import stop_sample
+
+        stop_sample(home)
+
+
+@app.command()
+def worker() -> None:
+    """Work on what is queued, until SIGTERM or Ctrl-C. Several may run, also on several machines."""
+    from services.jobs.worker import run_worker
+
+    _log_to_stderr()
+    with opened() as installation:
+        run_worker(installation)
+
+
+@app.command()
+def dashboard(address: Address = serving.DEFAULT_ADDRESS, port: Port = serving.DEFAULT_PORT) -> None:
+    """Run the dashboard alone; what it asks for waits until a worker runs."""
+    serving.exec_dashboard(address, port, os.environ)
+
+
+@app.command()
+def migrate(as_json: AsJson = False) -> None:
+    """Bring the catalogue's tables up to date. Stop other versions of this program first."""
+    from services.catalog.engine import current_revision
+
+    installation = open_installation(os.environ, migrate=True)
+    revision = current_revision(installation.catalog.engine)
+    installation.close()
+    if as_json:
+        write_json({"revision": revision})
+    else:
+        say(f"The catalogue is up to date (revision {revision}).")
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True
+    )
+    for chatty in ("botocore", "boto3", "urllib3", "alembic", "dbos"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _has_a_screen() -> bool:
+    return sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -1,0 +1,79 @@
+"""What every command needs: the installation, who asks, and what is meant by a name."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from services.catalog.model import Backup
+from services.cli.output import note, stderr
+from services.errors import InputError, UnknownName
+from services.installation import Installation, open_installation
+from services.settings.model import DatabaseSettings
+
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON: stable keys, UTC times, bytes and seconds.")]
+DatabaseOption = Annotated[str | None, typer.Option("--database", "-d", metavar="DATABASE", help="Only this database.")]
+StorageOption = Annotated[str | None, typer.Option("--storage", metavar="STORAGE", help="The copy in this storage.")]
+
+
+@contextmanager
+def opened(*, quiet: bool = False) -> Iterator[Installation]:
+    """Open the installation that the environment names, and close it afterwards. Raise SettingsError, BackupsError.
+
+    Without any configuration it is the sample environment, which standard error says unless ``quiet``.
+    """
+    if sys.stderr.isatty():
+        with stderr().status("Opening…"):  # the first start of the sample environment takes some seconds
+            installation = open_installation(os.environ)
+    else:
+        installation = open_installation(os.environ)
+    try:
+        if installation.settings.sample and not quiet:
+            note("Sample environment: set DATABASE_URL or BACKUPS_CONFIG for databases of your own.")
+        yield installation
+    finally:
+        installation.close()
+
+
+def actor() -> str:
+    """Return who asks, for the records: ``cli:user@host``."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        user = str(os.getuid())
+    return f"cli:{user}@{socket.gethostname()}"
+
+
+def chosen_database(installation: Installation, name: str | None) -> DatabaseSettings:
+    """Return the database of that name, or the only one. Raise UnknownName, InputError when there are several."""
+    settings = installation.settings
+    if name is not None:
+        return settings.database(name)
+    if len(settings.databases) == 1:
+        return settings.databases[0]
+    known = ", ".join(database.name for database in settings.databases)
+    raise InputError("Which database?", hint=f"There are {known}.")
+
+
+def chosen_backups(installation: Installation, text: str | None, database: str | None) -> list[Backup]:
+    """Return the backup that is named, or the newest good one of the database, or of each database.
+
+    Raise UnknownName when there is none.
+    """
+    catalog = installation.catalog
+    if database is not None:
+        installation.settings.database(database)
+    if text is not None:
+        return [catalog.backups.find(text, database=database)]
+    names = [database] if database else [d.name for d in installation.settings.databases]
+    found = [backup for name in names if (backup := catalog.backups.latest_good(name)) is not None]
+    if not found:
+        raise UnknownName(f"There is no good backup of {' or '.join(names)} yet.", hint="Run `backups create`.")
+    return found
