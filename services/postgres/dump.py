@@ -1,0 +1,111 @@
+"""pg_dump as a stream: custom format, uncompressed (the stream compresses better), in a given snapshot.
+
+Owners and rights are kept in the archive, which loses nothing; restoring leaves them out (``--no-owner --no-acl``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import IO
+
+from services.errors import BackupsError, DumpFailed
+from services.jobs.context import RunContext
+from services.jobs.processes import END_SECONDS, Child, run_child
+from services.postgres.clients import ClientPrograms
+from services.postgres.connection import Address, connection_failed, passfile
+from services.postgres.patterns import match_tables
+
+__all__ = ["DumpProcess", "dump_stream", "match_tables"]
+
+# What pg_dump says, and what to do about it. The first match counts.
+_HINTS: tuple[tuple[str, str], ...] = (
+    (
+        r"permission denied for",
+        "Let the role read it: GRANT pg_read_all_data TO the role (PostgreSQL 14 and newer), or GRANT SELECT.",
+    ),
+    (
+        r"row-level security policy",
+        "Row-level security hides rows from the role. ALTER ROLE … BYPASSRLS, or back up as the owner.",
+    ),
+    (
+        r"lock timeout|could not obtain lock",
+        "A table is locked: see pg_locks for a migration or VACUUM FULL, or raise lock_timeout.",
+    ),
+    (r"server version mismatch", "Install newer client programs, or name their folder in pg_bin_dirs."),
+    (r"invalid snapshot identifier|snapshot .* does not exist", "The session that held the snapshot ended; try again."),
+    (
+        r"server closed the connection|terminating connection|connection to server was lost|SSL SYSCALL",
+        "The server stopped or the network failed; look into the server's log, then try again.",
+    ),
+    (r"out of shared memory", "Raise max_locks_per_transaction on the server: every table takes a lock."),
+    (r"did not end within", "pg_dump hung after its output had ended; look at the machine."),
+)
+
+
+class DumpProcess:
+    """A running pg_dump."""
+
+    def __init__(self, child: Child, address: Address, run: RunContext) -> None:
+        self._child = child
+        self._address = address
+        self._run = run
+        self.pid = child.pid
+
+    @property
+    def stdout(self) -> IO[bytes]:
+        """The archive, unbuffered. Its end is not yet success: ``finish`` says."""
+        return self._child.stdout
+
+    def finish(self) -> None:
+        """Wait for pg_dump to end. Raise Cancelled, ConnectionFailed, or DumpFailed with its last lines."""
+        status = self._child.wait(END_SECONDS)
+        if status == 0:
+            return
+        self._run.check_cancelled()
+        raise _dump_failed(status, self._child.last_lines, self._address)
+
+
+@contextmanager
+def dump_stream(
+    client: ClientPrograms,
+    address: Address,
+    *,
+    snapshot_id: str,
+    exclude_tables: Sequence[str] = (),
+    lock_timeout: timedelta,
+    run: RunContext,
+) -> Iterator[DumpProcess]:
+    """Run pg_dump in the exported snapshot while the block runs; leaving the block ends it.
+
+    ``exclude_tables`` are pg_dump patterns. Raise ClientProgramMissing.
+    """
+    command: list[str | Path] = [
+        client.program("pg_dump"),
+        "--format=custom",
+        "--compress=0",
+        "--no-password",
+        f"--snapshot={snapshot_id}",
+        f"--lock-wait-timeout={int(lock_timeout.total_seconds() * 1000)}",
+        *(f"--exclude-table={pattern}" for pattern in exclude_tables),
+    ]
+    with (
+        passfile(address) as secret,
+        run_child(command, environment=address.child_environment(secret), run=run, stdout=True) as child,
+    ):
+        yield DumpProcess(child, address, run)
+
+
+def _dump_failed(status: int, lines: Sequence[str], address: Address) -> BackupsError:
+    text = "\n".join(lines)
+    if re.search(r"connection to server .* failed|could not connect to server|could not translate host", text):
+        return connection_failed(address, text)
+    how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
+    said = f": {' '.join(lines[-3:])}" if lines else ", without a word"
+    for sign, hint in _HINTS:
+        if re.search(sign, text):
+            return DumpFailed(f"pg_dump {how}{said}", hint=hint)
+    return DumpFailed(f"pg_dump {how}{said}", hint="See the run's log and the server's log.")
