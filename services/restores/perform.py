@@ -22,10 +22,10 @@ from services.postgres.connection import Address
 from services.postgres.restore import restore_archive, restore_stream
 from services.restores.database_locale import read_locale
 from services.restores.fetch import dumped_by, fetch_plain, identities_for, read_plain
-from services.restores.growth import report_growth
 from services.restores.report import Way
 from services.restores.scratch import own_database
 from services.restores.spool import can_spool, private_file, spool_folder
+from services.restores.watch import report_work
 
 MOST_JOBS = 4
 _BEGINNING = (
@@ -118,7 +118,7 @@ def _spooled(
         notes,
     ):
         run.phase("restoring", total_bytes=backup.database_bytes)
-        with report_growth(made, run):
+        with report_work(made, run, grows=True):
             restore_archive(client, made, archive, jobs=jobs, run=run)
         restored = time.monotonic()
         archive.unlink()  # the disk may be needed by the comparison's temporary files

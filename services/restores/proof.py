@@ -13,6 +13,7 @@ from services.restores.compare import compare_fingerprints
 from services.restores.comparison_model import Comparison
 from services.restores.perform import Restored
 from services.restores.report import RestoreReport
+from services.restores.watch import report_work
 
 EVERY_SIZE = 1 << 62
 """As a hash limit: the source's fingerprint says which tables are hashed, not a limit of ours."""
@@ -37,7 +38,8 @@ def prove(manifest: Manifest, restored: Restored, run: RunContext) -> Proof:
     run.phase("comparing")
     began = time.monotonic()
     expected = manifest.fingerprint
-    actual = take_fingerprint(restored.address, snapshot_id=None, hash_limit=EVERY_SIZE, like=expected, run=run)
+    with report_work(restored.address, run, grows=False):
+        actual = take_fingerprint(restored.address, snapshot_id=None, hash_limit=EVERY_SIZE, like=expected, run=run)
     seconds = time.monotonic() - began
     if expected is None:
         return Proof(

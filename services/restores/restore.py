@@ -25,6 +25,7 @@ from services.restores.perform import Place, restored_database
 from services.restores.proof import describe, prove
 from services.restores.report import RestoreReport
 from services.restores.scratch import RESTORE_PREFIX, TEST_PREFIX, scratch_name
+from services.restores.watch import report_work
 
 TARGET_RULE = "1 to 63 letters, digits, '_' or '-'"
 _TARGET = re.compile(r"[A-Za-z0-9_-]{1,63}\Z")
@@ -53,10 +54,7 @@ def restore_backup(
     place = Place(server, major, scratch_name(run.run_id, RESTORE_PREFIX), f"{server.host}:{server.port}")
     with restored_database(installation, backup, copy, place, run) as restored:
         proof = prove(manifest, restored, run)
-        run.phase("analyzing")
-        with connect(restored.address) as connection, run.on_cancel(connection.cancel_safe):
-            connection.execute("ANALYZE")
-        run.check_cancelled()
+        _analyze(restored.address, run)
         _rename(server, restored.address.dbname, target)
     report = describe(
         backup,
@@ -80,6 +78,21 @@ def check_target(target: str) -> None:
             f"A database to restore into cannot be called {shown!r}.",
             hint=f"Use {TARGET_RULE}, not beginning with {TEST_PREFIX} or {RESTORE_PREFIX}.",
         )
+
+
+def _analyze(database: Address, run: RunContext) -> None:
+    """Give the planner its statistics: pg_restore brings none, and the first queries would be slow."""
+    run.phase("analyzing")
+    with (
+        connect(database) as connection,
+        run.on_cancel(connection.cancel_safe),
+        report_work(database, run, grows=False),
+    ):
+        try:
+            connection.execute("ANALYZE")
+        except psycopg.errors.QueryCanceled:
+            run.check_cancelled()
+            raise
 
 
 def _server(installation: Installation, backup: Backup, server_url: str | None) -> Address:
