@@ -200,6 +200,7 @@ def _submit(
         from services.jobs.queue import enqueue, prepare_queue
 
         prepare_queue(installation.catalog)
+    expected = runs.typical_seconds(kind, database, level=params.get("level"))
     try:
         with installation.catalog.engine.begin() as transaction:
             run = runs.add(
@@ -211,6 +212,7 @@ def _submit(
                 params=params | {"queued": queue},
                 now=installation.clock(),
                 idempotency_key=idempotency_key,
+                expected_seconds=expected,
                 connection=transaction,
             )
             if queue:

@@ -7,6 +7,7 @@ the run was taken over, can no longer write to the row: ``beat`` and ``finish`` 
 from __future__ import annotations
 
 import builtins
+import statistics
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -119,6 +120,13 @@ class RunStore:
         with self._engine.connect() as connection:
             row = connection.execute(sa.select(*_RUN_COLUMNS).where(runs.c.idempotency_key == key)).one_or_none()
         return None if row is None else _to_run(row)
+
+    def typical_seconds(self, kind: RunKind, database: str | None, *, level: str | None = None) -> float | None:
+        """Return the median length in seconds of the last five finished runs like this one; None without history."""
+        past = self.list(database=database, kind=kind, states=["finished"], limit=25)
+        like = [run for run in past if level is None or run.params.get("level") == level][:5]
+        lengths = [run.duration.total_seconds() for run in like if run.duration is not None]
+        return statistics.median(lengths) if lengths else None
 
     def leftovers(self, run_id: str) -> builtins.list[dict[str, str]]:
         """Return what the run would leave behind if it died now; see ``RunContext.leftover``."""

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from services.catalog.backups import good
-from services.catalog.model import Run
+from services.catalog.model import Outcome, Run
 from services.catalog.schema import backups, copies, runs, verifications, workers
 from services.status import GoodBackup, RestoreTest, WorkerSigns
 
@@ -63,6 +63,34 @@ class StorageUse:
 
 
 _TEST_COLUMNS = ("database", "backup_id", "outcome", "reason", "finished_at")
+
+
+@dataclass(frozen=True)
+class CheckRow:
+    """One verification, as much of it as a list shows: without its table-by-table detail."""
+
+    id: str
+    run_id: str | None
+    backup_id: str
+    backup_name: str
+    database: str
+    level: str
+    outcome: Outcome
+    reason: str
+    storage: str
+    actor: str
+    started_at: datetime
+    finished_at: datetime
+
+
+def recent_checks(engine: sa.Engine, *, limit: int) -> list[CheckRow]:
+    """Return the newest verifications, with the names of their backups."""
+    names = ("id", "run_id", "backup_id", "database", "level", "outcome", "reason", "storage", "actor")
+    columns = [verifications.c[name] for name in (*names, "started_at", "finished_at")]
+    query = sa.select(*columns, backups.c.name.label("backup_name")).join_from(verifications, backups)
+    query = query.order_by(verifications.c.finished_at.desc(), verifications.c.id.desc()).limit(limit)
+    with engine.connect() as connection:
+        return [CheckRow(**row._mapping) for row in connection.execute(query)]
 
 
 def holdings(engine: sa.Engine) -> dict[str, Holding]:

@@ -15,7 +15,7 @@ from services.stream.encryption import generate_key
 
 
 def make_settings(home: Path, *, url: str = "postgresql://u:p@127.0.0.1:1/la_factoria", **changes: Any) -> Settings:
-    """Return settings with one database (``la_factoria``), a local storage and a fresh key; ``changes`` replace fields."""
+    """Return settings: one database (``la_factoria``), a local storage, a fresh key; ``changes`` replace fields."""
     secret, public = generate_key()
     database = changes.pop("database", {})
     values: dict[str, Any] = {

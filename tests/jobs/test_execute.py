@@ -1,0 +1,157 @@
+"""A run from its claim to its end, in the foreground."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from services import commands
+from services.backups.request import BackupRequest
+from services.catalog.model import Run
+from services.catalog.runs import ClaimLost
+from services.errors import Busy, DumpFailed
+from services.installation import Installation
+from services.jobs.active_run import ActiveRun
+from services.jobs.execute import execute_run
+from services.jobs.identity import process_identity
+from tests.jobs.use_cases import Backup, sleep_in_a_child, stand_still
+from tests.support.installations import make_installation
+
+WORKER = process_identity()
+
+
+def submit(installation: Installation) -> str:
+    return commands.submit_backup(installation, BackupRequest("la_factoria"), actor="ada", queue=False)
+
+
+def execute(installation: Installation) -> Run:
+    return execute_run(installation, submit(installation), worker=WORKER)
+
+
+def in_background(installation: Installation, run_id: str) -> threading.Thread:
+    thread = threading.Thread(target=execute_run, args=(installation, run_id), kwargs={"worker": WORKER})
+    thread.start()
+    return thread
+
+
+def test_what_a_use_case_says_reaches_the_catalogue(installation: Installation, backup: Backup) -> None:
+    def work(active: ActiveRun) -> None:
+        active.phase("dumping", total_bytes=100)
+        active.progress(60)
+        active.log("half-way", "warning")
+
+    backup.work = work
+    backup.go.set()
+    run = execute(installation)
+    assert (run.state, run.result, run.error) == ("finished", {"done": True}, "")
+    assert run.duration is not None
+    messages = [(line.level, line.message) for line in installation.catalog.runs.log(run.id)]
+    assert messages == [("info", "Dumping."), ("warning", "half-way")]
+
+
+def test_a_failure_keeps_its_reason_and_its_hint(installation: Installation, backup: Backup) -> None:
+    def work(_active: ActiveRun) -> None:
+        raise DumpFailed("pg_dump died.", hint="Look at the disk.")
+
+    backup.work = work
+    run = execute(installation)
+    assert (run.state, run.error, run.hint) == ("failed", "pg_dump died.", "Look at the disk.")
+    assert "pg_dump died" in installation.catalog.runs.log(run.id)[-1].message
+
+
+def test_an_unforeseen_error_ends_the_run_as_failed_and_is_logged(
+    installation: Installation, backup: Backup, caplog: pytest.LogCaptureFixture
+) -> None:
+    def work(_active: ActiveRun) -> None:
+        raise ZeroDivisionError("oops")
+
+    backup.work = work
+    run = execute(installation)
+    assert run.state == "failed"
+    assert "ZeroDivisionError" in run.error
+    assert "ZeroDivisionError: oops" in caplog.text
+
+
+def test_secrets_are_masked_in_logs_and_errors(tmp_path: Path, backup: Backup) -> None:
+    installation = make_installation(tmp_path, url="postgresql://ada:planted%2Dsecret@h/x")
+    key = installation.settings.encryption_key
+    assert isinstance(key, SecretStr)
+
+    def work(active: ActiveRun) -> None:
+        active.log(f"connecting with planted-secret and {key.get_secret_value()}")
+        raise DumpFailed("password planted%2Dsecret refused", hint=f"key {key.get_secret_value()}")
+
+    backup.work = work
+    run = execute(installation)
+    said = "\n".join([run.error, run.hint, *(line.message for line in installation.catalog.runs.log(run.id))])
+    assert said.count("***") >= 4
+    for secret in ("planted-secret", "planted%2Dsecret", key.get_secret_value()):
+        assert secret not in said
+    installation.close()
+
+
+def test_a_cancel_ends_the_child_process_and_the_run(installation: Installation, backup: Backup) -> None:
+    backup.work = sleep_in_a_child
+    run_id = submit(installation)
+    thread = in_background(installation, run_id)
+    assert backup.started.acquire(timeout=10)
+    commands.request_cancel(installation, run_id, actor="bob")
+    thread.join(10)
+    run = installation.catalog.runs.get(run_id)
+    assert (run.state, run.error) == ("cancelled", "Cancelled by bob.")
+
+
+def test_a_run_that_does_not_move_is_ended_by_its_limit(tmp_path: Path, backup: Backup) -> None:
+    installation = make_installation(tmp_path, database={"stall_timeout": timedelta(seconds=1)})
+    backup.work = stand_still
+    run = execute(installation)
+    assert run.state == "failed"
+    assert "Nothing moved" in run.error
+    installation.close()
+
+
+def test_a_second_backup_of_the_database_is_refused_and_stays_queued(
+    installation: Installation, backup: Backup
+) -> None:
+    first, second = submit(installation), submit(installation)
+    thread = in_background(installation, first)
+    assert backup.started.acquire(timeout=10)
+    with pytest.raises(Busy, match="la_factoria"):
+        execute_run(installation, second, worker=WORKER)
+    backup.go.set()
+    thread.join(10)
+    assert execute_run(installation, second, worker=WORKER).state == "finished"
+    assert backup.most == 1
+
+
+def test_a_run_that_was_taken_over_cannot_write_its_late_result(installation: Installation, backup: Backup) -> None:
+    run_id = submit(installation)
+    late: list[BaseException] = []
+
+    def run_late() -> None:
+        try:
+            execute_run(installation, run_id, worker=WORKER)
+        except ClaimLost as error:
+            late.append(error)
+
+    thread = threading.Thread(target=run_late)
+    thread.start()
+    assert backup.started.acquire(timeout=10)
+    runs = installation.catalog.runs
+    assert runs.take_back(runs.get(run_id), state="lost", now=installation.clock(), error="gone")
+    thread.join(10)
+    assert len(late) == 1
+    assert runs.get(run_id).state == "lost"
+
+
+def test_the_same_click_twice_is_one_run(installation: Installation, backup: Backup) -> None:
+    request = BackupRequest("la_factoria", name="before_deploy")
+    ids = {
+        commands.submit_backup(installation, request, actor="ada", idempotency_key="k", queue=queue)
+        for queue in (False, False, True)
+    }
+    assert len(ids) == 1

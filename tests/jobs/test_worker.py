@@ -1,0 +1,110 @@
+"""The worker: takes what is queued, one run a database at a time, and hands back what it cannot finish."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from services import commands
+from services.backups.request import BackupRequest
+from services.installation import Installation
+from services.jobs.execute import execute_run
+from services.jobs.identity import process_identity
+from services.jobs.worker import run_worker
+from tests.jobs.use_cases import Backup, sleep_in_a_child
+
+
+@contextmanager
+def working(installation: Installation) -> Iterator[threading.Event]:
+    """Run a worker in a thread; it is stopped at the end, or by the event."""
+    stop = threading.Event()
+    thread = threading.Thread(target=run_worker, args=(installation,), kwargs={"stop": stop})
+    thread.start()
+    try:
+        yield stop
+    finally:
+        stop.set()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def submit(installation: Installation, key: str | None = None) -> str:
+    return commands.submit_backup(installation, BackupRequest("la_factoria"), actor="ada", idempotency_key=key)
+
+
+def state(installation: Installation, run_id: str) -> str:
+    return installation.catalog.runs.get(run_id).state
+
+
+def test_queued_runs_of_one_database_are_worked_on_one_after_the_other(
+    installation: Installation, backup: Backup
+) -> None:
+    run_ids = [submit(installation) for _ in range(3)]
+    backup.go.set()
+    with working(installation):
+        wait_for(lambda: all(state(installation, run_id) == "finished" for run_id in run_ids))
+    assert backup.most == 1
+    assert sorted(backup.done) == sorted(run_ids)
+
+
+def test_the_same_click_twice_is_worked_on_once(installation: Installation, backup: Backup) -> None:
+    assert submit(installation, "click") == submit(installation, "click")
+    backup.go.set()
+    with working(installation):
+        wait_for(lambda: bool(backup.done))
+        time.sleep(1)
+    assert len(backup.done) == 1
+
+
+def test_a_cancelled_queued_run_is_never_started(installation: Installation, backup: Backup) -> None:
+    run_id, other = submit(installation), submit(installation)
+    commands.request_cancel(installation, run_id, actor="bob")
+    backup.go.set()
+    with working(installation):
+        wait_for(lambda: state(installation, other) == "finished")
+    assert backup.done == [other]
+
+
+def test_a_worker_waits_for_a_run_in_the_foreground(installation: Installation, backup: Backup) -> None:
+    first = commands.submit_backup(installation, BackupRequest("la_factoria"), actor="ada", queue=False)
+    foreground = threading.Thread(target=execute_run, args=(installation, first), kwargs={"worker": process_identity()})
+    foreground.start()
+    assert backup.started.acquire(timeout=10)
+    second = submit(installation)
+    with working(installation):
+        time.sleep(2)
+        assert state(installation, second) == "queued"
+        backup.go.set()
+        wait_for(lambda: state(installation, second) == "finished")
+    foreground.join(10)
+    assert backup.most == 1
+
+
+def test_a_worker_that_is_told_to_end_hands_its_run_back_and_the_next_one_finishes_it(
+    installation: Installation, backup: Backup
+) -> None:
+    backup.work = sleep_in_a_child
+    run_id = submit(installation)
+    with working(installation):
+        assert backup.started.acquire(timeout=20)
+    assert state(installation, run_id) == "queued"
+    assert installation.catalog.workers.list() == []
+    backup.work = lambda active: None
+    backup.go.set()
+    with working(installation):
+        wait_for(lambda: state(installation, run_id) == "finished")
+    assert installation.catalog.runs.get(run_id).attempt == 2
+
+
+def test_a_living_worker_is_seen(installation: Installation, backup: Backup) -> None:
+    with working(installation):
+        wait_for(lambda: bool(installation.catalog.workers.alive(installation.clock())))

@@ -1,0 +1,112 @@
+"""A worker for tests of what happens when it is killed: ``python -m tests.support.worker PHASE FLAG``.
+
+At the named phase it creates the file FLAG and stands still, until somebody kills it. ``never`` is an ordinary worker.
+It is configured by the environment, like any other.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import services.backups.create as create
+import services.postgres.restore as restore
+from services.installation import open_installation
+from services.jobs.worker import run_worker
+
+PHASES = ("before the dump", "in the middle", "during the upload", "before the manifest", "before the catalogue row")
+
+
+def pause(flag: Path) -> None:
+    flag.touch()
+    time.sleep(600)
+
+
+def before(function: Callable[..., Any], flag: Path) -> Callable[..., Any]:
+    def stand_still(*args: Any, **kwargs: Any) -> Any:
+        pause(flag)
+        return function(*args, **kwargs)
+
+    return stand_still
+
+
+def after(function: Callable[..., Any], flag: Path) -> Callable[..., Any]:
+    def stand_still(*args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        pause(flag)
+        return result
+
+    return stand_still
+
+
+class PausingWriter:
+    """Passes on to a real writer, and stands still at one point."""
+
+    def __init__(self, writer: Any, point: str, flag: Path) -> None:
+        self._writer = writer
+        self._point = point
+        self._flag = flag
+        self._bytes = 0
+
+    def write(self, data: bytes) -> None:
+        self._writer.write(data)
+        self._bytes += len(data)
+        if self._point == "write" and self._bytes > 9_000_000:
+            pause(self._flag)
+
+    def commit(self) -> Any:
+        if self._point == "commit":
+            pause(self._flag)
+        return self._writer.commit()
+
+    def abort(self) -> None:
+        self._writer.abort()
+
+
+def patches(phase: str, flag: Path) -> list[Any]:
+    if phase == "never":
+        return []
+    if phase == "before the dump":
+        return [mock.patch.object(create, "exported_snapshot", before(create.exported_snapshot, flag))]
+    if phase in ("in the middle", "during the upload"):
+        point = "write" if phase == "in the middle" else "commit"
+        plan = create._plan
+
+        def planned(*args: Any, **kwargs: Any) -> Any:
+            made = plan(*args, **kwargs)
+            writer = made.storage.writer
+            made.storage.writer = lambda *a, **k: PausingWriter(writer(*a, **k), point, flag)
+            return made
+
+        return [mock.patch.object(create, "_plan", planned)]
+    if phase == "before the manifest":
+        return [mock.patch.object(create, "write_manifest", before(create.write_manifest, flag))]
+    if phase == "before the catalogue row":
+        return [mock.patch.object(create, "write_manifest", after(create.write_manifest, flag))]
+    if phase == "during a restore":
+        run_child = restore.run_child
+
+        @contextmanager
+        def paused(*args: Any, **kwargs: Any) -> Iterator[Any]:
+            with run_child(*args, **kwargs) as child:
+                pause(flag)
+                yield child
+
+        return [mock.patch.object(restore, "run_child", paused)]
+    raise ValueError(phase)
+
+
+def main() -> None:
+    phase, flag = sys.argv[1], Path(sys.argv[2])
+    for patch in patches(phase, flag):
+        patch.start()
+    run_worker(open_installation())
+
+
+if __name__ == "__main__":
+    main()
