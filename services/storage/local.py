@@ -149,7 +149,7 @@ class LocalStorage:
         self._check_root()
         partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
         with said_plainly(self.location(key), "be written"):
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_folder(path.parent)
             return os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600), partial
 
     def _path(self, key: str) -> Path:
@@ -276,6 +276,14 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _make_folder(folder: Path) -> None:
+    """Create a folder and those above it that are missing, for their owner alone, to outlive a crash of the machine."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        sync_folder(folder.parent)
 
 
 def _sibling(key: str, name: str) -> str:

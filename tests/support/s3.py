@@ -175,7 +175,8 @@ class FaultServer:
     """A server on the way to a real one, which passes everything on until it is told to make trouble.
 
     ``fault`` decides about each request by its method and path with query; None passes it on. ``cut_after`` closes the
-    connection after that many bytes of a body that is answered. ``requests`` remembers every method and path.
+    connection after that many bytes of a body that is answered. ``etag`` is told of every object that is looked at or
+    read, instead of its own. ``requests`` remembers every method and path.
     """
 
     endpoint: str = ""
@@ -244,7 +245,7 @@ def _handler(state: FaultServer, upstream: str) -> type[BaseHTTPRequestHandler]:
             connection.close()
             self.send_response(answer.status)
             for name, value in answer.getheaders():
-                if name.lower() == "etag" and state.etag is not None:
+                if name.lower() == "etag" and state.etag is not None and self.command in ("HEAD", "GET"):
                     value = state.etag
                 if name.lower() not in ("transfer-encoding", "connection", "date", "server", "content-length"):
                     self.send_header(name, value)
