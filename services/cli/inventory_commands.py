@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, cast
 import typer
 from rich.text import Text
 
+from services.backups.log_entry import render_log_entry
 from services.catalog.model import Backup, BackupState, BackupType
 from services.cli.app import app
 from services.cli.forms import backup_form
@@ -62,56 +63,26 @@ def log(
     """Write the log of backups, also of those that have expired, the oldest first."""
     with opened(quiet=form != "template") as installation:
         found = _select(installation, last, older_than, database, kind, "all")[::-1]
-    entries = [log_entry(backup) for backup in found]
     if form == "json":
-        write_json(entries)
+        write_json([backup_form(backup) for backup in found])
     elif form == "csv":
-        writer = csv.DictWriter(sys.stdout, fieldnames=list(_LOG_FIELDS))
-        writer.writeheader()
-        writer.writerows({name: _csv_cell(value) for name, value in entry.items()} for entry in entries)
+        _write_csv(found)
     else:
-        for number, entry in enumerate(entries):
+        for number, backup in enumerate(found):
             if number:
                 say("")
-            for name, value in entry.items():
-                say(f"{_LOG_FIELDS[name]}: {value}".rstrip())
+            for line in render_log_entry(backup).split("\n"):
+                say(line)
 
 
-_LOG_FIELDS = {
-    "date": "Date",
-    "type": "Type",
-    "size": "Size",
-    "duration": "Duration",
-    "location": "Location",
-    "verified": "Verified",
-    "notes": "Notes",
-}
-
-
-def log_entry(backup: Backup) -> dict[str, str]:
-    """Return the runbook's log entry of a backup, its template's lines in its order (see ``_LOG_FIELDS``)."""
-    if backup.verification_passed is None:
-        verified = "No"
-    elif backup.verification_passed:
-        verified = f"Yes ({backup.verification_level}, {instant(backup.verification_at)})"
-    else:
-        verified = f"No: failed ({backup.verification_level}, {instant(backup.verification_at)})"
-    remarks = [backup.note] if backup.note else []
-    if backup.is_partial:
-        remarks.append(f"without {', '.join(backup.excluded)}")
-    if backup.state == "expired":
-        remarks.append(f"expired {instant(backup.expired_at)}")
-    if backup.sample:
-        remarks.append("simulated history of the sample environment")
-    return {
-        "date": instant(backup.finished_at, seconds=True),
-        "type": "-".join(word.capitalize() for word in backup.type.split("-")),
-        "size": format_bytes(backup.stored_bytes),
-        "duration": format_duration(backup.duration),
-        "location": ", ".join(copy.location for copy in backup.copies),
-        "verified": verified,
-        "notes": "; ".join(remarks),
-    }
+def _write_csv(found: list[Backup]) -> None:
+    """Write the log entries as a table, with the database and the backup's name before them."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    for number, backup in enumerate(found):
+        entry = dict(line.split(": ", 1) for line in render_log_entry(backup).split("\n"))
+        if number == 0:
+            writer.writerow(["Database", "Backup", *entry])
+        writer.writerow([_csv_cell(value) for value in (backup.database, backup.name, *entry.values())])
 
 
 def _csv_cell(value: str) -> str:

@@ -150,7 +150,9 @@ def runs(
             return
         if database is not None:
             installation.settings.database(database)
-        found = installation.catalog.runs.list(database=database, kind=kind, states=[state] if state else None, limit=last)
+        found = installation.catalog.runs.list(
+            database=database, kind=kind, states=[state] if state else None, limit=last
+        )
     if as_json:
         write_json([run_form(each) for each in found])
         return
