@@ -1,0 +1,109 @@
+"""Charts: pure functions from a DataFrame and a palette to an Altair chart. Nothing here knows Streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import altair as alt
+import pandas as pd
+
+from dashboard.theme import Palette
+from services.catalog.summaries import Day
+
+STRIP_COLUMNS = ("day", "state", "good", "partial", "failed", "tests_passed", "words", "top")
+
+
+def strip_frame(days: Iterable[Day]) -> pd.DataFrame:
+    """Given a month of days, return the strip's rows.
+
+    Columns: ``day`` (timestamp at UTC midnight), ``state`` (good, partial, failed, none), the counts ``good``,
+    ``partial``, ``failed`` and ``tests_passed``, ``words`` (the tooltip), and ``top`` (height of the day's bar, 0–1).
+    """
+    heights = {"good": 1.0, "partial": 0.5, "failed": 0.0, "none": 0.0}
+    rows = [
+        {
+            "day": pd.Timestamp(day.day),
+            "state": day.state,
+            "good": day.good,
+            "partial": day.partial,
+            "failed": day.failed,
+            "tests_passed": day.tests_passed,
+            "words": _words(day),
+            "top": heights[day.state],
+        }
+        for day in days
+    ]
+    return pd.DataFrame(rows, columns=list(STRIP_COLUMNS))
+
+
+def day_strip(frame: pd.DataFrame, colours: Palette) -> alt.LayerChart:
+    """Given ``strip_frame``'s rows, draw one mark a day.
+
+    Each state has a silhouette of its own, so that colour is not needed to read it: a full bar (good), half a bar
+    (partial), a cross (failed), a low line (none); a diamond above it is a passed restore test.
+    """
+    x = alt.X("yearmonthdate(day):O", axis=None, scale=alt.Scale(paddingInner=0.18, paddingOuter=0))
+    tooltip = [alt.Tooltip("day:T", title="Day (UTC)", format="%a %d %b %Y"), alt.Tooltip("words:N", title=" ")]
+    height = alt.Scale(domain=[0, 1.45])
+    bars = (
+        alt.Chart(frame)
+        .transform_filter("datum.top > 0")
+        .mark_bar(cornerRadius=1.5)
+        .encode(
+            x=x,
+            y=alt.Y("top:Q", axis=None, scale=height),
+            color=alt.Color(
+                "state:N",
+                legend=None,
+                scale=alt.Scale(domain=["good", "partial"], range=[colours.ok, colours.warning]),
+            ),
+            tooltip=tooltip,
+        )
+    )
+    crosses = _points(frame, "datum.state === 'failed'", 0.5, x, height, tooltip).mark_point(
+        shape="cross", angle=45, size=110, filled=True, color=colours.failure, opacity=1
+    )
+    lines = _points(frame, "datum.state === 'none'", 0.06, x, height, tooltip).mark_point(
+        shape="stroke", size=60, strokeWidth=2.5, color=colours.idle, opacity=0.7
+    )
+    tests = _points(frame, "datum.tests_passed > 0", 1.28, x, height, tooltip).mark_point(
+        shape="diamond", size=60, filled=True, color=colours.running, opacity=1
+    )
+    chart = alt.layer(bars, crosses, lines, tests).resolve_scale(color="independent")
+    return chart.properties(height=44, padding={"left": 0, "right": 0, "top": 0, "bottom": 0}).configure_view(
+        strokeWidth=0
+    )
+
+
+def strip_words(frame: pd.DataFrame) -> str:
+    """Say the strip in words, for those who do not see it."""
+    counts = frame["state"].value_counts()
+    parts = [f"{counts.get('good', 0)} of {len(frame)} days with a good backup"]
+    for state, words in (("partial", "with a partial one only"), ("failed", "on which it failed"), ("none", "without")):
+        if counts.get(state, 0):
+            parts.append(f"{counts[state]} {words}")
+    tests = int(frame["tests_passed"].sum()) if len(frame) else 0
+    parts.append(f"{tests} restore {'test' if tests == 1 else 'tests'} passed")
+    return " · ".join(parts)
+
+
+def _points(
+    frame: pd.DataFrame, keep: str, at: float, x: alt.X, height: alt.Scale, tooltip: list[alt.Tooltip]
+) -> alt.Chart:
+    y = alt.Y("at:Q", axis=None, scale=height)
+    return alt.Chart(frame).transform_filter(keep).transform_calculate(at=str(at)).encode(x=x, y=y, tooltip=tooltip)
+
+
+def _words(day: Day) -> str:
+    said = []
+    if day.good:
+        said.append(f"{day.good} good")
+    if day.partial:
+        said.append(f"{day.partial} partial")
+    if day.failed:
+        said.append(f"{day.failed} failed")
+    if day.tests_passed:
+        said.append(f"{day.tests_passed} restore test passed")
+    if day.tests_failed:
+        said.append(f"{day.tests_failed} restore test failed")
+    return " · ".join(said) or "no backup"

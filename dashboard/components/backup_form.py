@@ -1,0 +1,65 @@
+"""The form for an on-demand backup."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import streamlit as st
+
+from services.backups.naming import NAME_RULE, default_name
+from services.commands import BackupRequest
+from services.settings.model import DatabaseSettings, Settings
+
+
+def backup_form(
+    settings: Settings, database: DatabaseSettings, *, blocked: bool, now: datetime
+) -> BackupRequest | None:
+    """Draw the form; return what is asked for on the run in which the button was pressed, otherwise None."""
+    can_encrypt = bool(settings.recipients)
+    with st.form(f"backup-{database.name}", border=True):
+        note = st.text_input("Note", max_chars=2000, placeholder="Why this backup: before deploy 4.2, …")
+        name = st.text_input(
+            "Name", max_chars=100, placeholder=default_name(database.name, now),
+            help=f"Empty: the moment at which it starts, as shown. Otherwise {NAME_RULE}.",
+        )  # fmt: skip
+        columns = st.columns(2)
+        level = columns[0].number_input(
+            "Compression level (zstd)", 1, 19, database.compression_level,
+            help="1 is fastest, 19 smallest. 3 is a good middle; above 9 the database waits for the compressor.",
+        )  # fmt: skip
+        with columns[1]:
+            encrypt = st.checkbox(
+                f"Encrypt to {len(settings.recipients)} age {'key' if len(settings.recipients) == 1 else 'keys'}",
+                value=database.encrypt and can_encrypt,
+                disabled=not can_encrypt,
+                help="Without encryption whoever reads the storage reads the data."
+                if can_encrypt
+                else "No recipient is set: run `backups keygen` and set BACKUP\\_RECIPIENTS.",
+            )
+            pin = st.checkbox("Pin it", help="No policy ever deletes a pinned backup.")
+        excluded = st.text_area(
+            "Leave out tables", placeholder="public.temp_*", height=70,
+            help="One pg\\_dump pattern a line. Such a backup is partial: it never counts as protection.",
+        )  # fmt: skip
+        force_reason = ""
+        if blocked:
+            force_reason = st.text_input(
+                "A pre-check blocks this backup. Reason to run it all the same",
+                help="It is recorded in the run and in the backup's manifest.",
+            )
+        pressed = st.form_submit_button("Back up now", type="primary", icon=":material/backup:")
+    if not pressed:
+        return None
+    if blocked and not force_reason.strip():
+        st.error("A pre-check stands in the way. Mend it and check again, or give a reason to pass over it.")
+        return None
+    return BackupRequest(
+        database=database.name,
+        name=name.strip() or None,
+        note=note.strip(),
+        compression_level=int(level),
+        encrypt=encrypt,
+        exclude_tables=tuple(line.strip() for line in excluded.splitlines() if line.strip()),
+        pin=pin,
+        force_reason=force_reason.strip(),
+    )

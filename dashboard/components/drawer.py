@@ -1,0 +1,141 @@
+"""One backup in full: what it is, where it lies, who proved it, and how to restore it with or without us."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.components.result import verdict_words
+from dashboard.components.run_view import log_lines
+from dashboard.format import NOTHING, ago, day, duration, escape, instant, percent, size
+from dashboard.guard import reported
+from dashboard.theme import OUTCOME_MARKS
+from services.backups.by_hand import restore_commands
+from services.backups.log_entry import render_log_entry
+from services.backups.naming import manifest_key
+from services.catalog.model import Backup
+from services.errors import StorageError
+from services.installation import Installation
+
+
+def backup_details(inst: Installation, backup: Backup) -> None:
+    """Draw everything that is known of a backup. Reads the catalogue; the storage only for the manifest, when asked."""
+    st.markdown(verdict_words(backup))
+    if backup.trust == "untrusted":
+        st.error(
+            "Its manifest is not signed by a key that this installation believes. What follows is what the manifest "
+            "claims; nothing of it is confirmed, and it is never restored silently.",
+            icon=":material/gpp_bad:",
+            title="Untrusted manifest",
+        )
+    if backup.sample:
+        st.info("This row is simulated history of the sample environment.", icon=":material/science:")
+    _facts(backup)
+    _copies(backup)
+    _verifications(inst, backup)
+    _by_hand(inst, backup)
+    with st.expander("Log entry for the runbook", icon=":material/description:"):
+        st.code(render_log_entry(backup), language=None, wrap_lines=True)
+    _manifest(inst, backup)
+    with st.expander("Log of its run", icon=":material/terminal:"):
+        log_lines(
+            inst.catalog.runs.log(backup.run_id, last=200) if backup.run_id else [],
+            empty="No log: the backup is known from its manifest alone.",
+        )
+
+
+def _facts(backup: Backup) -> None:
+    sealed = f"age, to {', '.join(backup.recipients)}" if backup.encryption == "age" else f"{backup.encryption}"
+    share = percent(backup.stored_bytes, backup.plain_bytes)
+    level = f" level {backup.compression_level}" if backup.compression_level is not None else ""
+    facts = {
+        "Database": backup.database,
+        "Holds the data of": instant(backup.snapshot_at),
+        "Type": backup.type + (" · pinned" if backup.pinned else ""),
+        "Stored": f"{size(backup.stored_bytes)} · {share} of the dump's {size(backup.plain_bytes)}",
+        "Database then": size(backup.database_bytes),
+        "Took": f"{duration(backup.duration)} · {instant(backup.started_at)} to {backup.finished_at:%H:%M:%S}",
+        "Format": f"pg_dump {backup.format} · {backup.compression}{level} · PostgreSQL {backup.server_version}",
+        "Encryption": sealed,
+        "Signature": backup.trust,
+        "Left out": ", ".join(backup.excluded) or "nothing",
+        "Made by": backup.actor,
+        "Note": backup.note or NOTHING,
+        "sha256": backup.sha256,
+    }
+    _pairs(facts, "Facts of the backup")
+
+
+def _copies(backup: Backup) -> None:
+    st.markdown("**Copies**")
+    rows = [
+        {
+            "Storage": escape(copy.storage),
+            "State": {"stored": ":green[:material/check: stored]"}.get(
+                copy.state, f":red[:material/close: {copy.state}]"
+            ),
+            "Size": size(copy.bytes),
+            "Looked at": day(copy.checked_at),
+            "Location": escape(copy.location),
+        }
+        for copy in backup.copies
+    ]
+    if rows:
+        st.table(pd.DataFrame(rows), border="horizontal", hide_index=True, alt="Copies of the backup")
+    else:
+        st.caption("No copy is left.")
+
+
+def _verifications(inst: Installation, backup: Backup) -> None:
+    st.markdown("**Verifications**")
+    found = inst.catalog.verifications.list(backup_id=backup.id, limit=20)
+    if not found:
+        st.caption("None yet. A backup that was never restored is a hope, not a backup: run a restore test.")
+        return
+    now = inst.clock()
+    rows = [
+        {
+            "When": ago(v.finished_at, now),
+            "Level": "restore test" if v.level == "restore" else v.level,
+            "Outcome": OUTCOME_MARKS[v.outcome].inline(v.outcome),
+            "What was found": escape(v.reason),
+        }
+        for v in found
+    ]
+    st.table(pd.DataFrame(rows), border="horizontal", hide_index=True, alt="Verifications of the backup")
+
+
+def _by_hand(inst: Installation, backup: Backup) -> None:
+    copy = next((copy for copy in backup.copies if copy.state == "stored"), None)
+    if copy is None or backup.trust == "untrusted":
+        return
+    endpoint = next((s.endpoint_url for s in inst.settings.storages if s.name == copy.storage), None)
+    with st.expander("Restore it by hand, without this product", icon=":material/build:"):
+        st.code(restore_commands(backup, copy, endpoint_url=endpoint), language="bash", wrap_lines=True)
+        st.caption("`key.txt` holds the age secret key; PGHOST, PGPORT and PGUSER name the server.")
+
+
+def _manifest(inst: Installation, backup: Backup) -> None:
+    copy = next((copy for copy in backup.copies if copy.state != "deleted"), None)
+    if copy is None or not st.toggle("Show the manifest", key=f"manifest-{backup.id}"):
+        return
+    with reported():
+        try:
+            data = inst.storage(copy.storage).get(manifest_key(backup.database, backup.name))
+        except StorageError as error:
+            st.warning(escape(f"The manifest cannot be read: {error}"), icon=":material/warning:")
+            return
+        if backup.trust == "untrusted":
+            st.caption(":red[:material/gpp_bad: untrusted content, shown as it is stored]")
+        st.download_button("Download the manifest", data, f"{backup.name}.manifest.json", "application/json")
+        try:
+            st.json(json.loads(data), expanded=1)
+        except ValueError:
+            st.code(data[:5000].decode("utf-8", "replace"), language=None, wrap_lines=True)
+
+
+def _pairs(facts: dict[str, str], alt: str) -> None:
+    frame = pd.DataFrame({"Fact": list(facts), "Value": [escape(value) for value in facts.values()]})
+    st.table(frame, border="horizontal", hide_index=True, hide_header=True, alt=alt)

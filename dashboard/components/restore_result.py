@@ -1,0 +1,92 @@
+"""What a check found: for a restore test table by table, with its times against the RTO."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import streamlit as st
+
+from dashboard.format import day, duration, escape, number, percent, rate
+from dashboard.frames import comparison_frame
+from dashboard.theme import OUTCOME_MARKS
+from services.catalog.model import Verification
+from services.restores.comparison_model import Comparison
+from services.restores.report import RestoreReport
+from services.status import age
+
+
+def verification_result(found: Verification) -> None:
+    """Draw the result of a check below a restore test."""
+    st.markdown(f"{OUTCOME_MARKS[found.outcome].badge(found.outcome)} **{found.level}** · {escape(found.reason)}")
+    st.caption(f"Ended {day(found.finished_at)} · took {duration(found.finished_at - found.started_at)}")
+
+
+def restore_result(found: Verification, *, rto: timedelta | None) -> None:
+    """Draw a restore test: its verdict, its times, then what was compared, differences first."""
+    mark = OUTCOME_MARKS[found.outcome]
+    st.markdown(f"{mark.badge(found.outcome)} {escape(found.reason)}")
+    try:
+        report = RestoreReport.from_json(found.detail)
+    except (KeyError, TypeError, ValueError):
+        st.caption("The catalogue holds no table-by-table result of this test.")
+        return
+    _times(report, rto)
+    where = "the embedded server" if report.server == "embedded" else escape(report.server)
+    jobs = f"{report.jobs} {'job' if report.jobs == 1 else 'jobs'}"
+    st.caption(
+        f"Ended {day(found.finished_at)} on {where} (PostgreSQL {escape(report.server_version)}), {jobs}; "
+        f"compared with the source as it was {day(report.snapshot_at)}."
+    )
+    for note in report.notes:
+        st.caption(escape(note))
+    if report.comparison is not None:
+        _comparison(report.comparison)
+
+
+def _times(report: RestoreReport, rto: timedelta | None) -> None:
+    columns = st.columns(4)
+    columns[0].metric("Download and decrypt", duration(report.download_seconds))
+    columns[0].caption(rate(report.stored_bytes, report.download_seconds))
+    columns[1].metric("Restore", duration(report.restore_seconds))
+    columns[1].caption(rate(report.plain_bytes, report.restore_seconds))
+    columns[2].metric("Measured RTO", duration(report.rto_seconds))
+    if rto is None:
+        columns[2].caption("no limit is known")
+    else:
+        kept = report.rto_seconds <= rto.total_seconds()
+        words = f"{percent(report.rto_seconds, rto.total_seconds())} of the RTO {age(rto)}"
+        columns[2].markdown(f":small[:{'green' if kept else 'red'}[{'within: ' if kept else 'breached: '}{words}]]")
+    columns[3].metric("Compare", duration(report.compare_seconds))
+    columns[3].caption("proof, not part of a restore")
+
+
+def _comparison(comparison: Comparison) -> None:
+    found = comparison.differences()
+    if found:
+        st.error(
+            "  \n".join(escape(words) for words in found[:20])
+            + (f"  \nand {len(found) - 20} more" if len(found) > 20 else ""),
+            icon=":material/cancel:",
+            title=f"{len(found)} {'difference' if len(found) == 1 else 'differences'}",
+        )
+    remarks = comparison.remarks()
+    if remarks:
+        with st.expander(f"{len(remarks)} things that were not compared, and why"):
+            st.markdown("\n".join(f"- {escape(words)}" for words in remarks))
+    st.markdown(f"**{number(len(comparison.tables))} tables, {number(comparison.rows)} rows**")
+    st.dataframe(
+        comparison_frame(comparison),
+        hide_index=True,
+        height=min(420, 38 + 35 * len(comparison.tables)),
+        alt="Each table as it was in the source and as it was restored",
+        column_config={
+            "Table": st.column_config.TextColumn(width="medium", pinned=True),
+            "Rows in the source": st.column_config.NumberColumn(format="localized"),
+            "Rows restored": st.column_config.NumberColumn(format="localized"),
+        },
+    )
+    counts = " · ".join(
+        f"{number(count)} {escape(kind)}" for kind, count in sorted(comparison.object_counts.items()) if count
+    )
+    if counts:
+        st.caption(f"Compared by definition: {counts} · {number(len(comparison.sequences))} sequences")

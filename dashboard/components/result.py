@@ -1,0 +1,57 @@
+"""What a finished backup gave."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard.format import day, duration, escape, percent, rate, size
+from dashboard.navigation import page
+from dashboard.theme import SEVERITY_MARKS
+from services.catalog.model import Backup
+
+
+def backup_result(backup: Backup) -> None:
+    """Draw the card of a backup that was just made, and the way to its proof."""
+    with st.container(border=True):
+        st.markdown(f"## {escape(backup.name)}", anchors=False)
+        st.markdown(verdict_words(backup))
+        columns = st.columns(4)
+        columns[0].metric("Stored", size(backup.stored_bytes))
+        columns[0].caption(
+            f"{percent(backup.stored_bytes, backup.plain_bytes)} of the dump's {size(backup.plain_bytes)}"
+        )
+        columns[1].metric("Took", duration(backup.duration))
+        columns[1].caption(f"{rate(backup.plain_bytes, backup.duration.total_seconds())} of dump")
+        columns[2].metric("Holds the data of", day(backup.snapshot_at))
+        columns[2].caption("one consistent snapshot")
+        columns[3].metric("Verified", backup.verification_level or "not yet")
+        columns[3].caption(day(backup.verification_at) if backup.verification_at else "no check has run")
+        with st.container(horizontal=True):
+            st.page_link(
+                page("inventory"), label="Open it in the inventory", icon=":material/inventory_2:",
+                query_params={"backup": backup.id},
+            )  # fmt: skip
+            if backup.state == "finished" and backup.proven_at is None:
+                st.page_link(
+                    page("verify_and_restore"), label="Prove it with a restore test",
+                    icon=":material/assignment_turned_in:", query_params={"backup": backup.id},
+                )  # fmt: skip
+
+
+def verdict_words(backup: Backup) -> str:
+    """Say in Markdown how far a backup can be trusted; green only for one that a restore test proved."""
+    if backup.state == "expired":
+        return SEVERITY_MARKS["note"].inline(f"expired {day(backup.expired_at)}; its object was deleted")
+    if backup.trust == "untrusted":
+        return SEVERITY_MARKS["failure"].inline("untrusted: its manifest is not signed by a key that we believe")
+    if backup.verification_passed is False:
+        level = "restore test" if backup.verification_level == "restore" else f"{backup.verification_level} check"
+        return SEVERITY_MARKS["failure"].inline(f"failed its {level} {day(backup.verification_at)}")
+    partial = " · partial: tables are left out" if backup.is_partial else ""
+    if backup.proven_at is not None:
+        return SEVERITY_MARKS["ok"].inline(f"proven: a restore test passed {day(backup.proven_at)}{partial}")
+    if backup.verification_level is not None:
+        return SEVERITY_MARKS["unknown"].inline(
+            f"{backup.verification_level} check passed; not proven by a restore test yet{partial}"
+        )
+    return SEVERITY_MARKS["unknown"].inline(f"stored; neither verified nor proven yet{partial}")

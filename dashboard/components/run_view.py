@@ -1,0 +1,147 @@
+"""One run as it goes: its steps, progress with rate and expected time, live log, cancel; and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import streamlit as st
+
+from dashboard.format import ago, day, duration, escape, percent, rate, size
+from dashboard.theme import RUN_MARKS, RUN_WORDS
+from services.catalog.model import LogLine, Run
+
+LOG_LINES = 25
+
+STEPS: dict[str, tuple[tuple[str, str], ...]] = {
+    "backup": (
+        ("checking", "pre-checks"),
+        ("dumping", "dumping"),
+        ("storing", "storing"),
+        ("taking the fingerprint", "fingerprint"),
+        ("writing the manifest", "manifest"),
+        ("verifying", "verifying"),
+    ),
+}
+"""Phases in their order, and the word for each. A phase that is not listed is shown by its own name."""
+
+
+def fraction(run: Run) -> float | None:
+    """Return how much of the phase is done, 0 to 1 (an expectation may be exceeded), or None where nobody knows."""
+    if not run.bytes_total:
+        return None
+    return min(1.0, run.bytes_done / run.bytes_total)
+
+
+def remaining_seconds(run: Run, now: datetime) -> float | None:
+    """Return the expected seconds to the run's end.
+
+    From history where there is any; otherwise from the rate of the phase that runs, which is then only that phase's.
+    """
+    if run.started_at is None:
+        return None
+    if run.expected_seconds is not None:
+        return max(0.0, run.expected_seconds - (now - run.started_at).total_seconds())
+    if not run.bytes_total or not run.bytes_done or run.phase_started_at is None:
+        return None
+    spent = (now - run.phase_started_at).total_seconds()
+    return max(0.0, spent * (run.bytes_total - run.bytes_done) / run.bytes_done)
+
+
+def step_words(run: Run, now: datetime) -> str:
+    """Say in one line what the run does now: phase, share, bytes, rate, time left. Markdown, escaped."""
+    if run.state == "queued":
+        return f"waiting for the worker since {ago(run.queued_at, now)}"
+    parts = [escape(run.phase or "starting")]
+    if run.bytes_total:
+        parts.append(f"{percent(min(run.bytes_done, run.bytes_total), run.bytes_total)}")
+    if run.bytes_done:
+        of = f" of about {size(run.bytes_total)}" if run.bytes_total else ""
+        parts.append(f"{size(run.bytes_done)}{of}")
+        if run.phase_started_at is not None:
+            parts.append(rate(run.bytes_done, (now - run.phase_started_at).total_seconds()))
+    rest = remaining_seconds(run, now)
+    if rest:
+        parts.append(f"about {duration(rest)} left")
+    return " · ".join(parts)
+
+
+def progress(run: Run, log: Sequence[LogLine], now: datetime) -> None:
+    """Draw a run that waits or runs."""
+    st.markdown(f"### {RUN_MARKS[run.state].inline()} {_title(run)}", anchors=False)
+    _steps(run)
+    done = fraction(run)
+    st.progress(done if done is not None else 0.0, text=step_words(run, now))
+    if run.started_at is not None:
+        st.caption(
+            f"Started {day(run.started_at)} by {escape(run.actor)} · running for {duration(now - run.started_at)}"
+            + (f" · worker {escape(run.worker)}" if run.worker else "")
+        )
+    log_lines(log, empty="No log lines yet.")
+
+
+def ended(run: Run, log: Sequence[LogLine]) -> None:
+    """Draw how a run ended: what it made, or why it failed, what to do, and what happens next by itself."""
+    mark = RUN_MARKS[run.state]
+    st.markdown(f"### {mark.inline()} {_title(run)}: {mark.inline(run.state)}", anchors=False)
+    asked = f"asked for by {escape(run.actor)}"
+    took = f" · took {duration(run.duration)}" if run.duration is not None else ""
+    st.caption(f"Ended {day(run.finished_at)}{took} · {asked}")
+    if run.state in ("failed", "lost"):
+        st.error(escape(run.error or "No reason was recorded."), icon=":material/cancel:", title="What went wrong")
+        if run.hint:
+            st.info(escape(run.hint), icon=":material/lightbulb:", title="What to do")
+        st.markdown(f"**What happens next:** {next_action(run)}")
+        st.markdown(f"**The last {min(LOG_LINES, len(log))} log lines**")
+        log_lines(log[-LOG_LINES:], empty="The run wrote no log.")
+    elif run.state == "cancelled":
+        who = escape(run.cancel_requested_by or "somebody")
+        st.markdown(f"Cancelled on request of {who}. Nothing of it was kept. **What happens next:** {next_action(run)}")
+    if run.state in ("finished", "cancelled") and log:
+        with st.expander("Log"):
+            log_lines(log, empty="")
+
+
+def next_action(run: Run) -> str:
+    """Say what the product does by itself after a run that did not finish."""
+    if run.kind == "backup":
+        return (
+            "nothing is tried again by itself. What was half-stored has been removed; earlier backups are untouched "
+            "and stay restorable."
+        )
+    if run.kind in ("restore_test", "verification"):
+        return "nothing is tried again by itself. The backup stays stored; its last verdict stays as shown."
+    return "nothing is tried again by itself."
+
+
+def log_lines(lines: Sequence[LogLine], *, empty: str) -> None:
+    """Draw log lines as plain text, which no line can turn into markup."""
+    if not lines:
+        if empty:
+            st.caption(empty)
+        return
+    marks = {"info": " ", "warning": "!", "error": "✕"}
+    text = "\n".join(f"{line.at:%H:%M:%S} {marks[line.level]} {line.message}" for line in lines)
+    st.code(text, language=None, wrap_lines=True, height=min(300, 40 + 22 * len(lines)))
+
+
+def _title(run: Run) -> str:
+    of = f" of {escape(run.database)}" if run.database else ""
+    return f"{RUN_WORDS[run.kind]}{of}"
+
+
+def _steps(run: Run) -> None:
+    steps = STEPS.get(run.kind)
+    if steps is None:
+        return
+    names = [phase for phase, _ in steps]
+    at = names.index(run.phase) if run.phase in names else -1
+    drawn = []
+    for n, (_, word) in enumerate(steps):
+        if n < at:
+            drawn.append(f":green[:material/check_circle: {word}]")
+        elif n == at:
+            drawn.append(f":blue[:material/radio_button_checked: **{word}**]")
+        else:
+            drawn.append(f":gray[:material/radio_button_unchecked: {word}]")
+    st.markdown("&emsp;".join(drawn))

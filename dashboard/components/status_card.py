@@ -1,0 +1,100 @@
+"""One database at a glance: its state, the three numbers that decide it with their thresholds, and its last month."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import streamlit as st
+
+from dashboard.charts import day_strip, strip_frame, strip_words
+from dashboard.components.run_view import step_words
+from dashboard.format import NOTHING, ago, day, duration, escape, left, percent
+from dashboard.navigation import page
+from dashboard.theme import RUN_MARKS, RUN_WORDS, SEVERITY_MARKS, STATE_MARKS, palette
+from services.overview import Month
+from services.status import DatabaseStatus, Reason, age
+
+STRIP_LEGEND = ":green[■] good · :yellow[▄] partial · :red[✖] failed · :gray[–] none · :blue[◆] restore test passed"
+
+
+def status_card(status: DatabaseStatus, month: Month, *, theme: str | None) -> None:
+    """Draw the card of one database. The caller gives it its container."""
+    mark = STATE_MARKS[status.state]
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.markdown(f"## {escape(status.database)} {mark.badge(status.state)}", anchors=False)
+        st.page_link(
+            page("run_backup"),
+            label="Back up now",
+            icon=":material/backup:",
+            query_params={"database": status.database},
+        )
+    lines = [_line(reason) for reason in status.reasons if reason.severity != "ok"]
+    lines += [
+        f"{RUN_MARKS[run.state].inline(RUN_WORDS[run.kind])} · {step_words(run, status.now)}" for run in status.active
+    ]
+    if lines:
+        st.markdown("  \n".join(lines))
+    if status.evidence.backups_ever == 0:
+        return  # rows of dashes would say less than the sentence above
+    _numbers(status)
+    frame = strip_frame(month.days)
+    words = f"Last {len(frame)} days (UTC): {strip_words(frame)}"
+    chart = day_strip(frame, palette(theme))
+    st.altair_chart(chart, alt=f"{status.database}. {words}", theme=None, key=f"strip-{status.database}")
+    st.caption(words)
+
+
+def _line(reason: Reason) -> str:
+    advice = f" :gray[{escape(reason.hint)}]" if reason.hint else ""
+    return f"{SEVERITY_MARKS[reason.severity].inline()} {escape(reason.text)}{advice}"
+
+
+def _numbers(status: DatabaseStatus) -> None:
+    evidence, promises, now = status.evidence, status.evidence.promises, status.now
+    good, proof = evidence.last_good, evidence.last_passed
+    columns = st.columns(4, gap="medium")
+    with columns[0]:
+        old = now - good.snapshot_at if good else None
+        _number(
+            "Last good backup",
+            ago(good.snapshot_at if good else None, now),
+            _against(old, promises.rpo, "RPO"),
+            day(good.snapshot_at) if good else "nothing to restore from",
+        )
+    with columns[1]:
+        tested = now - proof.finished_at if proof else None
+        _number(
+            "Proven by a restore test",
+            ago(proof.finished_at if proof else None, now),
+            _against(tested, promises.restore_test_max_age, "limit"),
+            day(proof.finished_at) if proof else "none has passed",
+        )
+    with columns[2]:
+        took = proof.seconds if proof else None
+        limit = promises.rto.total_seconds()
+        threshold = f"RTO {age(promises.rto)}" + (f" · {percent(took, limit)} of it" if took is not None else "")
+        _number(
+            "A restore takes",
+            duration(took),
+            (threshold, "gray" if took is None else "green" if took <= limit else "red"),
+            "measured by that test" if took is not None else "not measured yet",
+        )
+    with columns[3]:
+        oldest = evidence.oldest_good_at
+        _number(
+            "Reaches back",
+            age(now - oldest) if oldest else NOTHING,
+            (f"{evidence.good_backups} good backup{'' if evidence.good_backups == 1 else 's'}", "gray"),
+            f"to {day(oldest)}" if oldest else "no recovery window",
+        )
+
+
+def _against(used: timedelta | None, limit: timedelta, word: str) -> tuple[str, str]:
+    if used is None:
+        return f"{word} {age(limit)}", "gray"
+    return f"{word} {age(limit)} · {left(used, limit)}", "green" if used <= limit else "red"
+
+
+def _number(label: str, value: str, threshold: tuple[str, str], below: str) -> None:
+    words, tone = threshold
+    st.metric(label, value, delta=words, delta_arrow="off", delta_color=tone, delta_description=below)  # type: ignore[arg-type]

@@ -1,0 +1,89 @@
+"""How numbers, instants and foreign text look on a page. The only place of people's formats outside ``services``."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from services.status import age
+from services.units import format_bytes, format_duration
+
+__all__ = ["ago", "day", "duration", "escape", "instant", "left", "number", "percent", "rate", "short", "size"]
+
+NOTHING = "–"
+"""Shown where there is no value; never 0, which is one."""
+
+_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+# Streamlit turns these into arrows, dashes and its logo even where each character is escaped.
+_TYPOGRAPHY = re.compile(r"(?<=[<>~-])(?=[-=>])|(?<=:)(?=streamlit:)")
+_WORD_JOINER = "\u2060"
+
+
+def escape(text: object) -> str:
+    """Given foreign text (a note, a table's name, an error), return Markdown that shows exactly that, on one line.
+
+    Every ASCII punctuation mark is escaped, which CommonMark allows, so nothing in it is markup, HTML, a link, an
+    icon, a colour or a formula.
+    """
+    line = " ".join(str(text).split())
+    return _PUNCTUATION.sub(r"\\\1", _TYPOGRAPHY.sub(_WORD_JOINER, line))
+
+
+def short(text: str, length: int = 60) -> str:
+    """Cut text to at most ``length`` characters, with an ellipsis where something is missing."""
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+def instant(at: datetime | None) -> str:
+    """Given an instant, return it exactly: ``2026-11-22 02:00:05 UTC``."""
+    return NOTHING if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def day(at: datetime | None) -> str:
+    """Given an instant, return its UTC minute as a person reads it: ``22 Nov 02:00 UTC``."""
+    return NOTHING if at is None else f"{at.astimezone(UTC):%d %b %H:%M} UTC".lstrip("0")
+
+
+def ago(at: datetime | None, now: datetime) -> str:
+    """Given an instant, return how long ago it was: ``26 h ago``, or ``in 3 min`` for one that lies ahead."""
+    if at is None:
+        return NOTHING
+    return f"in {age(at - now)}" if at > now + timedelta(seconds=1) else f"{age(now - at)} ago"
+
+
+def left(used: timedelta, limit: timedelta) -> str:
+    """Given what is used of a limit, return what is left, or since when it is broken."""
+    rest = limit - used
+    return f"{age(rest)} left" if rest >= timedelta(0) else f"breached {age(-rest)} ago"
+
+
+def size(count: int | None) -> str:
+    """Given bytes, return them in decimal units: ``1.25 GB``."""
+    return NOTHING if count is None else format_bytes(count)
+
+
+def duration(length: timedelta | float | None) -> str:
+    """Given a duration or seconds, return its two largest units: ``1 min 04 s``."""
+    return NOTHING if length is None else format_duration(length)
+
+
+def rate(count: int, seconds: float) -> str:
+    """Given bytes and the seconds they took, return the rate: ``42.1 MB/s``; a dash where there is none yet."""
+    return f"{format_bytes(count / seconds)}/s" if seconds > 0 and count > 0 else NOTHING
+
+
+def percent(part: float, whole: float) -> str:
+    """Return a share without false precision: ``under 1 %`` rather than 0, and never 100 before it is all."""
+    if whole <= 0:
+        return NOTHING
+    share = 100 * part / whole
+    if 0 < share < 1:
+        return "under 1 %"
+    if part < whole and share > 99:
+        return "over 99 %"
+    return f"{share:.0f} %"
+
+
+def number(count: int | None) -> str:
+    """Given a count, return it with thin spaces between thousands: ``1 234 567``."""
+    return NOTHING if count is None else f"{count:,}".replace(",", "\u202f")

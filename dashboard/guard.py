@@ -1,0 +1,30 @@
+"""The edge of every page: errors that a person can act on are shown with their hint; the rest goes to the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from dashboard.format import escape
+from services.errors import BackupsError, SettingsError
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Run a page, or a fragment of one; show a BackupsError in its place."""
+    try:
+        yield
+    except BackupsError as error:
+        show_error(error)
+
+
+def show_error(error: BackupsError) -> None:
+    """Show what went wrong, why and what to do."""
+    st.error(escape(error.message), icon=":material/cancel:")
+    if isinstance(error, SettingsError):
+        for fault in error.faults:
+            st.markdown(f"- {escape(fault)}")
+    if error.hint:
+        st.info(escape(error.hint), icon=":material/lightbulb:", title="What to do")

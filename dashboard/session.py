@@ -1,0 +1,85 @@
+"""What every page needs: the opened installation, who acts, and a click that starts nothing twice."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+import streamlit as st
+
+from services.catalog.model import Run
+from services.installation import Installation, open_installation
+from services.overview import Overview, load_overview
+from services.preflight import Preflight, preflight
+
+ACTOR = "dashboard"
+"""Without sign-in the page knows no person; it is served to this machine alone."""
+
+
+@st.cache_resource(show_spinner="Opening the installation …")
+def installation() -> Installation:
+    """Return the opened installation, the same for all sessions of this server. Raise BackupsError."""
+    return open_installation()
+
+
+@st.cache_data(ttl=1, show_spinner=False)
+def overview() -> Overview:
+    """Return this server's overview, read at most once a second however many tabs look at it."""
+    return load_overview(installation())
+
+
+@dataclass(frozen=True)
+class CheckedAt:
+    """Pre-checks, and when they were made."""
+
+    preflight: Preflight
+    at: datetime
+
+
+@st.cache_data(ttl=15, show_spinner="Checking the database …")
+def fresh_checks(database: str) -> CheckedAt:
+    """Return the pre-checks of a database, made at most 15 s ago. Raise BackupsError."""
+    inst = installation()
+    return CheckedAt(preflight(inst, inst.settings.database(database)), inst.clock())
+
+
+def database_choice(inst: Installation) -> str:
+    """Draw the choice of a database, bound to the URL; with one database there is nothing to choose."""
+    names = [database.name for database in inst.settings.databases]
+    chosen = st.selectbox("Database", names, key="database", bind="query-params", width=360)
+    return str(chosen)
+
+
+def last_seen(run: Run | None) -> str:
+    """Given the newest run that a page shows (or None), return what tells this view of the world from a later one."""
+    return run.id if run is not None else "none"
+
+
+def once(form: str, seen: str, *, clicked: bool) -> str:
+    """Return the idempotency key for a form's command.
+
+    The key is made of what the page showed when the person clicked: the form and the newest run they could see. So a
+    double click, a reload and a second tab that show the same state ask for the same run, and nothing starts twice;
+    once the run is there, the page shows it, and the next click is a new wish.
+
+    Call it on every run of the page. ``clicked``: whether the button was pressed, which then counts for the state
+    that was shown before, not for the one that this run has read meanwhile.
+    """
+    slot = f"seen:{form}"
+    shown = st.session_state.get(slot, seen) if clicked else seen
+    st.session_state[slot] = seen
+    return hashlib.sha256(f"{form}\n{shown}".encode()).hexdigest()[:40]
+
+
+def remember_message(kind: str, text: str) -> None:
+    """Keep a message over the rerun that follows a command. ``text`` is Markdown, foreign parts escaped."""
+    st.session_state["message"] = (kind, text)
+
+
+def show_message() -> None:
+    """Show the kept message once, if there is one."""
+    kept: tuple[str, str] | None = st.session_state.pop("message", None)
+    if kept is not None:
+        kind, text = kept
+        {"error": st.error, "success": st.success, "info": st.info}[kind](text)

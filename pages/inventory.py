@@ -1,0 +1,74 @@
+"""Inventory: every backup there is or was, and all that is known of each."""
+
+import streamlit as st
+
+from dashboard.components.drawer import backup_details
+from dashboard.components.inventory_table import filters, inventory_table
+from dashboard.guard import reported
+from dashboard.navigation import page
+from dashboard.session import ACTOR, installation, last_seen, once, remember_message
+from services.catalog.inventory import search
+from services.catalog.model import Backup
+from services.commands import submit_verification
+from services.errors import BackupsError
+from services.installation import Installation
+
+
+def show() -> None:
+    inst = installation()
+    st.markdown("# Inventory", anchors=False)
+    with reported():
+        wanted = filters([database.name for database in inst.settings.databases], inst.clock())
+        rows, total = search(inst.catalog.engine, wanted)
+        picked = inventory_table(rows, total=total)
+        asked = st.query_params.get("backup")
+        if picked is not None:
+            drawer(inst, inst.catalog.backups.get(picked.id))
+        elif asked:
+            drawer(inst, inst.catalog.backups.find(asked))
+
+
+def close() -> None:
+    st.query_params.pop("backup", None)
+    st.session_state["inventory-look"] = st.session_state.get("inventory-look", 0) + 1  # a table without selection
+
+
+def drawer(inst: Installation, backup: Backup) -> None:
+    st.query_params["backup"] = backup.id
+
+    @st.dialog(f"`{backup.name}`", width=720, position="right", icon=":material/inventory_2:", on_dismiss=close)
+    def details() -> None:
+        with reported():
+            actions(inst, backup)
+            backup_details(inst, backup)
+
+    details()
+
+
+def actions(inst: Installation, backup: Backup) -> None:
+    if backup.state == "expired":
+        return
+    newest = next(iter(inst.catalog.runs.list(backup_id=backup.id, limit=1)), None)
+    with st.container(horizontal=True):
+        for level, label, icon in (
+            ("restore", "Restore test", ":material/assignment_turned_in:"),
+            ("archive", "Verify the archive", ":material/rule:"),
+            ("checksum", "Verify the checksum", ":material/tag:"),
+        ):
+            kind = "primary" if level == "restore" else "secondary"
+            clicked = st.button(label, icon=icon, type=kind, key=f"{level}-{backup.id}")
+            key = once(f"check:{backup.id}:{level}", last_seen(newest), clicked=clicked)
+            if clicked:
+                submit(inst, backup, level, key)
+
+
+def submit(inst: Installation, backup: Backup, level: str, key: str) -> None:
+    try:
+        run_id = submit_verification(inst, backup.id, level, actor=ACTOR, idempotency_key=key)
+    except BackupsError as error:
+        remember_message("error", str(error))
+        raise
+    st.switch_page(page("verify_and_restore"), query_params={"run": run_id})
+
+
+show()

@@ -1,0 +1,64 @@
+"""Overview: could I restore right now, to when, and who says so?"""
+
+import streamlit as st
+
+from dashboard.components.lists import activity, storages
+from dashboard.components.status_card import STRIP_LEGEND, status_card
+from dashboard.format import ago, escape, instant
+from dashboard.guard import reported
+from dashboard.session import overview
+from dashboard.theme import SEVERITY_MARKS
+from services.overview import Overview
+
+ROOMY = 6  # with more databases than this, those that need nobody fold into one line each
+BUSY, IDLE = 1.0, 10.0  # seconds between two looks
+
+
+def show() -> None:
+    busy = bool(overview().active)
+    st.fragment(draw, run_every=BUSY if busy else IDLE)(busy)
+
+
+def draw(was_busy: bool) -> None:
+    with reported():
+        seen = overview()
+        if bool(seen.active) != was_busy:
+            st.rerun()  # the fragment's interval is set when the page is drawn
+        verdict(seen)
+        databases(seen)
+        if seen.storages:
+            st.markdown("## Storage", anchors=False)
+            storages(seen.storages)
+        st.markdown("## Recent activity", anchors=False)
+        activity(seen.recent, seen.now)
+
+
+def verdict(seen: Overview) -> None:
+    found = seen.verdict
+    st.markdown(f"# {SEVERITY_MARKS[found.severity].inline()} {escape(found.sentence)}", anchors=False)
+    if found.detail:
+        st.markdown(escape(found.detail))
+    beat = seen.worker.heartbeat_at
+    worker = f"worker alive {ago(beat, seen.now)}" if beat else "no worker seen yet"
+    st.caption(f"As of {instant(seen.now)} · {worker}")
+    if seen.worker_problem is not None:
+        hint = "Nothing that is queued starts, and nothing scheduled runs. " + seen.worker_problem.hint
+        st.warning(escape(hint), icon=":material/link_off:", title=escape(seen.worker_problem.text))
+
+
+def databases(seen: Overview) -> None:
+    if not seen.statuses:
+        st.info(
+            "Set DATABASE\\_URL, or name databases in the file of BACKUPS\\_CONFIG; `backups doctor` then checks it all.",
+            icon=":material/database:",
+            title="No database is configured",
+        )
+        return
+    for status in seen.statuses:
+        folded = len(seen.statuses) > ROOMY and status.state == "PROTECTED" and not status.active
+        with st.expander(status.database) if folded else st.container(border=True):
+            status_card(status, seen.months[status.database], theme=st.context.theme.type)
+    st.caption(STRIP_LEGEND)
+
+
+show()

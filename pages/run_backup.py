@@ -1,0 +1,80 @@
+"""Run backup: see what stands in the way, start one, and watch it to its end."""
+
+import streamlit as st
+
+from dashboard.components.backup_form import backup_form
+from dashboard.components.lists import checks
+from dashboard.components.result import backup_result
+from dashboard.components.run_watch import watch
+from dashboard.format import duration, escape, instant, size
+from dashboard.guard import reported, show_error
+from dashboard.navigation import page
+from dashboard.session import ACTOR, database_choice, fresh_checks, installation, last_seen, once
+from services.catalog.model import ENDED_STATES, Run
+from services.commands import submit_backup
+from services.errors import BackupsError
+from services.installation import Installation
+from services.settings.model import DatabaseSettings
+
+
+def show() -> None:
+    inst = installation()
+    st.markdown("# Run backup", anchors=False)
+    if not inst.settings.databases:
+        st.info("Name a database in the settings first.", icon=":material/database:")
+        return
+    with reported():
+        database = inst.settings.database(database_choice(inst))
+        newest = next(iter(inst.catalog.runs.list(database=database.name, kind="backup", limit=1)), None)
+        if newest is not None and newest.is_active:
+            st.query_params["run"] = newest.id
+            watch(inst, newest)
+        elif st.query_params.get("run"):
+            outcome(inst, inst.catalog.runs.get(st.query_params["run"]))
+        else:
+            ask(inst, database, newest)
+
+
+def outcome(inst: Installation, run: Run) -> None:
+    watch(inst, run)
+    if run.state == "finished" and run.kind == "backup" and run.backup_id:
+        backup_result(inst.catalog.backups.get(run.backup_id))
+    if run.state in ENDED_STATES:
+        st.page_link(
+            page("run_backup"), label="Back up again", icon=":material/replay:", query_params={"database": run.database}
+        )
+
+
+def ask(inst: Installation, database: DatabaseSettings, newest: Run | None) -> None:
+    left, right = st.columns([5, 6], gap="large")
+    with left:
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.markdown("## Pre-checks", anchors=False)
+            if st.button("Check again", icon=":material/refresh:", type="tertiary"):
+                fresh_checks.clear()
+        try:
+            found = fresh_checks(database.name)
+        except BackupsError as error:
+            show_error(error)
+            found = None
+        if found is not None:
+            checks(found.preflight)
+            expected = found.preflight
+            st.caption(
+                f"Database {size(expected.database_bytes)} · expected backup {size(expected.expected_bytes)} "
+                f"in {duration(expected.expected_seconds)} · checked {instant(found.at)}"
+            )
+    with right:
+        st.markdown("## The backup", anchors=False)
+        blocked = found is None or any(check.severity == "blocking" for check in found.preflight.checks)
+        wish = backup_form(inst.settings, database, blocked=blocked, now=inst.clock())
+        key = once(f"backup:{database.name}", last_seen(newest), clicked=wish is not None)
+        if wish is not None:
+            run_id = submit_backup(inst, wish, actor=ACTOR, idempotency_key=key)
+            st.query_params["run"] = run_id
+            st.rerun()
+        if newest is not None and newest.state in ("failed", "lost"):
+            st.warning(escape(newest.error), icon=":material/warning:", title="The last backup did not finish")
+
+
+show()

@@ -1,0 +1,156 @@
+"""The read model of the overview: every database's status, its last month, and what the storages hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from services.catalog import summaries
+from services.catalog.model import Run
+from services.catalog.summaries import Day
+from services.errors import StorageError
+from services.installation import Installation
+from services.settings.model import DatabaseSettings, StorageSettings
+from services.status import (
+    DatabaseStatus,
+    Evidence,
+    Promises,
+    Reason,
+    Verdict,
+    WorkerSigns,
+    derive_status,
+    give_verdict,
+    worker_problem,
+    worst_first,
+)
+
+STRIP_DAYS = 30
+
+
+@dataclass(frozen=True)
+class Month:
+    """One database's last 30 UTC days, the oldest first; each day is there, also those on which nothing happened."""
+
+    database: str
+    days: tuple[Day, ...]
+
+
+@dataclass(frozen=True)
+class StorageRoom:
+    """What one storage holds, and how much fits."""
+
+    name: str
+    url: str
+    backups: int
+    used_bytes: int
+    limit_bytes: int | None
+    """The limit of the settings; None: none is set."""
+    free_bytes: int | None
+    """What the disk has left; None for S3."""
+    problem: str = ""
+    """Why the storage could not be asked."""
+
+    @property
+    def total_bytes(self) -> int | None:
+        """What fits in all, by the tighter of limit and disk; None where nothing bounds it."""
+        bounds = [self.limit_bytes] if self.limit_bytes is not None else []
+        if self.free_bytes is not None:
+            bounds.append(self.used_bytes + self.free_bytes)
+        return min(bounds, default=None)
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Everything that the first screen shows, at ``now``."""
+
+    now: datetime
+    verdict: Verdict
+    statuses: tuple[DatabaseStatus, ...]
+    """Worst first."""
+    months: dict[str, Month]
+    storages: tuple[StorageRoom, ...]
+    recent: tuple[Run, ...]
+    worker_problem: Reason | None
+    worker: WorkerSigns
+
+    @property
+    def active(self) -> tuple[Run, ...]:
+        """Every run that runs or waits."""
+        return tuple(run for status in self.statuses for run in status.active)
+
+
+def load_statuses(inst: Installation) -> tuple[DatabaseStatus, ...]:
+    """Return each configured database's status now, worst first. Seven queries, whatever the catalogue holds."""
+    signs = summaries.worker_signs(inst.catalog.engine)
+    return _statuses(inst, signs, inst.clock())
+
+
+def load_overview(inst: Installation, *, recent: int = 8) -> Overview:
+    """Return the read model of the overview. Ten queries, whatever the catalogue holds; local disks are asked."""
+    engine = inst.catalog.engine
+    now = inst.clock()
+    signs = summaries.worker_signs(engine)
+    statuses = _statuses(inst, signs, now)
+    first = now.astimezone(UTC).date() - timedelta(days=STRIP_DAYS - 1)
+    happened = {(day.database, day.day): day for day in summaries.days(engine, since=_midnight(first))}
+    use = summaries.storage_use(engine)
+    return Overview(
+        now=now,
+        verdict=give_verdict(statuses),
+        statuses=statuses,
+        months={s.database: _month(s.database, first, happened) for s in statuses},
+        storages=tuple(_room(inst, storage, use.get(storage.name)) for storage in inst.settings.storages),
+        recent=tuple(inst.catalog.runs.list(limit=recent)),
+        worker_problem=worker_problem(signs, now),
+        worker=signs,
+    )
+
+
+def _statuses(inst: Installation, signs: WorkerSigns, now: datetime) -> tuple[DatabaseStatus, ...]:
+    engine = inst.catalog.engine
+    holdings = summaries.holdings(engine)
+    last_good = summaries.last_good_backups(engine)
+    passed = summaries.last_restore_tests(engine, passed_only=True)
+    tested = summaries.last_restore_tests(engine, passed_only=False)
+    ended = summaries.last_ended_backup_runs(engine)
+    active = inst.catalog.runs.active()
+    nothing = summaries.Holding(0, 0, None)
+
+    def evidence(database: DatabaseSettings) -> Evidence:
+        name = database.name
+        holding = holdings.get(name, nothing)
+        last_run = ended.get(name)
+        return Evidence(
+            database=name,
+            promises=Promises(database.rpo, database.rto, database.restore_test_max_age, database.paused),
+            backups_ever=holding.backups_ever,
+            good_backups=holding.good_backups,
+            oldest_good_at=holding.oldest_good_at,
+            last_good=last_good.get(name),
+            last_failed_run=last_run if last_run is not None and last_run.state != "finished" else None,
+            last_passed=passed.get(name),
+            last_test=tested.get(name),
+            active=tuple(run for run in active if run.database == name),
+        )
+
+    return worst_first(derive_status(evidence(database), signs, now) for database in inst.settings.databases)
+
+
+def _month(database: str, first: date, happened: dict[tuple[str, date], Day]) -> Month:
+    dates = [first + timedelta(days=n) for n in range(STRIP_DAYS)]
+    return Month(database, tuple(happened.get((database, d), Day(database, d, 0, 0, 0, 0, 0)) for d in dates))
+
+
+def _room(inst: Installation, storage: StorageSettings, use: summaries.StorageUse | None) -> StorageRoom:
+    used = use or summaries.StorageUse(storage.name, 0, 0)
+    free, problem = None, ""
+    if storage.is_local:  # only a disk knows what is free; S3 is not asked at all
+        try:
+            free = inst.storage(storage.name).free_bytes()
+        except StorageError as error:
+            problem = str(error)
+    return StorageRoom(storage.name, storage.url, used.backups, used.bytes, storage.limit_bytes, free, problem)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), tzinfo=UTC)

@@ -1,0 +1,309 @@
+"""How safe a database is at one instant: derived from the catalogue's rows when read, never stored.
+
+The states, from worst to best, and what each needs:
+
+    UNPROTECTED      nothing is left to restore from, or the newest restore test failed and none passed since
+    NEVER BACKED UP  no backup of this database was ever finished
+    AT RISK          there is a good backup, but a promise is broken: older than the RPO, not proven, proof too old
+    UNKNOWN          everything kept so far, but the worker is silent, so nobody would notice the next failure
+    PAUSED           protection is switched off in the settings
+    PROTECTED        the last good backup is within the RPO and a passed restore test within its maximum age
+
+What is known to be bad stays bad when the worker falls silent; what was good becomes UNKNOWN. Running work is no
+state: it lies over one (``DatabaseStatus.active``). Each rule below is a function from the evidence to at most one
+Reason; a further promise (a schedule's slot) is one more function in ``_RULES``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+from services.catalog.model import Run
+from services.units import format_duration
+
+State = Literal["UNPROTECTED", "NEVER BACKED UP", "AT RISK", "UNKNOWN", "PAUSED", "PROTECTED"]
+Severity = Literal["failure", "warning", "unknown", "note", "ok"]
+
+WORST_FIRST: tuple[State, ...] = ("UNPROTECTED", "NEVER BACKED UP", "AT RISK", "UNKNOWN", "PAUSED", "PROTECTED")
+
+WORKER_SILENT_AFTER = timedelta(seconds=60)
+"""A worker beats its heart every few seconds; after this long without a beat it counts as silent."""
+
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""A backup dated further ahead of our clock than this proves that a clock is wrong, not that data is safe."""
+
+
+@dataclass(frozen=True)
+class GoodBackup:
+    """The newest good backup of which at least one copy is stored."""
+
+    id: str
+    name: str
+    snapshot_at: datetime
+    """The instant that it holds: its age is what a restore would lose, so this is what the RPO is measured by."""
+    finished_at: datetime
+    database_bytes: int
+    stored_bytes: int
+    proven_at: datetime | None
+
+
+@dataclass(frozen=True)
+class RestoreTest:
+    """The end of one restore test."""
+
+    backup_id: str
+    backup_name: str
+    outcome: str
+    """``passed``, ``failed`` or ``not testable``."""
+    reason: str
+    finished_at: datetime
+    seconds: float | None
+    """The measured RTO: from the stored object to a restored database; None where nothing was restored."""
+
+
+@dataclass(frozen=True)
+class Promises:
+    """What the settings promise for one database."""
+
+    rpo: timedelta
+    rto: timedelta
+    restore_test_max_age: timedelta
+    paused: bool = False
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that the catalogue knows of one database's safety; at most one row of each kind."""
+
+    database: str
+    promises: Promises
+    backups_ever: int = 0
+    """Backups that were ever finished, expired ones included."""
+    good_backups: int = 0
+    oldest_good_at: datetime | None = None
+    """Snapshot of the oldest good backup that is still stored: where the recovery window begins."""
+    last_good: GoodBackup | None = None
+    last_failed_run: Run | None = None
+    """The newest backup run, when it failed or was lost; None when the newest one went well."""
+    last_passed: RestoreTest | None = None
+    last_test: RestoreTest | None = None
+    active: tuple[Run, ...] = ()
+
+
+@dataclass(frozen=True)
+class WorkerSigns:
+    """What is seen of the workers, all of them together."""
+
+    heartbeat_at: datetime | None = None
+    """The newest heartbeat of any worker; None: none was ever started (all work in the foreground)."""
+    oldest_queued_at: datetime | None = None
+    """When the run that has waited longest was queued."""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One sentence for a status, with its threshold in it."""
+
+    severity: Severity
+    text: str
+    hint: str = ""
+    at: datetime | None = None
+    """The instant that the sentence speaks of, for its exact time."""
+
+
+@dataclass(frozen=True)
+class DatabaseStatus:
+    """A database's state at ``now``, and why."""
+
+    database: str
+    state: State
+    reasons: tuple[Reason, ...]
+    """Worst first."""
+    evidence: Evidence
+    now: datetime
+
+    @property
+    def active(self) -> tuple[Run, ...]:
+        """Work that runs or waits: an overlay, never a state."""
+        return self.evidence.active
+
+    @property
+    def is_restorable(self) -> bool:
+        """Whether a restore right now is proven to work: a good backup, a current proof, and no failed test since."""
+        return self.evidence.last_good is not None and _proof(self.evidence, self.now).severity == "ok"
+
+
+def age(length: timedelta) -> str:
+    """Given a duration, return it in its one fitting unit: ``12 s``, ``26 h``, ``3 d``."""
+    seconds = max(0, int(length.total_seconds()))
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 2 * 3600 and seconds != 3600:
+        return f"{seconds // 60} min"
+    if seconds < 48 * 3600:
+        return f"{seconds // 3600} h"
+    return f"{seconds // 86400} d"
+
+
+def worker_problem(signs: WorkerSigns, now: datetime) -> Reason | None:
+    """Say what is wrong with the worker: silent, or none at all while work waits. None when all is well.
+
+    An installation that never had a worker and queues nothing works in the foreground; that is no fault.
+    """
+    hint = "Start it with: backups worker (or: backups serve)."
+    if signs.heartbeat_at is not None and now - signs.heartbeat_at > WORKER_SILENT_AFTER:
+        silence = age(now - signs.heartbeat_at)
+        return Reason("unknown", f"The worker has been silent for {silence}.", hint, signs.heartbeat_at)
+    waits_since = signs.oldest_queued_at
+    if signs.heartbeat_at is None and waits_since is not None and now - waits_since > WORKER_SILENT_AFTER:
+        return Reason("unknown", f"Work has waited for {age(now - waits_since)} and no worker runs.", hint, waits_since)
+    return None
+
+
+def derive_status(evidence: Evidence, signs: WorkerSigns, now: datetime) -> DatabaseStatus:
+    """Given what the catalogue knows of a database and its workers, return its state at ``now`` with the reasons."""
+    reasons = [reason for rule in _RULES if (reason := rule(evidence, now)) is not None]
+    silent = worker_problem(signs, now)
+    if silent is not None:
+        reasons.append(silent)
+    reasons.sort(key=lambda reason: _SEVERITIES.index(reason.severity))
+    worst = reasons[0].severity
+    state: State
+    if evidence.promises.paused:
+        state = "PAUSED"
+        paused = Reason("note", "Protection is paused in the settings: nothing is promised.")
+        reasons = [paused, *(r if r.severity == "ok" else replace(r, severity="note", hint="") for r in reasons)]
+    elif evidence.backups_ever == 0:
+        state = "NEVER BACKED UP"
+    elif worst == "failure":
+        state = "UNPROTECTED"
+    elif worst == "warning":
+        state = "AT RISK"
+    elif worst == "unknown":
+        state = "UNKNOWN"
+    else:
+        state = "PROTECTED"
+    return DatabaseStatus(evidence.database, state, tuple(reasons), evidence, now)
+
+
+def worst_first(statuses: Iterable[DatabaseStatus]) -> tuple[DatabaseStatus, ...]:
+    """Order by state, then by name."""
+    return tuple(sorted(statuses, key=lambda s: (WORST_FIRST.index(s.state), s.database)))
+
+
+_SEVERITIES: tuple[Severity, ...] = ("failure", "warning", "unknown", "note", "ok")
+
+
+def _last_good(evidence: Evidence, now: datetime) -> Reason:
+    good, rpo = evidence.last_good, evidence.promises.rpo
+    if good is None:
+        if evidence.backups_ever == 0:
+            return Reason("failure", "No backup was ever finished.", "Run one now.")
+        return Reason("failure", "No good backup is left to restore from.", "Run one now.")
+    old = now - good.snapshot_at
+    limit = f"RPO {age(rpo)}"
+    if old < -CLOCK_TOLERANCE:
+        text = f"The last good backup is dated {age(-old)} in the future."
+        return Reason("warning", text, "Check the clocks of the worker and the database server.", good.snapshot_at)
+    if old > rpo:
+        text = f"Last good backup {age(old)} ago · {limit} · breached {age(old - rpo)} ago"
+        return Reason("warning", text, "Run one now.", good.snapshot_at)
+    return Reason("ok", f"Last good backup {age(old)} ago · {limit}", at=good.snapshot_at)
+
+
+def _proof(evidence: Evidence, now: datetime) -> Reason:
+    passed, last, limit = evidence.last_passed, evidence.last_test, evidence.promises.restore_test_max_age
+    if last is not None and last.outcome == "failed" and (passed is None or passed.finished_at < last.finished_at):
+        text = f"Last restore test failed {age(now - last.finished_at)} ago: {last.reason}"
+        return Reason("failure", text, "Test another backup, and take a new one.", last.finished_at)
+    if passed is None:
+        if last is not None:
+            text = f"No restore test has passed; the last one was not testable here: {last.reason}"
+            hint = "Set restore_test_url to a server that has what is missing."
+            return Reason("warning", text, hint, last.finished_at)
+        return Reason("warning", "No restore test has passed.", "Run a restore test.")
+    old = now - passed.finished_at
+    if old < -CLOCK_TOLERANCE:
+        text = f"The last restore test is dated {age(-old)} in the future."
+        return Reason("warning", text, "Check the clocks of the workers.", passed.finished_at)
+    if old > limit:
+        text = f"Last passed restore test {age(old)} ago · limit {age(limit)} · breached {age(old - limit)} ago"
+        return Reason("warning", text, "Run a restore test.", passed.finished_at)
+    return Reason("ok", f"Restore test passed {age(old)} ago · limit {age(limit)}", at=passed.finished_at)
+
+
+def _proof_of_backups(evidence: Evidence, now: datetime) -> Reason | None:
+    # Where no backup was ever made, "no restore test has passed" would only hide that.
+    return _proof(evidence, now) if evidence.backups_ever else None
+
+
+def _last_run(evidence: Evidence, now: datetime) -> Reason | None:
+    run, good = evidence.last_failed_run, evidence.last_good
+    if run is None:
+        return None
+    at = run.finished_at or run.queued_at
+    if good is not None and good.finished_at > at:
+        return None  # made good since, by a backup that no run of this catalogue made (a rebuild, an adopted file)
+    word = "was lost with its worker" if run.state == "lost" else "failed"
+    return Reason("note", f"The last backup run {word} {age(now - at)} ago: {run.error}".rstrip(": "), run.hint, at)
+
+
+def _measured_rto(evidence: Evidence, _now: datetime) -> Reason | None:
+    passed, rto = evidence.last_passed, evidence.promises.rto
+    if passed is None or passed.seconds is None or passed.seconds <= rto.total_seconds():
+        return None
+    text = f"A restore took {format_duration(passed.seconds)} · RTO {age(rto)}"
+    return Reason("note", text, "Restore in parallel, or agree on a longer RTO.", passed.finished_at)
+
+
+_RULES: tuple[Callable[[Evidence, datetime], Reason | None], ...] = (
+    _last_good,
+    _proof_of_backups,
+    _last_run,
+    _measured_rto,
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One sentence about all databases, and the next one that needs a person."""
+
+    sentence: str
+    detail: str
+    severity: Severity
+
+
+def give_verdict(statuses: Iterable[DatabaseStatus]) -> Verdict:
+    """Answer "could I restore right now?" for all databases together. ``ok`` only when each is PROTECTED (or paused).
+
+    With no database at all the answer is ``unknown``.
+    """
+    ordered = worst_first(statuses)
+    watched = [s for s in ordered if s.state != "PAUSED"]
+    if not watched:
+        paused = "every database is paused" if ordered else "no database is configured"
+        return Verdict(f"Nothing is protected: {paused}.", "", "unknown")
+    restorable = sum(s.is_restorable for s in watched)
+    if len(watched) == 1:
+        sentence = f"{watched[0].database} could {'' if restorable else 'not provably '}be restored right now"
+    elif restorable == len(watched):
+        sentence = f"All {restorable} databases could be restored right now"
+    else:
+        sentence = f"{restorable} of {len(watched)} databases could be restored right now"
+    worst = watched[0]
+    if worst.state == "PROTECTED":
+        oldest = max(s.now - s.evidence.last_good.snapshot_at for s in watched if s.evidence.last_good is not None)
+        return Verdict(f"{sentence}.", f"At most {age(oldest)} of data would be lost.", "ok")
+    phrase, severity = _BAD_STATES[worst.state]
+    return Verdict(f"{sentence}.", f"{worst.database} {phrase}: {worst.reasons[0].text}", severity)
+
+
+_BAD_STATES: dict[State, tuple[str, Severity]] = {
+    "UNPROTECTED": ("is unprotected", "failure"),
+    "NEVER BACKED UP": ("has never been backed up", "failure"),
+    "AT RISK": ("is at risk", "warning"),
+    "UNKNOWN": ("is not watched", "unknown"),
+}
