@@ -59,13 +59,6 @@ def ensure_sample(home: Path, clock: Clock = utc_now) -> Settings:
     return settings
 
 
-def start_sample_servers(home: Path) -> None:
-    """Have the server of a sample environment running; nothing happens where there is none in this home."""
-    root = home / FOLDER
-    if _ready_file(root).exists():
-        _server(root).start()
-
-
 def stop_sample(home: Path) -> None:
     """Stop the server of the sample environment; nothing happens where there is none, or where it does not run."""
     root = home / FOLDER

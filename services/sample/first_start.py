@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -56,7 +57,7 @@ def make_history(installation: Installation, change_data: Callable[[], None]) ->
         if newest is not None and not _has_past(installation, database):
             # Nobody has restored billing here; what a restore of it took is guessed from its size.
             seconds = test * newest.plain_bytes / _newest(installation, PROVEN).plain_bytes
-            _add(installation, simulate_past(Measured.of(newest, seconds), story, installation.clock()))
+            add_past(installation, simulate_past(Measured.of(newest, seconds), story, installation.clock()))
     logger.info("sample: added the past")
 
 
@@ -98,17 +99,18 @@ def _has_past(installation: Installation, database: str) -> bool:
         return connection.execute(query.limit(1)).first() is not None
 
 
-def _add(installation: Installation, history: History) -> None:
+def add_past(installation: Installation, history: History) -> None:
     """Write a past in one transaction: all of it or nothing."""
-    catalog = installation.catalog
-    with catalog.engine.begin() as connection:
-        connection.execute(
-            schema.runs.insert(), [{**vars(run), "idempotency_key": None, "leftovers": []} for run in history.runs]
-        )
-        connection.execute(
-            schema.run_log.insert(), [{"run_id": run_id, **vars(line)} for run_id, line in history.lines]
-        )
-        for backup in history.backups:
-            catalog.backups.add(backup, connection)
-        for verification in history.verifications:
-            catalog.verifications.add(verification, connection)
+    rows: dict[sa.Table, list[dict[str, Any]]] = {
+        schema.runs: [{**vars(run), "idempotency_key": None, "leftovers": []} for run in history.runs],
+        schema.run_log: [{"run_id": run_id, **vars(line)} for run_id, line in history.lines],
+        schema.backups: [
+            {column.name: getattr(backup, column.name) for column in schema.backups.c} for backup in history.backups
+        ],
+        schema.copies: [{"backup_id": backup.id, **vars(copy)} for backup in history.backups for copy in backup.copies],
+        schema.verifications: [vars(verification) for verification in history.verifications],
+    }
+    # Not row by row through the stores: that would take longer than a real backup.
+    with installation.catalog.engine.begin() as connection:
+        for table, values in rows.items():
+            connection.execute(table.insert(), values)

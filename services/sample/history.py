@@ -7,6 +7,7 @@ restorable is invented. The same day and the same measured backup give the same 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from random import Random
@@ -39,6 +40,7 @@ class _Past:
         # A text seed gives the same numbers in every process, which hash() would not.
         self._random = Random(f"{SEED} {measured.database}")  # noqa: S311 -- not for secrets
         self._history = History()
+        self._checks: defaultdict[str, list[Verification]] = defaultdict(list)
 
     def tell(self) -> History:
         first_test = self._story.last_restore_test
@@ -58,6 +60,7 @@ class _Past:
                 self._archive_check(backup, day)
             if day in special or (day >= self._story.last_restore_test and day % 30 == first_test % 30):
                 self._restore_test(backup, day)
+        self._history.backups = [self._with_verdict(backup) for backup in self._history.backups]
         return self._history
 
     def _at(self, day: int, hour: float) -> datetime:
@@ -153,11 +156,26 @@ class _Past:
         outcome: Outcome, reason: str, report: RestoreReport | None = None,
     ) -> None:  # fmt: skip
         detail = report.to_json() if report else {"notes": [SIMULATED]}
-        self._history.verifications.append(Verification(
+        verification = Verification(
             id=self._id(finished), run_id=run_id, backup_id=backup.id, database=backup.database, level=level,
             storage=self._measured.storage, outcome=outcome, reason=reason, started_at=started, finished_at=finished,
             actor=actor, detail=detail,
-        ))  # fmt: skip
+        )  # fmt: skip
+        self._history.verifications.append(verification)
+        self._checks[backup.id].append(verification)
+
+    def _with_verdict(self, backup: Backup) -> Backup:
+        """Return the backup as its verifications left it: the last one that passed or failed speaks."""
+        checks = [v for v in self._checks[backup.id] if v.outcome != "not testable"]
+        last = max(checks, key=lambda check: check.finished_at)
+        proofs = [v.finished_at for v in checks if v.level == "restore"] if last.outcome == "passed" else []
+        return replace(
+            backup,
+            verification_level=last.level,
+            verification_at=last.finished_at,
+            verification_passed=last.outcome == "passed",
+            proven_at=max(proofs, default=None),
+        )
 
     def _check_run(
         self, kind: RunKind, level: str, backup: Backup, started: datetime, finished: datetime, actor: str,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from services.catalog.model import Backup, LogLine, Run, Verification
 
@@ -133,8 +132,3 @@ class History:
     """(run id, line)"""
     backups: list[Backup] = field(default_factory=list)
     verifications: list[Verification] = field(default_factory=list)
-
-    def before(self, now: datetime) -> bool:
-        """Say whether everything in it ended before ``now``."""
-        ends = [run.finished_at for run in self.runs if run.finished_at] + [v.finished_at for v in self.verifications]
-        return all(end < now for end in ends)
