@@ -100,7 +100,7 @@ class ChannelReader:
 class CallbackWriter:
     """A function as a file to write to. Remembers what went wrong, like ``ChannelReader``."""
 
-    def __init__(self, take: Callable[[bytes], None]) -> None:
+    def __init__(self, take: Callable[[bytes], object]) -> None:
         self._take = take
         self.failure: BaseException | None = None
 
