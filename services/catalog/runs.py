@@ -273,6 +273,24 @@ class RunStore:
                 raise ClaimLost(f"Run {claim.run_id} was taken over or ended by somebody else.")
             connection.execute(locks.delete().where(locks.c.run_id == claim.run_id))
 
+    def take_over(self, run: Run, *, worker: str, now: datetime) -> bool:
+        """Take a dead worker's run, to clean up after it; return False if another did so first.
+
+        Whoever holds it beats no heart: should it die as well, the next one takes over.
+        """
+        with self._engine.begin() as connection:
+            changed = connection.execute(
+                runs.update()
+                .where(
+                    runs.c.id == run.id,
+                    runs.c.state == "running",
+                    runs.c.worker == run.worker,
+                    runs.c.attempt == run.attempt,
+                )
+                .values(worker=worker, heartbeat_at=now)
+            )
+        return changed.rowcount == 1
+
     def take_back(
         self,
         run: Run,

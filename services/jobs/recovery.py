@@ -16,7 +16,7 @@ from services.backups.rebuild import as_stored
 from services.catalog.model import Backup, LogLine, Run
 from services.errors import BackupsError, ObjectMissing, UntrustedManifest
 from services.installation import Installation
-from services.jobs.identity import is_dead, is_same_process
+from services.jobs.identity import is_dead, is_same_process, process_identity
 from services.restores.scratch import drop_leftover_scratch_databases
 
 logger = logging.getLogger(__name__)
@@ -28,17 +28,20 @@ _REPEATABLE = ("backup", "verification", "restore_test", "janitor")
 
 
 def recover_dead_runs(installation: Installation, *, requeue: Callable[[Run], None] | None) -> list[Run]:
-    """Look after every run whose process is gone; return them as they are now.
+    """Look after every run whose process is gone and that nobody else looks after; return them as they are now.
 
     ``requeue`` puts a run back into the queue; None (no worker here) leaves such runs lost. A run whose leftovers
     cannot be removed now is lost all the same, and says what is left; the janitor removes it later.
     """
     runs = installation.catalog.runs
     dead = [run for run in runs.list(states=["running"], limit=None) if is_dead(run, installation.clock())]
+    recovered = []
     for run in dead:
-        logger.warning("run %s (%s %s) died with %s", run.id, run.kind, run.database, run.worker)
-        _recover(installation, run, requeue)
-    return [runs.get(run.id) for run in dead]
+        if runs.take_over(run, worker=process_identity(), now=installation.clock()):
+            logger.warning("run %s (%s %s) died with %s", run.id, run.kind, run.database, run.worker)
+            _recover(installation, run, requeue)
+            recovered.append(runs.get(run.id))
+    return recovered
 
 
 def _recover(installation: Installation, run: Run, requeue: Callable[[Run], None] | None) -> None:

@@ -133,7 +133,8 @@ def test_a_worker_killed_during_a_backup_leaves_nothing_and_its_run_goes_on(
         assert run.state == "finished", run.error
         assert run.attempt == (1 if phase == "before the catalogue row" else 2)
         again = commands.submit_backup(installation, BackupRequest("la_factoria", name="the_next"), actor="test")
-        assert ended(installation, again).state == "finished"
+        following = ended(installation, again)
+        assert following.state == "finished", following.error
     assert_nothing_half_done(installation)
     assert len(installation.catalog.backups.list()) == 2
     installation.close()
