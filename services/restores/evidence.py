@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from services.backups.manifest import Manifest, read_manifest
 from services.backups.naming import manifest_key
+from services.backups.signing import check_document
 from services.catalog.model import Backup, Copy
 from services.clock import isoformat
 from services.errors import ObjectMissing, UntrustedManifest
 from services.installation import Installation
+from services.settings.model import Settings
 
 _RECORDED = (
     "id", "sha256", "stored_bytes", "plain_sha256", "plain_bytes", "format", "compression", "encryption", "recipients",
@@ -15,11 +17,15 @@ _RECORDED = (
 )  # fmt: skip
 
 
+class UnknownSigner(UntrustedManifest):
+    """The manifest is whole, but its signer is not trusted here: the settings may be at fault, not the backup."""
+
+
 def read_evidence(installation: Installation, backup: Backup, copy: Copy) -> Manifest:
     """Return the manifest beside a copy.
 
-    Raise UntrustedManifest when it is missing, its signature is wrong, it cannot be read or it describes another backup
-    than the catalogue does, StorageError when the storage is away.
+    Raise UntrustedManifest when it is missing, was changed, cannot be read or describes another backup than the
+    catalogue does; UnknownSigner when all that is known against it is its key; StorageError when the storage is away.
     """
     storage = installation.storage(copy.storage)
     key = manifest_key(backup.database, backup.name)
@@ -30,10 +36,10 @@ def read_evidence(installation: Installation, backup: Backup, copy: Copy) -> Man
             f"The manifest of {backup.name} is missing: {storage.location(key)}.",
             hint="Without it the backup cannot be proven or rebuilt. Use another copy or another backup.",
         ) from error
-    if manifest.backup.trust == "untrusted":
+    if manifest.backup.trust == "untrusted" and not _intact(installation.settings, manifest):
         raise UntrustedManifest(
-            f"The manifest of {backup.name} is not signed by a key that is trusted here: {storage.location(key)}.",
-            hint="It was changed, or made elsewhere: then add that installation's public key to trusted_signers.",
+            f"The manifest of {backup.name} has no valid signature: {storage.location(key)}.",
+            hint="It was changed since it was signed. Use another copy or another backup.",
         )
     differing = [name for name in _RECORDED if getattr(manifest.backup, name) != getattr(backup, name)]
     if isoformat(manifest.backup.snapshot_at) != isoformat(backup.snapshot_at):  # the manifest holds milliseconds
@@ -43,4 +49,20 @@ def read_evidence(installation: Installation, backup: Backup, copy: Copy) -> Man
             f"The manifest of {backup.name} and the catalogue disagree about {', '.join(differing)}.",
             hint="One of them was changed. `backups rebuild` restores the catalogue from the manifests.",
         )
+    if manifest.backup.trust == "untrusted":
+        signer = manifest.document["signature"]["public_key"]
+        raise UnknownSigner(
+            f"The manifest of {backup.name} is signed by {signer}, a key that is not trusted here.",
+            hint="Set the signing key (or the age key) that it was made with; or, if you know whose key that is, add it "
+            "to trusted_signers.",
+        )
     return manifest
+
+
+def _intact(settings: Settings, manifest: Manifest) -> bool:
+    """Say whether the manifest is as somebody, known or not, signed it."""
+    signature = manifest.document.get("signature")
+    if not isinstance(signature, dict):
+        return False
+    believing = settings.model_copy(update={"trusted_signers": (str(signature.get("public_key")),)})
+    return check_document(believing, manifest.document) == "signed"

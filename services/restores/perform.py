@@ -21,7 +21,7 @@ from services.postgres.clients import ClientPrograms, choose_client, find_client
 from services.postgres.connection import Address
 from services.postgres.restore import restore_archive, restore_stream
 from services.restores.database_locale import read_locale
-from services.restores.fetch import dumped_by, fetch_plain, identities_for, read_plain
+from services.restores.fetch import dumped_by, fetch_plain, read_plain
 from services.restores.report import Way
 from services.restores.scratch import own_database
 from services.restores.spool import can_spool, private_file, spool_folder
@@ -90,7 +90,6 @@ def _prepare(installation: Installation, backup: Backup, place: Place) -> Client
             f"The server is PostgreSQL {place.major}, older than the source's {source_major}.",
             hint=f"Set RESTORE_TEST_URL to a server of PostgreSQL {source_major} or newer.",
         )
-    identities_for(installation.settings, backup)
     clients = find_clients(installation.settings.pg_bin_dirs)
     return choose_client(clients, max(place.major, dumped_by(backup)), program="pg_restore")
 

@@ -21,6 +21,7 @@ from services.jobs.context import RunContext
 from services.postgres.connection import Address, Connection, connect
 from services.restores.copies import choose_copy
 from services.restores.evidence import read_evidence
+from services.restores.fetch import identities_for
 from services.restores.perform import Place, restored_database
 from services.restores.proof import describe, prove
 from services.restores.report import RestoreReport
@@ -43,6 +44,7 @@ def restore_backup(
     """
     check_target(target)
     copy = choose_copy(backup, None)
+    identities_for(installation.settings, backup)
     began = time.monotonic()
     run.phase("preparing")
     server = _reachable(_server(installation, backup, server_url))

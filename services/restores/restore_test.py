@@ -25,7 +25,8 @@ from services.installation import Installation
 from services.jobs.context import RunContext
 from services.postgres.connection import Address, connect
 from services.restores.copies import choose_copy
-from services.restores.evidence import read_evidence
+from services.restores.evidence import UnknownSigner, read_evidence
+from services.restores.fetch import identities_for
 from services.restores.perform import Place, Restored, restored_database
 from services.restores.proof import Proof, describe, prove
 from services.restores.report import RestoreReport
@@ -40,9 +41,10 @@ def run_restore_test(installation: Installation, backup: Backup, storage: str | 
 
     The caller records the verification (``verify_backup`` does). Raise InputError when the scratch server would be the
     source's own or there is no copy, and what keeps the test from being held: ConnectionFailed, KeyMismatch,
-    StorageError, ClientProgramMissing, Cancelled, TimedOut.
+    UnknownSigner, StorageError, ClientProgramMissing, Cancelled, TimedOut.
     """
     copy = choose_copy(backup, storage)
+    identities_for(installation.settings, backup)  # a wrong key is said as such, before anything is begun
     started_at = installation.clock()
     run.phase("preparing")
     with scratch_server(installation, backup.database) as server:
@@ -77,6 +79,8 @@ def _hold(
         place = Place(server.address, server.major, name, server.kind, server.data_dir)
         with restored_database(installation, backup, copy, place, run) as restored:
             proof = prove(manifest, restored, run)
+    except UnknownSigner:
+        raise
     except (ObjectMissing, CorruptBackup, UntrustedManifest) as error:
         proof = Proof("failed", error.message)
     except RestoreFailed as error:

@@ -10,7 +10,7 @@ from services.installation import Installation
 from services.jobs.context import RunContext
 from services.postgres.clients import choose_client, find_clients
 from services.postgres.restore import archive_reader
-from services.restores.fetch import dumped_by, fetch_plain, identities_for
+from services.restores.fetch import dumped_by, fetch_plain
 from services.units import format_bytes
 from services.verification.finding import Finding, throughput
 
@@ -26,7 +26,6 @@ def check_archive(installation: Installation, backup: Backup, copy: Copy, run: R
             f"{backup.name} has the format {backup.format!r}: there is no archive for pg_restore to read.",
             hint="Verify it at level checksum, or hold a restore test.",
         )
-    identities_for(installation.settings, backup)  # a missing key is said before a program is started
     clients = find_clients(installation.settings.pg_bin_dirs)
     client = choose_client(clients, dumped_by(backup), program="pg_restore")
     began = time.monotonic()

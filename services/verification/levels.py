@@ -15,7 +15,8 @@ from services.installation import Installation
 from services.jobs.context import RunContext
 from services.names import unknown_name
 from services.restores.copies import choose_copy
-from services.restores.evidence import read_evidence
+from services.restores.evidence import UnknownSigner, read_evidence
+from services.restores.fetch import identities_for
 from services.restores.restore_test import run_restore_test
 from services.verification.archive import check_archive
 from services.verification.checksum import check_checksum
@@ -44,7 +45,8 @@ def verify_backup(
     """Verify a backup's copy in ``storage`` (None: the best one), record the outcome beside it and in the catalogue.
 
     Raise UnknownName for a level or storage that is not there, InputError for a backup without a copy, and what keeps
-    the attempt from being made: StorageError, KeyMismatch, ClientProgramMissing, Cancelled, TimedOut.
+    the attempt from being made: StorageError, KeyMismatch, UnknownSigner, ClientProgramMissing, Cancelled,
+    TimedOut.
     """
     if level not in LEVELS:
         raise unknown_name("level of verification", level, LEVELS)
@@ -60,9 +62,13 @@ def verify_backup(
 def _check(installation: Installation, backup: Backup, level: str, copy: Copy, run: RunContext) -> Verification:
     run.phase("verifying", total_bytes=backup.stored_bytes if level != "stored" else None)
     started_at = installation.clock()
+    if level == "archive":
+        identities_for(installation.settings, backup)  # a wrong key is said as such, not as a strange signature
     try:
         manifest = read_evidence(installation, backup, copy)
         finding = _CHECKS[level](installation, manifest.backup, copy, run)
+    except UnknownSigner:
+        raise
     except BACKUP_IS_BAD as error:
         finding = failed_by(error)
     finished_at = installation.clock()
