@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.errors import BackupsError, InputError
+from services.settings.load import load_settings
 
 logger = logging.getLogger(__name__)
 
@@ -81,16 +82,17 @@ def dashboard_command(address: str, port: int) -> list[str]:
 
 
 def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return our environment with paths made absolute: children run in the folder of the program."""
+    """Return our environment with absolute paths: children run in the program's folder. Raise SettingsError."""
     own = dict(environ)
-    own["BACKUPS_HOME"] = str(Path(environ.get("BACKUPS_HOME") or "var").absolute())
+    settings = load_settings(environ)
+    own["BACKUPS_HOME"] = str(settings.home if settings else Path(environ.get("BACKUPS_HOME") or "var").absolute())
     if environ.get("BACKUPS_CONFIG"):
         own["BACKUPS_CONFIG"] = str(Path(environ["BACKUPS_CONFIG"]).absolute())
     return own
 
 
 def exec_dashboard(address: str, port: int, environ: Mapping[str, str]) -> None:
-    """Become the dashboard. Raise InputError; does not return otherwise."""
+    """Become the dashboard. Raise InputError, SettingsError; does not return otherwise."""
     check_address(address, port)
     command = dashboard_command(address, port)
     environment = child_environment(environ)

@@ -12,7 +12,7 @@ from services.backups.request import BackupRequest
 from services.catalog.model import Run
 from services.cli.app import app
 from services.cli.forms import backup_form, run_form
-from services.cli.output import note, pairs, printable, say, stdout, table, write_json
+from services.cli.output import note, printable, say, stdout, table, write_json, write_pairs
 from services.cli.running import Mode, Queue, Quiet, Wait, carry_out, fail_unless_finished
 from services.cli.session import AsJson, DatabaseOption, actor, chosen_database, opened
 from services.errors import UnknownName
@@ -111,18 +111,16 @@ def _report_backup(installation: Installation, run: Run, *, as_json: bool) -> No
         write_json({"run": run_form(run), "backup": None if backup is None else backup_form(backup)})
     elif run.state == "finished" and backup is not None:
         checked = "no" if backup.verification_level is None else backup.verification_level
-        stdout().print(
-            pairs(
-                [
-                    ("backup", backup.name),
-                    ("id", backup.id),
-                    ("stored", f"{format_bytes(backup.stored_bytes)} at {backup.copies[0].location}"),
-                    ("database", f"{format_bytes(backup.database_bytes)}, PostgreSQL {backup.server_version}"),
-                    ("took", format_duration(backup.duration)),
-                    ("sha256", backup.sha256),
-                    ("verified", checked),
-                ]
-            )
+        write_pairs(
+            [
+                ("backup", backup.name),
+                ("id", backup.id),
+                ("stored", f"{format_bytes(backup.stored_bytes)} at {backup.copies[0].location}"),
+                ("database", f"{format_bytes(backup.database_bytes)}, PostgreSQL {backup.server_version}"),
+                ("took", format_duration(backup.duration)),
+                ("sha256", backup.sha256),
+                ("verified", checked),
+            ]
         )
         if backup.is_partial:
             note(f"Partial: without {', '.join(backup.excluded)}. It does not count as a whole backup.", style="yellow")

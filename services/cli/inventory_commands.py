@@ -20,7 +20,7 @@ from services.errors import InputError
 from services.installation import Installation
 from services.overview import StorageRoom, load_overview
 from services.settings.model import parse_duration
-from services.units import format_bytes, format_duration
+from services.units import format_bytes
 
 OlderThan = Annotated[str | None, typer.Option("--older-than", metavar="AGE", help="Older than 12h, 30d, 8w.")]
 TypeOption = Annotated[BackupType | None, typer.Option("--type", help="Only this type.")]
@@ -40,12 +40,11 @@ def list_backups(
     """List backups, the newest first."""
     with opened(quiet=as_json) as installation:
         found = _select(installation, last, older_than, database, kind, state)
-        now = installation.clock()
         several = database is None and len({backup.database for backup in found}) > 1
     if as_json:
         write_json([backup_form(backup) for backup in found])
     elif found:
-        _draw(found, now, with_database=several)
+        _draw(found, with_database=several)
     else:
         note("No backup matches.")
 
@@ -156,17 +155,15 @@ def _age(text: str) -> timedelta:
         raise InputError(f"{text!r} is no age.", hint="Write a number and a unit: 12h, 30d, 8w.") from error
 
 
-def _draw(found: list[Backup], now: datetime, *, with_database: bool) -> None:
-    columns = ["Backup", "Type", "Finished (UTC)", "Took", "Stored", "Verified", "Proven"]
+def _draw(found: list[Backup], *, with_database: bool) -> None:
+    columns = ["Backup", "Type", "Finished (UTC)", "Stored", "Verified"]
     rows: list[list[str | Text]] = [
         [
             backup.name + (" (pinned)" if backup.pinned else "") + (" (partial)" if backup.is_partial else ""),
             backup.type if backup.state == "finished" else backup.state,
             instant(backup.finished_at),
-            format_duration(backup.duration),
             format_bytes(backup.stored_bytes),
             _verified(backup),
-            "–" if backup.proven_at is None else f"{format_duration(now - backup.proven_at)} ago",
         ]
         for backup in found
     ]
@@ -174,14 +171,17 @@ def _draw(found: list[Backup], now: datetime, *, with_database: bool) -> None:
         columns.insert(1, "Database")
         for row, backup in zip(rows, found, strict=True):
             row.insert(1, backup.database)
-    stdout().print(table(columns, rows, right=["Took", "Stored"]))
+    stdout().print(table(columns, rows, right=["Stored"]))
 
 
 def _verified(backup: Backup) -> Text:
+    """Say in a word what is known of a backup; *proven* means that a restore test passed and nothing failed since."""
     if backup.trust == "untrusted":
         return Text("untrusted", style="bold red")
+    if backup.verification_passed is False:
+        return Text(f"FAILED {backup.verification_level}", style="bold red")
+    if backup.proven_at is not None:
+        return Text("proven", style="bold green")
     if backup.verification_passed is None:
         return Text("no", style="yellow")
-    if backup.verification_passed:
-        return Text(backup.verification_level or "", style="green")
-    return Text(f"FAILED {backup.verification_level}", style="bold red")
+    return Text(backup.verification_level or "", style="green")

@@ -11,7 +11,7 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -71,24 +71,30 @@ def write_error(error: BackupsError) -> None:
                 note(f"  {fault}", style="red")
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, right: Sequence[str] = ()) -> Table:
-    """Return a table of plain text. ``right`` names the columns that hold numbers."""
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str | Text]],
+    *,
+    right: Sequence[str] = (),
+    whole: Sequence[str] = (),
+) -> Table:
+    """Return a table of plain text. ``right`` names the columns of numbers, ``whole`` those that are never wrapped."""
     drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
-        drawn.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if column in right else "left"
+        drawn.add_column(column, justify=justify, overflow="fold", no_wrap=column in (*right, *whole))
     for row in rows:
         drawn.add_row(*(cell if isinstance(cell, Text) else Text(printable(cell)) for cell in row))
     return drawn
 
 
-def pairs(rows: Iterable[tuple[str, str]]) -> Table:
-    """Return a two-column table of names and values."""
-    drawn = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    drawn.add_column(style="dim")
-    drawn.add_column(overflow="fold")
+def write_pairs(rows: Iterable[tuple[str, str]]) -> None:
+    """Write names and their values to standard output, a line each: long values are for copying, so none is wrapped."""
+    rows = list(rows)
+    width = max(len(name) for name, _ in rows)
     for name, value in rows:
-        drawn.add_row(Text(name), Text(printable(value)))
-    return drawn
+        line = Text.assemble((f"{name:<{width}}  ", "dim"), printable(value))
+        stdout().print(line, soft_wrap=True)
 
 
 def instant(at: datetime | None, *, seconds: bool = False) -> str:

@@ -10,7 +10,7 @@ import typer
 from services import commands
 from services.cli.app import app
 from services.cli.forms import run_form
-from services.cli.output import pairs, say, stdout, table, write_json
+from services.cli.output import say, stdout, table, write_json, write_pairs
 from services.cli.running import Mode, Queue, Quiet, Wait, carry_out, fail_unless_finished
 from services.cli.session import AsJson, DatabaseOption, actor, opened
 from services.errors import InputError, UnknownName
@@ -60,15 +60,13 @@ def restore(
             write_json({"run": run_form(run)})
         elif run.state == "finished":
             report = RestoreReport.from_json(run.result["report"])
-            stdout().print(
-                pairs(
-                    [
-                        ("backup", report.backup_name),
-                        ("restored to", f"{target} on {report.server}, PostgreSQL {report.server_version}"),
-                        ("took", format_duration(report.total_seconds)),
-                        ("compared", report.summary),
-                    ]
-                )
+            write_pairs(
+                [
+                    ("backup", report.backup_name),
+                    ("restored to", f"{target} on {report.server}, PostgreSQL {report.server_version}"),
+                    ("took", format_duration(report.total_seconds)),
+                    ("compared", report.summary),
+                ]
             )
         fail_unless_finished(run)
 

@@ -12,7 +12,7 @@ from services import commands
 from services.catalog.model import RunKind, RunState
 from services.cli.app import app
 from services.cli.forms import backup_form, log_form, run_form
-from services.cli.output import instant, note, pairs, printable, say, stdout, table, write_json
+from services.cli.output import instant, note, printable, say, stdout, table, write_json, write_pairs
 from services.cli.progress import pace
 from services.cli.session import AsJson, DatabaseOption, actor, opened
 from services.clock import isoformat
@@ -169,7 +169,7 @@ def runs(
         for each in found
     ]
     columns = ["Run", "Kind", "Database", "State", "Asked for (UTC)", "Took", "Reason"]
-    stdout().print(table(columns, rows, right=["Took"]))
+    stdout().print(table(columns, rows, right=["Took"], whole=["Run", "State"]))
 
 
 def _show_run(installation: Installation, run_id: str, *, as_json: bool) -> None:
@@ -192,7 +192,7 @@ def _show_run(installation: Installation, run_id: str, *, as_json: bool) -> None
         rows.append(("because", found.reason))
     if found.error:
         rows.append(("failed", f"{found.error} {found.hint}".rstrip()))
-    stdout().print(pairs(rows))
+    write_pairs(rows)
     for line in lines:
         say(f"{instant(line.at, seconds=True)} {line.message}")
 
