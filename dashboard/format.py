@@ -14,8 +14,10 @@ NOTHING = "–"
 """Shown where there is no value; never 0, which is one."""
 
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
-# Streamlit turns these into arrows, dashes and its logo even where each character is escaped.
-_TYPOGRAPHY = re.compile(r"(?<=[<>~-])(?=[-=>])|(?<=:)(?=streamlit:)")
+# Streamlit makes arrows, dashes, its logo and links of these even where each character is escaped.
+_TYPOGRAPHY = re.compile(
+    r"(?<=[<>~-])(?=[-=>])|(?<=:)(?=streamlit:|//|\\|mailto|xmpp)|(?<=www)(?=\.)|(?<=[\w.+-])(?=@)", re.IGNORECASE
+)
 _WORD_JOINER = "\u2060"
 
 

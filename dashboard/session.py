@@ -8,6 +8,7 @@ from datetime import datetime
 
 import streamlit as st
 
+from services.backups.exclusions import preview_excluded
 from services.catalog.model import Run
 from services.installation import Installation, open_installation
 from services.overview import Overview, load_overview
@@ -42,6 +43,12 @@ def fresh_checks(database: str) -> CheckedAt:
     """Return the pre-checks of a database, made at most 15 s ago. Raise BackupsError."""
     inst = installation()
     return CheckedAt(preflight(inst, inst.settings.database(database)), inst.clock())
+
+
+@st.cache_data(ttl=15, show_spinner=False)
+def tables_matching(database: str, patterns: tuple[str, ...]) -> list[str]:
+    """Return the tables that patterns match. Raise NothingMatches, ConnectionFailed."""
+    return preview_excluded(installation().settings.database(database), patterns)
 
 
 def database_choice(inst: Installation) -> str:

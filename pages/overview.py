@@ -4,7 +4,7 @@ import streamlit as st
 
 from dashboard.components.lists import activity, storages
 from dashboard.components.status_card import STRIP_LEGEND, status_card
-from dashboard.format import ago, escape, instant
+from dashboard.format import ago, escape, instant, short
 from dashboard.guard import reported
 from dashboard.session import overview
 from dashboard.theme import SEVERITY_MARKS
@@ -37,7 +37,7 @@ def verdict(seen: Overview) -> None:
     found = seen.verdict
     st.markdown(f"# {SEVERITY_MARKS[found.severity].inline()} {escape(found.sentence)}", anchors=False)
     if found.detail:
-        st.markdown(escape(found.detail))
+        st.markdown(escape(short(found.detail, 240)))
     beat = seen.worker.heartbeat_at
     worker = f"worker alive {ago(beat, seen.now)}" if beat else "no worker seen yet"
     st.caption(f"As of {instant(seen.now)} · {worker}")
@@ -49,7 +49,7 @@ def verdict(seen: Overview) -> None:
 def databases(seen: Overview) -> None:
     if not seen.statuses:
         st.info(
-            "Set DATABASE\\_URL, or name databases in the file of BACKUPS\\_CONFIG; `backups doctor` then checks it all.",
+            "Set DATABASE\\_URL, or name databases in the file of BACKUPS\\_CONFIG; `backups doctor` checks it all.",
             icon=":material/database:",
             title="No database is configured",
         )

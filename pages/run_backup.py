@@ -2,14 +2,14 @@
 
 import streamlit as st
 
-from dashboard.components.backup_form import backup_form
+from dashboard.components.backup_form import backup_form, excluded_preview, excluded_tables
 from dashboard.components.lists import checks
 from dashboard.components.result import backup_result
 from dashboard.components.run_watch import watch
 from dashboard.format import duration, escape, instant, size
 from dashboard.guard import reported, show_error
 from dashboard.navigation import page
-from dashboard.session import ACTOR, database_choice, fresh_checks, installation, last_seen, once
+from dashboard.session import ACTOR, database_choice, fresh_checks, installation, last_seen, once, tables_matching
 from services.catalog.model import ENDED_STATES, Run
 from services.commands import submit_backup
 from services.errors import BackupsError
@@ -29,9 +29,13 @@ def show() -> None:
         if newest is not None and newest.is_active:
             st.query_params["run"] = newest.id
             watch(inst, newest)
-        elif st.query_params.get("run"):
-            outcome(inst, inst.catalog.runs.get(st.query_params["run"]))
+            return
+        asked = st.query_params.get("run")
+        run = inst.catalog.runs.get(asked) if asked else None
+        if run is not None and run.database == database.name:
+            outcome(inst, run)
         else:
+            st.query_params.pop("run", None)
             ask(inst, database, newest)
 
 
@@ -66,8 +70,11 @@ def ask(inst: Installation, database: DatabaseSettings, newest: Run | None) -> N
             )
     with right:
         st.markdown("## The backup", anchors=False)
+        excluded = excluded_tables()
+        if excluded:
+            excluded_preview(tables_matching(database.name, excluded))
         blocked = found is None or any(check.severity == "blocking" for check in found.preflight.checks)
-        wish = backup_form(inst.settings, database, blocked=blocked, now=inst.clock())
+        wish = backup_form(inst.settings, database, excluded, blocked=blocked, now=inst.clock())
         key = once(f"backup:{database.name}", last_seen(newest), clicked=wish is not None)
         if wish is not None:
             run_id = submit_backup(inst, wish, actor=ACTOR, idempotency_key=key)

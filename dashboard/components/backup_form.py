@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import streamlit as st
@@ -11,11 +12,30 @@ from services.commands import BackupRequest
 from services.settings.model import DatabaseSettings, Settings
 
 
+def excluded_tables() -> tuple[str, ...]:
+    """Draw the patterns of tables to leave out, one a line; return them."""
+    with st.expander("Leave out tables", icon=":material/table_rows:"):
+        text = st.text_area(
+            "pg\\_dump patterns, one a line",
+            placeholder="public.temp_*",
+            height=90,
+            help="The backup is partial then: it never counts as protection.",
+        )
+    return tuple(line.strip() for line in text.splitlines() if line.strip())
+
+
+def excluded_preview(tables: Sequence[str]) -> None:
+    """Draw what the patterns match now."""
+    count = f"{len(tables)} {'table' if len(tables) == 1 else 'tables'}"
+    st.warning(f"Partial backup: {count} left out, as of now.", icon=":material/warning:")
+    st.code("\n".join(tables), language=None, height=min(200, 40 + 20 * len(tables)))
+
+
 def backup_form(
-    settings: Settings, database: DatabaseSettings, *, blocked: bool, now: datetime
+    settings: Settings, database: DatabaseSettings, excluded: tuple[str, ...], *, blocked: bool, now: datetime
 ) -> BackupRequest | None:
     """Draw the form; return what is asked for on the run in which the button was pressed, otherwise None."""
-    can_encrypt = bool(settings.recipients)
+    keys = len(settings.recipients)
     with st.form(f"backup-{database.name}", border=True):
         note = st.text_input("Note", max_chars=2000, placeholder="Why this backup: before deploy 4.2, …")
         name = st.text_input(
@@ -29,18 +49,11 @@ def backup_form(
         )  # fmt: skip
         with columns[1]:
             encrypt = st.checkbox(
-                f"Encrypt to {len(settings.recipients)} age {'key' if len(settings.recipients) == 1 else 'keys'}",
-                value=database.encrypt and can_encrypt,
-                disabled=not can_encrypt,
-                help="Without encryption whoever reads the storage reads the data."
-                if can_encrypt
-                else "No recipient is set: run `backups keygen` and set BACKUP\\_RECIPIENTS.",
+                f"Encrypt to {keys} age {'key' if keys == 1 else 'keys'}" if keys else "Encrypt (no recipient is set)",
+                value=database.encrypt,
+                help="Without encryption whoever reads the storage reads the data. Keys: `backups keygen`.",
             )
             pin = st.checkbox("Pin it", help="No policy ever deletes a pinned backup.")
-        excluded = st.text_area(
-            "Leave out tables", placeholder="public.temp_*", height=70,
-            help="One pg\\_dump pattern a line. Such a backup is partial: it never counts as protection.",
-        )  # fmt: skip
         force_reason = ""
         if blocked:
             force_reason = st.text_input(
@@ -59,7 +72,7 @@ def backup_form(
         note=note.strip(),
         compression_level=int(level),
         encrypt=encrypt,
-        exclude_tables=tuple(line.strip() for line in excluded.splitlines() if line.strip()),
+        exclude_tables=excluded,
         pin=pin,
         force_reason=force_reason.strip(),
     )

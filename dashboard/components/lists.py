@@ -8,8 +8,8 @@ from datetime import datetime
 import pandas as pd
 import streamlit as st
 
-from dashboard.format import NOTHING, ago, duration, escape, percent, short, size
-from dashboard.theme import CHECK_MARKS, RUN_MARKS, RUN_WORDS
+from dashboard.format import ago, duration, escape, percent, short, size
+from dashboard.theme import CHECK_MARKS, OUTCOME_MARKS, RUN_MARKS, RUN_WORDS
 from services.catalog.model import Run
 from services.overview import StorageRoom
 from services.preflight import Preflight
@@ -23,16 +23,20 @@ def activity(runs: Sequence[Run], now: datetime) -> None:
     rows = [
         {
             "When": ago(run.finished_at or run.started_at or run.queued_at, now),
-            "What": RUN_WORDS[run.kind],
-            "Database": escape(run.database or NOTHING),
-            "State": RUN_MARKS[run.state].inline(run.state),
+            "What": f"{_what(run)}",
             "Took": duration(run.duration),
-            "By": escape(run.actor),
-            "Remarks": escape(short(run.error or str(run.result.get("reason") or run.result.get("name") or ""), 90)),
+            "Remarks": escape(short(run.error or str(run.result.get("reason") or run.result.get("name") or ""), 110)),
         }
         for run in runs
     ]
     st.table(pd.DataFrame(rows), border="horizontal", hide_index=True, alt="The newest runs")
+
+
+def _what(run: Run) -> str:
+    of = f" of {escape(run.database)}" if run.database else ""
+    outcome = run.result.get("outcome")  # a check that ran to its end may still have failed the backup
+    tone = OUTCOME_MARKS[outcome] if outcome in OUTCOME_MARKS else RUN_MARKS[run.state]
+    return f"{tone.inline()} {RUN_WORDS[run.kind]}{of}: :{tone.tone}[{outcome or run.state}] · by {escape(run.actor)}"
 
 
 def storages(rooms: Sequence[StorageRoom]) -> None:

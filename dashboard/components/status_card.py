@@ -28,7 +28,9 @@ def status_card(status: DatabaseStatus, month: Month, *, theme: str | None) -> N
             icon=":material/backup:",
             query_params={"database": status.database},
         )
-    lines = [_line(reason) for reason in status.reasons if reason.severity != "ok"]
+    # The page's banner says that the worker is silent; a card only where that alone decides its state.
+    said = ("ok", "unknown") if status.state != "UNKNOWN" else ("ok",)
+    lines = [_line(reason) for reason in status.reasons if reason.severity not in said]
     lines += [
         f"{RUN_MARKS[run.state].inline(RUN_WORDS[run.kind])} · {step_words(run, status.now)}" for run in status.active
     ]
@@ -52,7 +54,7 @@ def _line(reason: Reason) -> str:
 def _numbers(status: DatabaseStatus) -> None:
     evidence, promises, now = status.evidence, status.evidence.promises, status.now
     good, proof = evidence.last_good, evidence.last_passed
-    columns = st.columns(4, gap="medium")
+    columns = [cell for half in st.columns(2) for cell in half.columns(2, wrap=False)]  # a phone has two rows of two
     with columns[0]:
         old = now - good.snapshot_at if good else None
         _number(
@@ -97,4 +99,6 @@ def _against(used: timedelta | None, limit: timedelta, word: str) -> tuple[str, 
 
 def _number(label: str, value: str, threshold: tuple[str, str], below: str) -> None:
     words, tone = threshold
-    st.metric(label, value, delta=words, delta_arrow="off", delta_color=tone, delta_description=below)  # type: ignore[arg-type]
+    with st.container(gap=None):
+        st.metric(label, value, delta=words, delta_arrow="off", delta_color=tone)  # type: ignore[arg-type]
+        st.caption(below)

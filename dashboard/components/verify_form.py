@@ -15,8 +15,7 @@ from services.settings.model import VerificationLevel
 LEVELS: dict[VerificationLevel, tuple[str, str]] = {
     "restore": (
         "Restore test",
-        "Restores it into a scratch database, compares every table with the fingerprint of the dump's own snapshot, "
-        "and drops the scratch database. The only level that proves a backup; its time is the measured RTO.",
+        "Restores it into a scratch database and compares each table with the dump's own snapshot: the only proof.",
     ),
     "archive": ("Archive", "Decrypts, decompresses and lets pg\\_restore read the dump to its very end."),
     "checksum": ("Checksum", "Reads every stored byte and compares its sha256."),
