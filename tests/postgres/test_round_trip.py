@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from services.postgres.clients import choose_client, find_clients
-from services.postgres.connection import Address, connect
+from services.postgres.connection import Address
 from services.postgres.dump import dump_stream
 from services.postgres.fingerprint import take_fingerprint
 from services.postgres.fingerprint_model import Fingerprint
