@@ -17,9 +17,11 @@ from services.postgres.clients import ClientPrograms, find_clients
 from services.postgres.connection import Address, connect
 from services.postgres.server import SCRATCH_OPTIONS, LocalServer, embedded_bin_dir
 from services.stream import generate_key
+from services.units import format_bytes
 
-CHUNK_BYTES = 29_000_000
+CHUNK_BYTES = 32_000_000
 """What one run of chunk.sql adds to the database, its indexes included (measured on PostgreSQL 15)."""
+SEED_CHUNKS = 8
 HASHED, COUNTED = "hashed", "counted"
 """The same database twice in the settings: with content hashes in its fingerprint, and with counts alone."""
 _OPTIONS = {
@@ -58,8 +60,8 @@ class Site:
 
 
 @contextmanager
-def open_site(folder: Path, database_bytes: int) -> Iterator[Site]:
-    """Start two servers under the folder, fill a database of about that size, and remove the servers afterwards."""
+def open_site(folder: Path, size: int) -> Iterator[Site]:
+    """Start two servers under the folder, fill a database of about ``size`` bytes, and remove both afterwards."""
     bin_dir = _DEBIAN_15 if (_DEBIAN_15 / "postgres").exists() else embedded_bin_dir()
     with ExitStack() as stack:
         servers = []
@@ -75,7 +77,7 @@ def open_site(folder: Path, database_bytes: int) -> Iterator[Site]:
         key_file.write_text(f"{secret}\n")
         site = Site(folder, servers[0].with_database("bench"), servers[1], client, public, key_file)
         site.by_hand.mkdir(exist_ok=True)
-        _fill(servers[0], site.source, max(1, round(database_bytes / CHUNK_BYTES)))
+        _fill(servers[0], site.source, size)
         _write_settings(site, secret)
         yield site
 
@@ -96,25 +98,28 @@ def drop_and_create(server: Address, name: str) -> Address:
     return server.with_database(name)
 
 
-def _fill(server: Address, address: Address, chunks: int) -> None:
+def _fill(server: Address, address: Address, size: int) -> None:
+    """Fill the database: a seed of at most SEED_CHUNKS different chunks, then the seed again and again."""
+    chunks = max(1, round(size / CHUNK_BYTES))
+    seed = min(chunks, SEED_CHUNKS)
+    print(f"filling a database of some {format_bytes(size)} …", file=sys.stderr, flush=True)
     drop_and_create(server, address.dbname)
     with connect(address) as connection:
         connection.execute((files("services.sample") / "sql" / "prose.sql").read_bytes())
         connection.execute(_script("schema.sql").encode())
 
-    def add(chunk: int) -> None:
+    def run(script: str) -> None:
         with connect(address) as connection:
-            # Composed, not bound: several statements in one string cannot be prepared.
-            connection.execute((_script("chunk.sql") % {"first": chunk * 10_000 + 1}).encode())
+            connection.execute(script.encode())
 
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        for done, _ in enumerate(pool.map(add, range(chunks)), start=1):
-            print(f"\rfilling the database: {done} of {chunks} parts", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
+        # Composed, not bound: several statements in one string cannot be prepared.
+        list(pool.map(run, [_script("chunk.sql") % {"first": chunk * 10_000 + 1} for chunk in range(seed)]))
+        run(_script("seed.sql"))
+        list(pool.map(run, [_script("repeat.sql")] * (round(chunks / seed) - 1)))
     with connect(address) as connection:
         connection.execute("SET client_min_messages = warning")
         connection.execute(_script("finish.sql").encode())
-    with connect(address) as connection:
         connection.execute("CHECKPOINT")
 
 

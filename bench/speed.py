@@ -17,6 +17,7 @@ RUNBOOK = "pg_dump -Fc > file; openssl enc; cp"
 VERIFY = "backups verify --level archive"
 READ = "age -d | zstd -d | pg_restore -f /dev/null"
 RESTORE = "restore test: its restore step"
+START = "backups list: what every command costs"
 PG_RESTORE = "pg_restore -j2 from a plain local file"
 
 GOALS = (
@@ -61,6 +62,7 @@ def _contestants(site: Site, last: dict[str, product.Outcome]) -> dict[str, Call
         VERIFY: lambda: product.verify_archive(site, HASHED).seconds,
         RESTORE: restore,
         PG_RESTORE: lambda: by_hand.restore_plain_dump(site),
+        START: lambda: product.only_start(site).seconds,
     }
     if shutil.which("age") and shutil.which("zstd"):
         contestants = {PIPELINE: lambda: by_hand.best_pipeline(site), **contestants}

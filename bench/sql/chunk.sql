@@ -1,4 +1,4 @@
--- One chunk (some 29 MB with its indexes, 23 MB in a dump), from row number %(first)s on:
+-- One chunk (some 32 MB with its indexes, 23 MB in a dump), from row number %(first)s on:
 -- 10,000 pieces of content of some 1.2 kB, 60,000 results, 40,000 log rows.
 INSERT INTO content (course_id, title, body, meta, tags, quality, created_at)
 SELECT i %% 5000, initcap(sample_build.word(i)) || ' ' || i, sample_build.prose(i * 16, 10 + (i %% 6)::integer),

@@ -1,4 +1,4 @@
-DROP SCHEMA sample_build CASCADE;
+DROP SCHEMA sample_build, seed CASCADE;
 ALTER TABLE content ADD PRIMARY KEY (id);
 ALTER TABLE quiz_results ADD PRIMARY KEY (id);
 ALTER TABLE audit_logs ADD PRIMARY KEY (id);
