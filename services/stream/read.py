@@ -35,10 +35,11 @@ def read_stream(
     secret keys, not needed for ``none``. ``sink`` is called in a thread of its own with pieces of at most 1 MB, in
     order. ``run`` is told the *stored* bytes read so far, whose total is known. The caller closes the reader.
 
-    Raise CorruptBackup for anything cut, changed or appended, as far as the format can tell: age and zstd can; of
-    ``none`` and of old gzip files the caller must compare the returned hashes as well. The sink has got bytes by then:
-    what it did with them is worth nothing until this function has returned. Raise KeyMismatch for a key that does not
-    fit, UntrustedManifest for an unknown format, and whatever the reader, the sink or the run raise, as it was.
+    Raise CorruptBackup for anything cut, changed or appended, as far as the format can tell: age can tell every byte;
+    zstd every byte of the dump, but not of its header; ``none`` nothing. So the caller compares the returned hashes as
+    well. The sink has got bytes by then: what it did with them is worth nothing until this has returned. Raise
+    KeyMismatch for a key that does not fit, UntrustedManifest for an unknown format, and whatever the reader, the sink
+    or the run raise, as it was.
     """
     if encryption not in ("age", "none"):
         raise UntrustedManifest(
