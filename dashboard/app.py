@@ -19,9 +19,9 @@ def main() -> None:
     page = build_navigation()
     with reported():
         if installation().settings.sample:
-            st.caption(
-                ":blue-badge[:material/science: Sample environment] This is not your data. "
-                "Set DATABASE\\_URL and BACKUP\\_STORAGE to protect a database of your own."
+            st.markdown(
+                ":blue-badge[:material/science: Sample environment] :small[This is not your data. "
+                "Set DATABASE\\_URL and BACKUP\\_STORAGE to protect a database of your own.]"
             )
         show_message()
         page.run()

@@ -58,7 +58,7 @@ def databases(seen: Overview) -> None:
         folded = len(seen.statuses) > ROOMY and status.state == "PROTECTED" and not status.active
         with st.expander(status.database) if folded else st.container(border=True):
             status_card(status, seen.months[status.database], theme=st.context.theme.type)
-    st.caption(STRIP_LEGEND)
+    st.markdown(f":small[{STRIP_LEGEND}]")
 
 
 show()

@@ -5,38 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-import pandas as pd
 import streamlit as st
 
 from dashboard.format import ago, duration, escape, percent, short, size
 from dashboard.theme import CHECK_MARKS, OUTCOME_MARKS, RUN_MARKS, RUN_WORDS
 from services.catalog.model import Run
 from services.overview import StorageRoom
-from services.preflight import Preflight
+from services.preflight import Check, Preflight
 
 
 def activity(runs: Sequence[Run], now: datetime) -> None:
-    """Draw the newest runs, each with its end and, where it failed, its reason."""
+    """Draw the newest runs, a line each: what it was, how it ended, when, how long, by whom, and why it failed."""
     if not runs:
-        st.caption("Nothing has been done yet. The first backup starts under “Run backup”.")
+        st.markdown("Nothing has been done yet. The first backup starts under “Run backup”.")
         return
-    rows = [
-        {
-            "When": ago(run.finished_at or run.started_at or run.queued_at, now),
-            "What": f"{_what(run)}",
-            "Took": duration(run.duration),
-            "Remarks": escape(short(run.error or str(run.result.get("reason") or run.result.get("name") or ""), 110)),
-        }
-        for run in runs
-    ]
-    st.table(pd.DataFrame(rows), border="horizontal", hide_index=True, alt="The newest runs")
+    st.markdown("\n".join(f"- {_line(run, now)}" for run in runs))
 
 
-def _what(run: Run) -> str:
+def _line(run: Run, now: datetime) -> str:
     of = f" of {escape(run.database)}" if run.database else ""
-    outcome = run.result.get("outcome")  # a check that ran to its end may still have failed the backup
-    tone = OUTCOME_MARKS[outcome] if outcome in OUTCOME_MARKS else RUN_MARKS[run.state]
-    return f"{tone.inline()} {RUN_WORDS[run.kind]}{of}: :{tone.tone}[{outcome or run.state}] · by {escape(run.actor)}"
+    outcome = str(run.result.get("outcome") or run.state)  # a check that ran to its end may have failed the backup
+    mark = OUTCOME_MARKS.get(outcome) or RUN_MARKS[run.state]
+    parts = [f"{mark.inline()} **{RUN_WORDS[run.kind]}{of}** :{mark.tone}[{outcome}]"]
+    parts.append(ago(run.finished_at or run.started_at or run.queued_at, now))
+    if run.duration is not None:
+        parts.append(duration(run.duration))
+    parts.append(f"by {escape(run.actor)}")
+    remarks = run.error or run.result.get("reason") or run.result.get("name")
+    if remarks:
+        parts.append(f":gray[{escape(short(str(remarks), 110))}]")
+    return " · ".join(parts)
 
 
 def storages(rooms: Sequence[StorageRoom]) -> None:
@@ -57,12 +55,26 @@ def storages(rooms: Sequence[StorageRoom]) -> None:
 
 
 def checks(found: Preflight) -> None:
-    """Draw the pre-checks, the blocking ones first."""
-    order = {"blocking": 0, "warning": 1, "ok": 2}
-    for check in sorted(found.checks, key=lambda check: order[check.severity]):
-        mark = CHECK_MARKS[check.severity]
-        hint = f"  \n:gray[{escape(check.hint)}]" if check.hint and check.severity != "ok" else ""
-        st.markdown(f"{mark.inline()} **{escape(check.name)}** · {escape(check.message)}{hint}")
-        if check.detail:
-            with st.expander(f"{len(check.detail)} details"):
-                st.code("\n".join(check.detail), language=None, wrap_lines=True)
+    """Draw the pre-checks: a verdict, what blocks, what warns, and the rest folded away."""
+    problems = [c for c in found.checks if c.severity != "ok"]
+    blocking = [c for c in problems if c.severity == "blocking"]
+    fine = [c for c in found.checks if c.severity == "ok"]
+    if blocking:
+        st.markdown(CHECK_MARKS["blocking"].inline("**This backup is blocked.**"))
+    elif problems:
+        st.markdown(CHECK_MARKS["warning"].inline("**A backup can run; look at the warnings.**"))
+    else:
+        st.markdown(CHECK_MARKS["ok"].inline("**Nothing stands in the way.**"))
+    for check in sorted(problems, key=lambda check: check.severity != "blocking"):
+        _check(check)
+    if fine:
+        with st.expander(f"{len(fine)} {'check is' if len(fine) == 1 else 'checks are'} fine"):
+            for check in fine:
+                _check(check)
+
+
+def _check(check: Check) -> None:
+    hint = f"  \n:gray[{escape(check.hint)}]" if check.hint else ""
+    st.markdown(f"{CHECK_MARKS[check.severity].inline()} **{escape(check.name)}** · {escape(check.message)}{hint}")
+    if check.detail:
+        st.code("\n".join(check.detail), language=None, wrap_lines=True, height=min(160, 40 + 20 * len(check.detail)))

@@ -1,0 +1,210 @@
+"""What makes a database safe, at risk, or unknown: a table of cases, and what must hold for any evidence at all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.catalog.model import Run
+from services.status import (
+    CLOCK_TOLERANCE,
+    WORKER_SILENT_AFTER,
+    Evidence,
+    GoodBackup,
+    Promises,
+    RestoreTest,
+    State,
+    WorkerSigns,
+    age,
+    derive_status,
+    give_verdict,
+    worst_first,
+)
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+PROMISES = Promises(rpo=24 * HOUR, rto=HOUR, restore_test_max_age=35 * DAY)
+ALIVE = WorkerSigns(heartbeat_at=NOW - timedelta(seconds=3))
+SILENT = WorkerSigns(heartbeat_at=NOW - timedelta(minutes=5))
+
+
+def good(old: timedelta) -> GoodBackup:
+    at = NOW - old
+    return GoodBackup("b", "orders_backup_1", at, at + timedelta(seconds=9), 100, 10, None)
+
+
+def restored(old: timedelta, outcome: str = "passed", reason: str = "", seconds: float | None = 9.0) -> RestoreTest:
+    return RestoreTest("b", "orders_backup_1", outcome, reason, NOW - old, seconds)
+
+
+def evidence(**changes: object) -> Evidence:
+    """A protected database's evidence, with changes."""
+    passed = restored(2 * DAY)
+    base = Evidence("orders", PROMISES, 9, 9, NOW - 9 * DAY, good(3 * HOUR), None, passed, passed)
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+FAILED_SINCE = restored(1 * DAY, "failed", "2 rows are missing")
+UNTESTABLE = restored(1 * DAY, "not testable", "extension postgis is missing", None)
+CASES: list[tuple[str, Evidence, WorkerSigns, State, str]] = [
+    ("all promises kept", evidence(), ALIVE, "PROTECTED", "Last good backup 3 h ago · RPO 24 h"),
+    ("exactly at the RPO", evidence(last_good=good(24 * HOUR)), ALIVE, "PROTECTED", "RPO 24 h"),
+    (
+        "RPO breached", evidence(last_good=good(26 * HOUR)), ALIVE, "AT RISK",
+        "Last good backup 26 h ago · RPO 24 h · breached 2 h ago",
+    ),
+    ("never tested", evidence(last_passed=None, last_test=None), ALIVE, "AT RISK", "No restore test has passed."),
+    (
+        "the proof is too old", evidence(last_passed=restored(40 * DAY), last_test=restored(40 * DAY)), ALIVE, "AT RISK",
+        "Last passed restore test 40 d ago · limit 35 d · breached 5 d ago",
+    ),
+    (
+        "the last test failed", evidence(last_test=FAILED_SINCE), ALIVE, "UNPROTECTED",
+        "Last restore test failed 24 h ago: 2 rows are missing",
+    ),
+    (
+        "a failure that a later pass mended",
+        evidence(last_passed=restored(1 * HOUR), last_test=restored(1 * HOUR)), ALIVE, "PROTECTED",
+        "Restore test passed 1 h ago",
+    ),
+    (
+        "only tests that could not be held", evidence(last_passed=None, last_test=UNTESTABLE), ALIVE, "AT RISK",
+        "not testable here: extension postgis is missing",
+    ),
+    ("no good backup left", evidence(last_good=None, good_backups=0), ALIVE, "UNPROTECTED", "No good backup is left"),
+    (
+        "never backed up", Evidence("orders", PROMISES), ALIVE, "NEVER BACKED UP", "No backup was ever finished.",
+    ),
+    ("worker silent", evidence(), SILENT, "UNKNOWN", "The worker has been silent for 5 min."),
+    ("known risk beats a silent worker", evidence(last_good=good(26 * HOUR)), SILENT, "AT RISK", "RPO 24 h"),
+    ("no worker, nothing waits: work in the foreground", evidence(), WorkerSigns(), "PROTECTED", "RPO 24 h"),
+    (
+        "no worker, and work waits", evidence(), WorkerSigns(None, NOW - timedelta(minutes=2)), "UNKNOWN",
+        "Work has waited for 2 min and no worker runs.",
+    ),
+    ("work just queued", evidence(), WorkerSigns(None, NOW - timedelta(seconds=5)), "PROTECTED", "RPO 24 h"),
+    (
+        "paused", evidence(promises=replace(PROMISES, paused=True), last_good=None), ALIVE, "PAUSED",
+        "Protection is paused",
+    ),
+    (
+        "a backup dated ahead of our clock proves nothing", evidence(last_good=good(-2 * HOUR - HOUR / 4)), ALIVE,
+        "AT RISK", "dated 2 h in the future",
+    ),
+    ("slow restore is said, and breaks nothing else", evidence(last_passed=restored(2 * DAY, seconds=5400)), ALIVE,
+     "PROTECTED", "A restore took 1 h 30 min · RTO 1 h"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("title", "what", "signs", "state", "words"), CASES, ids=[case[0] for case in CASES])
+def test_the_state_follows_from_the_evidence(
+    title: str, what: Evidence, signs: WorkerSigns, state: State, words: str
+) -> None:
+    status = derive_status(what, signs, NOW)
+    assert status.state == state, title
+    assert any(words in reason.text for reason in status.reasons), [reason.text for reason in status.reasons]
+
+
+def test_a_failed_run_is_said_with_its_reason_and_hint() -> None:
+    run = Run("r", "backup", "orders", None, "failed", "x", "", {}, NOW - HOUR, finished_at=NOW - HOUR,
+              error="pg_dump: connection lost", hint="Look at the server.")  # fmt: skip
+    status = derive_status(evidence(last_failed_run=run), ALIVE, NOW)
+    [reason] = [r for r in status.reasons if r.text.startswith("The last backup run failed")]
+    assert reason.text == "The last backup run failed 1 h ago: pg_dump: connection lost"
+    assert reason.hint == "Look at the server."
+    older = replace(run, finished_at=NOW - 5 * HOUR)
+    assert not [r for r in derive_status(evidence(last_failed_run=older), ALIVE, NOW).reasons if "failed" in r.text]
+
+
+def test_running_work_lies_over_the_state_and_never_changes_it() -> None:
+    run = Run("r", "backup", "orders", None, "running", "x", "", {}, NOW)
+    for what in (evidence(), evidence(last_good=None), Evidence("orders", PROMISES)):
+        assert derive_status(replace(what, active=(run,)), ALIVE, NOW).state == derive_status(what, ALIVE, NOW).state
+        assert derive_status(replace(what, active=(run,)), ALIVE, NOW).active == (run,)
+
+
+lengths = st.timedeltas(min_value=-2 * DAY, max_value=90 * DAY)
+tests_held = st.builds(restored, lengths, st.sampled_from(["passed", "failed", "not testable"]), st.just("why"))
+worlds = st.builds(
+    Evidence,
+    database=st.just("orders"),
+    promises=st.builds(
+        Promises,
+        rpo=st.timedeltas(min_value=HOUR, max_value=3 * DAY),
+        rto=st.just(HOUR),
+        restore_test_max_age=st.timedeltas(min_value=DAY, max_value=60 * DAY),
+        paused=st.booleans(),
+    ),
+    backups_ever=st.integers(0, 3),
+    last_good=st.none() | st.builds(good, lengths),
+    last_passed=st.none() | st.builds(restored, lengths),
+    last_test=st.none() | tests_held,
+)
+signs_seen = st.builds(
+    WorkerSigns,
+    heartbeat_at=st.none() | st.builds(lambda d: NOW - d, st.timedeltas(timedelta(0), DAY)),
+    oldest_queued_at=st.none() | st.builds(lambda d: NOW - d, st.timedeltas(timedelta(0), DAY)),
+)
+
+
+@given(worlds, signs_seen)
+def test_protected_is_only_ever_said_of_what_is_proven(what: Evidence, signs: WorkerSigns) -> None:
+    status = derive_status(what, signs, NOW)
+    if status.state != "PROTECTED":
+        return
+    last_good, passed, last = what.last_good, what.last_passed, what.last_test
+    assert what.backups_ever > 0
+    assert not what.promises.paused
+    assert last_good is not None
+    assert -CLOCK_TOLERANCE <= NOW - last_good.snapshot_at <= what.promises.rpo
+    assert passed is not None
+    assert -CLOCK_TOLERANCE <= NOW - passed.finished_at <= what.promises.restore_test_max_age
+    assert last is None or last.outcome != "failed" or last.finished_at <= passed.finished_at
+    assert signs.heartbeat_at is None or NOW - signs.heartbeat_at <= WORKER_SILENT_AFTER
+    assert {reason.severity for reason in status.reasons} <= {"ok", "note"}
+
+
+@given(worlds, signs_seen, st.timedeltas(timedelta(0), 100 * DAY))
+def test_time_alone_never_makes_a_database_safer(what: Evidence, signs: WorkerSigns, later: timedelta) -> None:
+    dates = [what.last_good.snapshot_at] if what.last_good else []
+    dates += [what.last_passed.finished_at] if what.last_passed else []
+    ahead = [date for date in dates if date > NOW]
+    if ahead:  # a date in the future becomes credible when its time has come
+        return
+    before, after = derive_status(what, signs, NOW).state, derive_status(what, signs, NOW + later).state
+    if before != "PROTECTED":
+        assert after != "PROTECTED"
+
+
+@given(st.lists(st.builds(derive_status, worlds, signs_seen, st.just(NOW)), max_size=4))
+def test_the_verdict_is_green_only_when_every_database_is(statuses: list) -> None:  # type: ignore[type-arg]
+    verdict = give_verdict(statuses)
+    watched = [status for status in statuses if status.state != "PAUSED"]
+    assert (verdict.severity == "ok") == (bool(watched) and all(s.state == "PROTECTED" for s in watched))
+
+
+def test_the_verdict_counts_what_could_be_restored_and_names_the_worst() -> None:
+    protected = derive_status(evidence(), ALIVE, NOW)
+    late = derive_status(replace(evidence(last_good=good(26 * HOUR)), database="billing"), ALIVE, NOW)
+    never = derive_status(replace(Evidence("users", PROMISES)), ALIVE, NOW)
+    assert give_verdict([protected]).sentence == "orders could be restored right now."
+    assert give_verdict([protected]).detail == "At most 3 h of data would be lost."
+    verdict = give_verdict([protected, late, never])
+    assert verdict.sentence == "2 of 3 databases could be restored right now."
+    assert verdict.detail.startswith("users has never been backed up")
+    assert give_verdict([]).severity == "unknown"
+    assert [s.database for s in worst_first([protected, late, never])] == ["users", "billing", "orders"]
+
+
+@pytest.mark.parametrize(
+    ("length", "words"),
+    [(0.4, "0 s"), (59, "59 s"), (61, "1 min"), (3600, "1 h"), (5400, "90 min"), (26 * 3600, "26 h"),
+     (48 * 3600, "2 d"), (-5, "0 s")],
+)  # fmt: skip
+def test_an_age_has_one_fitting_unit(length: float, words: str) -> None:
+    assert age(timedelta(seconds=length)) == words
