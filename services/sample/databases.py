@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from services.postgres.connection import Address, Connection, connect
 
 BACKUP_ROLE = "backups_reader"
-"""Reads everything, changes nothing: what a backup needs, and no more."""
+"""Reads everything, changes nothing: what a backup needs, and no more. It sees other sessions, for the pre-checks."""
 
 SCRIPTS: dict[str, tuple[str, ...]] = {"la_factoria": ("prose.sql", "la_factoria.sql"), "billing": ("billing.sql",)}
 """Database -> its scripts in ``services/sample/sql``, in order."""
@@ -70,7 +70,7 @@ def _build(server: Address, name: str, today: date) -> None:
 def _ensure_backup_role(connection: Connection, password: SecretStr) -> None:
     role = sql.Identifier(BACKUP_ROLE)
     if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [BACKUP_ROLE]).fetchone() is None:
-        connection.execute(sql.SQL("CREATE ROLE {} LOGIN IN ROLE pg_read_all_data").format(role))
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN IN ROLE pg_read_all_data, pg_read_all_stats").format(role))
     # The server gets the SCRAM verifier only, so that no log can hold the password.
     verifier = connection.pgconn.encrypt_password(
         password.get_secret_value().encode(), BACKUP_ROLE.encode(), b"scram-sha-256"

@@ -48,8 +48,11 @@ def ensure_sample(home: Path, clock: Clock = utc_now) -> Settings:
     # Taken by everybody: the server of a finished environment may be stopping or starting, too.
     with _only_one(root / "setup.lock"):
         started = monotonic()
-        keys = ensure_keys(root / "keys")
         server = _server(root)
+        if not (root / "keys").exists():
+            # What an environment removed by hand has left: its server's data may lie outside of it (server_user).
+            server.destroy()
+        keys = ensure_keys(root / "keys")
         server.start()
         settings = _settings(root, keys, server.address)
         if not _ready_file(root).exists():

@@ -20,6 +20,8 @@ import pytest
 from services.installation import Installation, open_installation
 from services.overview import load_statuses
 from services.postgres.connection import Address, connect
+from services.postgres.server import LocalServer, embedded_bin_dir
+from services.restores.scratch_server import embedded_server
 from services.sample.environment import ensure_sample, stop_sample
 from services.stream.encryption import generate_key
 
@@ -27,6 +29,8 @@ pytestmark = pytest.mark.timeout(300)
 _MAKE = """
 import sys
 from pathlib import Path
+from services.postgres.server import LocalServer, embedded_bin_dir
+from services.restores.scratch_server import embedded_server
 from services.sample.environment import ensure_sample
 ensure_sample(Path(sys.argv[1]))
 """
@@ -71,7 +75,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             if maker is not None and maker.poll() is None:
                 maker.kill()
                 maker.wait()
-        stop_sample(home)
+        # As root the servers' data lies outside of the test's folder.
+        LocalServer(embedded_bin_dir(), home / "sample" / "server").destroy()
+        embedded_server(home / "sample").destroy()
 
 
 @pytest.fixture
