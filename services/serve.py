@@ -19,7 +19,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from services.errors import BackupsError, InputError
@@ -109,9 +109,10 @@ class Child:
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     pause: float = FIRST_PAUSE
+    """Before the next start, in seconds."""
     due_at: float = 0.0
     """When it may be started (again), on the monotonic clock."""
-    starts: int = field(default=0)
+    starts: int = 0
 
 
 class Supervisor:
@@ -144,16 +145,11 @@ class Supervisor:
         for child in self.children:
             if child.process is not None and (status := child.process.poll()) is not None:
                 lived = now - child.started_at
-                child.pause = FIRST_PAUSE if lived > HEALTHY_AFTER else min(LONGEST_PAUSE, child.pause * 2)
-                child.due_at = now + child.pause
+                pause = FIRST_PAUSE if lived > HEALTHY_AFTER else child.pause
+                child.pause = min(LONGEST_PAUSE, pause * 2)
+                child.due_at = now + pause
                 child.process = None
-                logger.warning(
-                    "the %s ended with %s after %.0f s; starting it again in %.0f s",
-                    child.name,
-                    status,
-                    lived,
-                    child.pause,
-                )
+                logger.warning("the %s ended with %s after %.0f s; again in %.0f s", child.name, status, lived, pause)
             if child.process is None and now >= child.due_at:
                 self._start(child)
 
