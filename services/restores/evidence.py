@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from services.backups.manifest import Manifest, read_manifest
 from services.backups.naming import manifest_key
 from services.backups.signing import check_document
 from services.catalog.model import Backup, Copy
 from services.clock import isoformat
-from services.errors import ObjectMissing, UntrustedManifest
+from services.errors import ObjectMissing, StorageUnavailable, UntrustedManifest
 from services.installation import Installation
-from services.settings.model import Settings
+from services.settings.model import Settings, StorageSettings
 
 _RECORDED = (
     "id", "sha256", "stored_bytes", "plain_sha256", "plain_bytes", "format", "compression", "encryption", "recipients",
@@ -27,6 +29,7 @@ def read_evidence(installation: Installation, backup: Backup, copy: Copy) -> Man
     Raise UntrustedManifest when it is missing, was changed, cannot be read or describes another backup than the
     catalogue does; UnknownSigner when all that is known against it is its key; StorageError when the storage is away.
     """
+    _refuse_absent_folder(installation.settings.storage(copy.storage))
     storage = installation.storage(copy.storage)
     key = manifest_key(backup.database, backup.name)
     try:
@@ -53,10 +56,18 @@ def read_evidence(installation: Installation, backup: Backup, copy: Copy) -> Man
         signer = manifest.document["signature"]["public_key"]
         raise UnknownSigner(
             f"The manifest of {backup.name} is signed by {signer}, a key that is not trusted here.",
-            hint="Set the signing key (or the age key) that it was made with; or, if you know whose key that is, add it "
-            "to trusted_signers.",
+            hint="Set the signing key (or the age key) that it was made with; or, if you know whose key that is, add "
+            "it to trusted_signers.",
         )
     return manifest
+
+
+def _refuse_absent_folder(storage: StorageSettings) -> None:
+    """Raise StorageUnavailable for a local storage whose folder is gone: an unmounted disk has lost no backup."""
+    if storage.is_local and not Path(storage.url.removeprefix("file://")).is_dir():
+        raise StorageUnavailable(
+            f"The folder of storage {storage.name} is not there: {storage.url}.", hint="Is its disk mounted?"
+        )
 
 
 def _intact(settings: Settings, manifest: Manifest) -> bool:

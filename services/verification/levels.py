@@ -59,18 +59,23 @@ def verify_backup(
     return verification
 
 
-def _check(installation: Installation, backup: Backup, level: str, copy: Copy, run: RunContext) -> Verification:
-    run.phase("verifying", total_bytes=backup.stored_bytes if level != "stored" else None)
-    started_at = installation.clock()
+def examine(installation: Installation, backup: Backup, level: str, copy: Copy, run: RunContext) -> Finding:
+    """Look at a copy at one of the levels below ``restore``, and record nothing; raises what ``verify_backup`` does."""
     if level == "archive":
         identities_for(installation.settings, backup)  # a wrong key is said as such, not as a strange signature
     try:
         manifest = read_evidence(installation, backup, copy)
-        finding = _CHECKS[level](installation, manifest.backup, copy, run)
+        return _CHECKS[level](installation, manifest.backup, copy, run)
     except UnknownSigner:
         raise
     except BACKUP_IS_BAD as error:
-        finding = failed_by(error)
+        return failed_by(error)
+
+
+def _check(installation: Installation, backup: Backup, level: str, copy: Copy, run: RunContext) -> Verification:
+    run.phase("verifying", total_bytes=backup.stored_bytes if level != "stored" else None)
+    started_at = installation.clock()
+    finding = examine(installation, backup, level, copy, run)
     finished_at = installation.clock()
     detail = finding.detail | ({"copy_state": finding.copy_state} if finding.copy_state else {})
     return Verification(
