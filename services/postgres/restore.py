@@ -94,12 +94,21 @@ class ChildSink:
         _check(self._child.wait(END_SECONDS), self._child, self._run, self._address)
 
 
-def restore_archive(client: ClientPrograms, address: Address, archive: Path, *, jobs: int, run: RunContext) -> None:
+def restore_archive(
+    client: ClientPrograms,
+    address: Address,
+    archive: Path,
+    *,
+    jobs: int,
+    run: RunContext,
+    use_list: Path | None = None,
+) -> None:
     """Restore a plain archive file into an existing, empty database with ``jobs`` parallel sessions.
 
+    ``use_list``: a file with the lines of the table of contents that are restored; None: all.
     Raise NotTestable naming what the server lacks, ConnectionFailed, RestoreFailed, Cancelled.
     """
-    command: list[str | Path] = [*_restore_command(client, address), f"--jobs={jobs}", archive]
+    command: list[str | Path] = [*_restore_command(client, address, use_list), f"--jobs={jobs}", archive]
     with (
         passfile(address) as secret,
         run_child(command, environment=address.child_environment(secret), run=run) as child,
@@ -108,12 +117,20 @@ def restore_archive(client: ClientPrograms, address: Address, archive: Path, *, 
 
 
 @contextmanager
-def restore_stream(client: ClientPrograms, address: Address, *, run: RunContext) -> Iterator[ChildSink]:
-    """Restore the archive that is written into the sink into an existing, empty database, one session."""
+def restore_stream(
+    client: ClientPrograms, address: Address, *, run: RunContext, use_list: Path | None = None
+) -> Iterator[ChildSink]:
+    """Restore the archive that is written into the sink into an existing, empty database, one session.
+
+    ``use_list``: see ``restore_archive``.
+    """
     with (
         passfile(address) as secret,
         run_child(
-            _restore_command(client, address), environment=address.child_environment(secret), run=run, stdin=True
+            _restore_command(client, address, use_list),
+            environment=address.child_environment(secret),
+            run=run,
+            stdin=True,
         ) as child,
     ):
         yield ChildSink(child, run, address)
@@ -156,7 +173,7 @@ def archive_contents(client: ClientPrograms, archive: Path) -> ArchiveHeader:
 _ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C", "LC_ALL": "C"}
 
 
-def _restore_command(client: ClientPrograms, address: Address) -> list[str | Path]:
+def _restore_command(client: ClientPrograms, address: Address, use_list: Path | None) -> list[str | Path]:
     # As a connection string, since a name with "=" in it would be taken for one.
     target = make_conninfo(dbname=address.dbname)
     return [
@@ -167,6 +184,7 @@ def _restore_command(client: ClientPrograms, address: Address) -> list[str | Pat
         "--no-subscriptions",
         "--no-password",
         f"--dbname={target}",
+        *([f"--use-list={use_list}"] if use_list else []),
     ]
 
 

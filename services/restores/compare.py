@@ -27,7 +27,7 @@ def compare_fingerprints(expected: Fingerprint, actual: Fingerprint, *, excluded
     ``excluded`` are the pg_dump patterns of the tables that a partial backup left out: what depends on them cannot be
     in the restored database, so it is reported and does not fail the comparison.
     """
-    gone = Excluded(excluded)
+    gone = Excluded(excluded, expected.objects)
     objects = compare_objects(expected.objects, actual.objects, gone)
     return Comparison(
         tables=tuple(_compare_tables(expected.tables, actual.tables, gone)),
@@ -55,7 +55,7 @@ def _compare_tables(
 
 
 def _missing_table(table: TableFingerprint, gone: Excluded) -> TableRow:
-    if table.kind == "materialized view" and gone.mentions(f"{table.schema}.{table.name}"):
+    if table.kind == "materialized view" and gone.has_view(table.name):
         return _row(table, None, "not compared", "depends on excluded", "reads a table that the backup leaves out")
     return _row(table, None, "not compared", "missing", f"missing: the source had {_rows(table.rows)}")
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.backups.manifest import Manifest
 from services.catalog.model import Backup, Copy
 from services.errors import InputError, NotTestable
 from services.installation import Installation
@@ -22,6 +23,7 @@ from services.postgres.connection import Address
 from services.postgres.restore import restore_archive, restore_stream
 from services.restores.database_locale import read_locale
 from services.restores.fetch import dumped_by, fetch_plain, read_plain
+from services.restores.partial import write_use_list
 from services.restores.report import Way
 from services.restores.scratch import own_database
 from services.restores.spool import can_spool, private_file, spool_folder
@@ -60,19 +62,19 @@ class Restored:
 
 @contextmanager
 def restored_database(
-    installation: Installation, backup: Backup, copy: Copy, place: Place, run: RunContext
+    installation: Installation, manifest: Manifest, copy: Copy, place: Place, run: RunContext
 ) -> Iterator[Restored]:
     """Restore a backup into a new database and yield it; drop the database afterwards, unless it was renamed.
 
     Raise CorruptBackup or ObjectMissing before anything is made (streamed: before the block is entered), RestoreFailed,
     NotTestable when the server cannot hold this backup, KeyMismatch, StorageError, ConnectionFailed, Cancelled.
     """
-    client = _prepare(installation, backup, place)
+    client = _prepare(installation, manifest.backup, place)
     with spool_folder(installation.settings.home, run) as folder:
-        if can_spool(folder, backup, place.data_dir):
-            restored = _spooled(installation, backup, copy, place, client, folder, run)
+        if can_spool(folder, manifest.backup, place.data_dir):
+            restored = _spooled(installation, manifest, copy, place, client, folder, run)
         else:
-            restored = _streamed(installation, backup, copy, place, client, folder, run)
+            restored = _streamed(installation, manifest, copy, place, client, folder, run)
         with restored as result:
             yield result
 
@@ -97,13 +99,14 @@ def _prepare(installation: Installation, backup: Backup, place: Place) -> Client
 @contextmanager
 def _spooled(
     installation: Installation,
-    backup: Backup,
+    manifest: Manifest,
     copy: Copy,
     place: Place,
     client: ClientPrograms,
     folder: Path,
     run: RunContext,
 ) -> Iterator[Restored]:
+    backup = manifest.backup
     run.phase("fetching", total_bytes=backup.stored_bytes)
     began = time.monotonic()
     archive = folder / "dump"
@@ -112,13 +115,14 @@ def _spooled(
     fetched = time.monotonic()
     jobs = min(MOST_JOBS, os.cpu_count() or 1)
     locale = read_locale(client, archive)
+    use_list = write_use_list(client, archive, manifest, folder / "list")
     with own_database(place.server, place.name, locale, run, registered_server=place.registered_server) as (
         made,
         notes,
     ):
         run.phase("restoring", total_bytes=backup.database_bytes)
         with report_work(made, run, grows=True):
-            restore_archive(client, made, archive, jobs=jobs, run=run)
+            restore_archive(client, made, archive, jobs=jobs, run=run, use_list=use_list)
         restored = time.monotonic()
         archive.unlink()  # the disk may be needed by the comparison's temporary files
         yield Restored(made, "spooled", jobs, fetched - began, restored - fetched, tuple(notes))
@@ -127,13 +131,14 @@ def _spooled(
 @contextmanager
 def _streamed(
     installation: Installation,
-    backup: Backup,
+    manifest: Manifest,
     copy: Copy,
     place: Place,
     client: ClientPrograms,
     folder: Path,
     run: RunContext,
 ) -> Iterator[Restored]:
+    backup = manifest.backup
     run.log("There is no room to fetch the dump to the disk first: it is streamed into pg_restore, with one job.")
     run.phase("restoring", total_bytes=backup.stored_bytes)
     began = time.monotonic()
@@ -141,12 +146,13 @@ def _streamed(
     with private_file(beginning) as write:
         _fetch_beginning(installation, backup, copy, write, run)
     locale = read_locale(client, beginning)
+    use_list = write_use_list(client, beginning, manifest, folder / "list")
     beginning.unlink()
     with own_database(place.server, place.name, locale, run, registered_server=place.registered_server) as (
         made,
         notes,
     ):
-        with restore_stream(client, made, run=run) as sink:
+        with restore_stream(client, made, run=run, use_list=use_list) as sink:
             fetch_plain(installation, backup, copy, sink.write, run)
             sink.finish()
         yield Restored(made, "streamed", 1, 0.0, time.monotonic() - began, tuple(notes))

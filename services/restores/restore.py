@@ -54,7 +54,7 @@ def restore_backup(
         major = connection.info.server_version // 10000
     manifest = read_evidence(installation, backup, copy)
     place = Place(server, major, scratch_name(run.run_id, RESTORE_PREFIX), f"{server.host}:{server.port}")
-    with restored_database(installation, backup, copy, place, run) as restored:
+    with restored_database(installation, manifest, copy, place, run) as restored:
         proof = prove(manifest, restored, run)
         _analyze(restored.address, run)
         _rename(server, restored.address.dbname, target)

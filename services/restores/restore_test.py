@@ -77,7 +77,7 @@ def _hold(
     try:
         manifest = read_evidence(installation, backup, copy)
         place = Place(server.address, server.major, name, server.kind, server.data_dir)
-        with restored_database(installation, backup, copy, place, run) as restored:
+        with restored_database(installation, manifest, copy, place, run) as restored:
             proof = prove(manifest, restored, run)
     except UnknownSigner:
         raise

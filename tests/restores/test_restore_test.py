@@ -346,3 +346,10 @@ def test_a_partial_backup_passes_and_says_that_it_is_partial(lab: Lab) -> None:
     assert verification.reason.startswith(
         "Partial backup (without audit_*): 3 tables, 2,000 rows: every count and hash"
     )
+
+
+def test_what_depends_on_an_excluded_table_is_reported_and_fails_nothing(lab: Lab) -> None:
+    verification = lab.verify(lab.back_up(exclude=("public.users",)), "restore")
+    assert verification.outcome == "passed", verification.reason
+    assert "not restorable without the excluded tables: " in verification.reason
+    assert "public.big_orders" in verification.reason
