@@ -52,6 +52,7 @@ def ensure_sample(home: Path, clock: Clock = utc_now) -> Settings:
         if not (root / "keys").exists():
             # What an environment removed by hand has left: its server's data may lie outside of it (server_user).
             server.destroy()
+            server = _server(root)  # its stand-in folder went with the old one
         keys = ensure_keys(root / "keys")
         server.start()
         settings = _settings(root, keys, server.address)
