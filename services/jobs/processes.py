@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -26,9 +27,12 @@ import psutil
 from services.jobs.context import RunContext
 
 TAIL_LINES = 25
+ERROR_LINES = 6
 END_SECONDS = 60.0
 """The longest that a child may take to end once its input or output is closed."""
 PIPE_BYTES = 1 << 20
+# PostgreSQL's programs write "pg_dump: error: …", "pg_dump: detail: …", and what the server said.
+_TELLING = re.compile(r"\b(error|detail|hint|fatal):|\b(ERROR|DETAIL|FATAL|PANIC):")
 _F_SETPIPE_SZ = 1031  # fcntl.F_SETPIPE_SZ exists on Linux only
 
 
@@ -40,6 +44,7 @@ class Child:
         self.name = name
         self.pid = process.pid
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._errors: list[str] = []
         self._drain = threading.Thread(target=self._read_stderr, name=f"{name} stderr", daemon=True)
         self._drain.start()
 
@@ -57,6 +62,11 @@ class Child:
     def last_lines(self) -> tuple[str, ...]:
         """What the child wrote last on standard error, oldest first. Complete once ``wait`` returned."""
         return tuple(self._tail)
+
+    @property
+    def error_lines(self) -> tuple[str, ...]:
+        """The first lines that name an error, however much came after them (a long command); else the last ones."""
+        return tuple(self._errors) or self.last_lines[-3:]
 
     def poll(self) -> int | None:
         """Return the exit status, or None while the child runs."""
@@ -97,6 +107,8 @@ class Child:
             text = line.decode("utf-8", "replace").rstrip()
             if text:
                 self._tail.append(text)
+                if _TELLING.search(text) and len(self._errors) < ERROR_LINES:
+                    self._errors.append(text)
 
 
 @contextmanager

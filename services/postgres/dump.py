@@ -66,7 +66,7 @@ class DumpProcess:
         if status == 0:
             return
         self._run.check_cancelled()
-        raise _dump_failed(status, self._child.last_lines, self._address)
+        raise _dump_failed(status, self._child, self._address)
 
 
 @contextmanager
@@ -99,12 +99,12 @@ def dump_stream(
         yield DumpProcess(child, address, run)
 
 
-def _dump_failed(status: int, lines: Sequence[str], address: Address) -> BackupsError:
-    text = "\n".join(lines)
+def _dump_failed(status: int, child: Child, address: Address) -> BackupsError:
+    text = "\n".join((*child.error_lines, *child.last_lines))
     if re.search(r"connection to server .* failed|could not connect to server|could not translate host", text):
         return connection_failed(address, text)
     how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
-    said = f": {' '.join(lines[-3:])}" if lines else ", without a word"
+    said = f": {' '.join(child.error_lines)}" if child.error_lines else ", without a word"
     for sign, hint in _HINTS:
         if re.search(sign, text):
             return DumpFailed(f"pg_dump {how}{said}", hint=hint)

@@ -65,8 +65,10 @@ def take_fingerprint(
     started = time.monotonic()
     with connect(address, application_name="backups fingerprint") as connection:
         let_it_last(connection)
-        for name, value in _SETTINGS.items():
-            connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", [name, value])
+        connection.execute(
+            "SELECT pg_catalog.set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS s (name, value)",
+            [list(_SETTINGS), list(_SETTINGS.values())],
+        )
         stop = run.on_cancel(connection.cancel_safe) if run else nullcontext()
         with stop, _explained(address, run):
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")

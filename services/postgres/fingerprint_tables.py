@@ -14,7 +14,7 @@ out: they are computed again.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -103,20 +103,13 @@ def measure(table: Table, method: str, position: int) -> sql.Composed:
     if method == "count":
         return sql.SQL("SELECT {}::int4, pg_catalog.count(*), NULL::numeric FROM ONLY {} AS t").format(position, source)
     if method == "record":
-        row = sql.SQL("pg_catalog.hash_record_extended({}, 0)").format(_row([_native(c) for c in table.columns]))
+        row, mixed = _record_hash([_native(c) for c in table.columns]), sql.SQL("pg_catalog.hashint8extended(h, h)")
     else:
-        row = sql.SQL('pg_catalog.hashtextextended({}::text COLLATE "C", 0)').format(
-            _row([_column(c) for c in table.columns])
-        )
+        row, mixed = _text_hash([_column(c) for c in table.columns]), sql.SQL("h")
     # OFFSET 0 keeps the planner from computing h twice.
     return sql.SQL(
         "SELECT {}::int4, pg_catalog.count(*), pg_catalog.sum({}) FROM (SELECT {} AS h FROM ONLY {} AS t OFFSET 0) s"
-    ).format(
-        position,
-        sql.SQL("pg_catalog.hashint8extended(h, h)") if method == "record" else sql.SQL("h"),
-        row,
-        source,
-    )
+    ).format(position, mixed, row, source)
 
 
 def _native(column: Column) -> sql.Composable:
@@ -135,7 +128,18 @@ def _column(column: Column) -> sql.Composable:
     return sql.Identifier("t", column.name)
 
 
-def _row(columns: list[sql.Composable]) -> sql.Composable:
-    chunks = [columns[i : i + COLUMNS_IN_ROW] for i in range(0, len(columns), COLUMNS_IN_ROW)]
-    rows: list[sql.Composable] = [sql.SQL("ROW({})").format(sql.SQL(", ").join(chunk)) for chunk in chunks]
-    return rows[0] if len(rows) == 1 else sql.SQL("ROW({})").format(sql.SQL(", ").join(rows))
+def _record_hash(columns: Sequence[sql.Composable]) -> sql.Composable:
+    hashed = sql.SQL("pg_catalog.hash_record_extended(ROW({}), 0)")
+    parts = [hashed.format(chunk) for chunk in _chunks(columns)]
+    # A row within a row cannot be hashed; a row of hashes can.
+    return parts[0] if len(parts) == 1 else hashed.format(sql.SQL(", ").join(parts))
+
+
+def _text_hash(columns: Sequence[sql.Composable]) -> sql.Composable:
+    rows = sql.SQL(", ").join(sql.SQL("ROW({})").format(chunk) for chunk in _chunks(columns))
+    return sql.SQL('pg_catalog.hashtextextended(ROW({})::text COLLATE "C", 0)').format(rows)
+
+
+def _chunks(columns: Sequence[sql.Composable]) -> Iterator[sql.Composed]:
+    for start in range(0, len(columns), COLUMNS_IN_ROW):
+        yield sql.SQL(", ").join(columns[start : start + COLUMNS_IN_ROW])

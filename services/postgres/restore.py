@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -197,11 +197,11 @@ def _check(status: int, child: Child, run: RunContext, address: Address | None) 
     if status == 0:
         return
     run.check_cancelled()
-    raise _restore_failed(status, child.last_lines, address)
+    raise _restore_failed(status, child, address)
 
 
-def _restore_failed(status: int, lines: Sequence[str], address: Address | None) -> BackupsError:
-    text = "\n".join(lines)
+def _restore_failed(status: int, child: Child, address: Address | None) -> BackupsError:
+    text = "\n".join((*child.error_lines, *child.last_lines))
     for sign, lacking in _LACKING:
         found = re.search(sign, text)
         if found:
@@ -220,5 +220,5 @@ def _restore_failed(status: int, lines: Sequence[str], address: Address | None) 
     else:
         hint = "See the run's log."
     how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
-    said = ": " + " ".join(lines[-4:]) if lines else ", without a word"
+    said = f": {' '.join(child.error_lines)}" if child.error_lines else ", without a word"
     return RestoreFailed(f"pg_restore {how}{said}", hint=hint)

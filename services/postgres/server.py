@@ -101,22 +101,26 @@ class LocalServer:
 
     def stop(self) -> None:
         """End the server; nothing happens when it does not run. Sessions are ended, then the server is."""
-        with self._locked():
-            if self._postmaster() is None:
-                return
-            for mode, seconds in (("fast", FAST_STOP_SECONDS), ("immediate", IMMEDIATE_STOP_SECONDS)):
-                ended = self._run("pg_ctl", "stop", "-D", self.data_dir, "-m", mode, "-w", "-t", seconds)
-                if ended.returncode == 0 or self._postmaster() is None:
-                    return
-        raise TimedOut(f"The server in {self.data_dir} does not stop.", hint=self._log_tail())
+        self._stop({"fast": FAST_STOP_SECONDS, "immediate": IMMEDIATE_STOP_SECONDS})
 
     def destroy(self) -> None:
         """End the server and remove everything it has."""
-        self.stop()
+        self._stop({"immediate": IMMEDIATE_STOP_SECONDS})  # its data need not be written out any more
         shutil.rmtree(self.data_dir, ignore_errors=True)
         self._password_file.unlink(missing_ok=True)
         self._lock_file.unlink(missing_ok=True)
         remove_shelter(self.data_dir.parent)
+
+    def _stop(self, limits: Mapping[str, int]) -> None:
+        """Try one mode of stopping after the other, each with its limit in seconds. Raise TimedOut."""
+        with self._locked():
+            if self._postmaster() is None:
+                return
+            for mode, seconds in limits.items():
+                ended = self._run("pg_ctl", "stop", "-D", self.data_dir, "-m", mode, "-w", "-t", seconds)
+                if ended.returncode == 0 or self._postmaster() is None:
+                    return
+        raise TimedOut(f"The server in {self.data_dir} does not stop.", hint=self._log_tail())
 
     def _create(self) -> None:
         """Make the data folder, whole or not at all."""

@@ -103,6 +103,7 @@ def server_version_text(connection: Connection) -> str:
 
 def let_it_last(connection: Connection) -> None:
     """Lift the limits that would end a long, mostly idle session. Unknown ones (older servers) are passed over."""
+    connection.execute("SET statement_timeout = 0")  # at once: it may be too short for the statement below
     connection.execute(
         "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN"
         " ('statement_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout')"

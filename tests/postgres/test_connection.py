@@ -1,0 +1,131 @@
+"""Addresses and connections: read rightly, failing clearly, and never showing the password."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from services.errors import ConnectionFailed, SettingsError
+from services.postgres.connection import Address, connect, passfile
+from services.postgres.server import LocalServer
+
+TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0\r\n"), min_size=1, max_size=20)
+
+
+@given(user=TEXT, password=TEXT, dbname=TEXT)
+def test_a_url_is_read_back_as_it_was(user: str, password: str, dbname: str) -> None:
+    address = Address("db.example.org", 6543, user, SecretStr(password), dbname, {"sslmode": "require"})
+    assert Address.parse(address.url().get_secret_value()) == address
+
+
+@pytest.mark.parametrize(
+    ("url", "label"),
+    [
+        ("postgresql://u:p@h/d", "u@h:5432/d"),
+        ("postgres://u@h:1", "u@h:1/u"),
+        ("postgresql://u:p%40%2F@[::1]:5/d?sslmode=require", "u@::1:5/d"),
+        ("postgresql://u@/d?host=/tmp&port=7", "u@/tmp:7/d"),
+        ("postgresql://u@h/d?keepalives=1&keepalives_idle=30&connect_timeout=5", "u@h:5432/d"),
+    ],
+)
+def test_usual_urls_are_understood(url: str, label: str) -> None:
+    address = Address.parse(url)
+    assert address.label() == label
+    assert Address.parse(address.url().get_secret_value()) == address
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://u:s3cret@h/d", "postgresql://u:s3cret@h:port/d", "postgresql://u:s3cret@h:99999/d", "postgresql://:s3cret@h/d",
+        "postgresql://u:s3cret@h/d?nonsense=s3cret", "postgresql://u:s3cret@a,b/d",
+        "postgresql://u:s3cret%0A@h/d", "postgresql://u:s3cret@h/d?sslpassword=s3cret", "s3cret", "postgresql://u:s3cret%zz@h/d",
+    ],
+)  # fmt: skip
+def test_a_wrong_url_is_refused_without_showing_the_password(url: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Address.parse(url)
+    assert "s3cret" not in str(caught.value)
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+def test_nothing_that_is_printed_shows_the_password() -> None:
+    address = Address.parse("postgresql://u:s3cret@h/d?passfile=/s3cret")
+    for text in (repr(address), str(address), address.label(), f"{address}", repr([address])):
+        assert "s3cret" not in text
+
+
+def test_the_child_environment_holds_no_password_and_nothing_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGPASSWORD", "ours")
+    monkeypatch.setenv("PGOPTIONS", "-c work_mem=1")
+    address = Address.parse("postgresql://u:s3cret@h:7/d?sslmode=require&options=-c%20lock_timeout%3D5&keepalives=1")
+    environment = address.child_environment(Path("/pass"))
+    assert "s3cret" not in str(environment)
+    assert "PGPASSWORD" not in environment
+    assert environment | {
+        "PGHOST": "h", "PGPORT": "7", "PGUSER": "u", "PGDATABASE": "d", "PGSSLMODE": "require", "PGPASSFILE": "/pass",
+        "PGOPTIONS": "-c lock_timeout=5", "LC_ALL": "C",
+    } == environment  # fmt: skip
+
+
+def test_the_password_file_is_private_and_gone_afterwards() -> None:
+    address = Address("h", 1, "u", SecretStr(r"a:b\c"), "d")
+    with passfile(address) as path:
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert path.parent.stat().st_mode & 0o777 == 0o700
+        assert path.read_text() == "*:*:*:*:a\\:b\\\\c\n"
+    assert not path.parent.exists()
+
+
+def test_each_reason_is_said(server18: LocalServer) -> None:
+    address = server18.address
+    cases = {
+        "refuses the password": replace(address, password=SecretStr("planted")),
+        "there is no such role or database": address.with_database("absent"),
+        "wants a password": replace(address, password=None),
+        "not known": replace(address, host="no-such-host.invalid"),
+        "no server socket": replace(address, host="/nonexistent"),
+        "the server offers none": replace(address, params={"sslmode": "require"}),
+    }
+    cases["offers none"] = cases.pop("the server offers none")
+    for reason, wrong in cases.items():
+        with pytest.raises(ConnectionFailed, match=reason) as caught:
+            connect(wrong)
+        assert caught.value.hint
+        assert "planted" not in str(caught.value)
+
+
+def test_a_server_that_never_answers_ends_within_the_limit() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        began = time.monotonic()
+        with pytest.raises(ConnectionFailed, match="did not answer in time"):
+            connect(Address("127.0.0.1", silent.getsockname()[1], "u", None, "d"), connect_timeout=2)
+        assert time.monotonic() - began < 8
+
+
+def test_a_port_that_is_not_postgresql_is_told(server18: LocalServer) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+
+        def answer() -> None:
+            connection, _ = other.accept()
+            with connection:
+                connection.recv(100)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(ConnectionFailed):
+            connect(Address("127.0.0.1", other.getsockname()[1], "u", None, "d", {"sslmode": "disable"}))
+        thread.join()
