@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -52,9 +53,10 @@ def environ(
         yield values | {"BACKUP_STORAGE": f"file://{tmp_path / 'storage'}"}
         return
     with moto_server() as endpoint:
-        plain_client(endpoint).create_bucket(Bucket="backups")
+        bucket = f"backups-{secrets.token_hex(4)}"  # all of moto's servers in a process share their buckets
+        plain_client(endpoint).create_bucket(Bucket=bucket)
         yield values | {
-            "BACKUP_STORAGE": "s3://backups/prod",
+            "BACKUP_STORAGE": f"s3://{bucket}/prod",
             "S3_ENDPOINT_URL": endpoint,
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
