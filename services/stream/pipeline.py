@@ -10,8 +10,9 @@ from typing import BinaryIO
 from services.jobs.context import RunContext
 
 CHUNK = 1 << 20
-"""Bytes that are read and passed on at once. A channel holds up to ``DEPTH`` of them."""
-DEPTH = 8
+"""Bytes that are read at once."""
+CHANNEL_BYTES = 4 * CHUNK
+"""Bytes that may wait between two threads (one piece may stand over)."""
 WATCH_SECONDS = 0.1
 """How often the caller's thread looks for a cancel and reports progress."""
 ENDING_LIMIT = 30.0
@@ -23,10 +24,10 @@ class Stopped(Exception):
 
 
 class Channel:
-    """A bounded queue of byte strings between two threads. Waiting ends at once when the pipeline stops."""
+    """A queue of bytes between two threads, bounded by their size. Waiting ends at once when the pipeline stops."""
 
-    def __init__(self, depth: int = DEPTH) -> None:
-        self._depth = depth
+    def __init__(self) -> None:
+        self._waiting = 0
         self._pieces: deque[bytes] = deque()
         self._changed = threading.Condition()
         self._ended = False
@@ -35,11 +36,12 @@ class Channel:
     def put(self, piece: bytes) -> None:
         """Pass a piece on, waiting while the channel is full. Raise Stopped."""
         with self._changed:
-            while len(self._pieces) >= self._depth and not self._stopped:
+            while self._waiting >= CHANNEL_BYTES and not self._stopped:
                 self._changed.wait()
             if self._stopped:
                 raise Stopped
             self._pieces.append(piece)
+            self._waiting += len(piece)
             self._changed.notify_all()
 
     def end(self) -> None:
@@ -58,6 +60,7 @@ class Channel:
             if not self._pieces:
                 return b""
             piece = self._pieces.popleft()
+            self._waiting -= len(piece)
             self._changed.notify_all()
             return piece
 

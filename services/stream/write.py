@@ -18,8 +18,10 @@ from services.stream.result import Meter, StreamResult
 from services.stream.source import Readable, read_pieces
 
 PARALLEL_UP_TO_LEVEL = 9
-"""Above this level each compressing thread takes some 100 MB, so one thread must do (memory stays under 200 MB)."""
+"""Above this level zstd's window is 4 to 8 MB, and jobs smaller than that would cost more than threads bring."""
 MAX_THREADS = 4
+JOB_BYTES = 2 << 20
+"""What one compressing thread works on; the 8 MB that zstd would choose take 30 MB more, for 0.6 % less output."""
 
 
 def write_stream(
@@ -45,7 +47,7 @@ def write_stream(
 
     def compress() -> None:
         next_piece = read_pieces(source, stopping=lambda: pipeline.stopping)
-        compressor = zstandard.ZstdCompressor(level=level, threads=_threads(level), write_checksum=True).compressobj()
+        compressor = _compressor(level)
         while piece := next_piece():
             plain.add(piece)
             if out := compressor.compress(piece):
@@ -75,8 +77,11 @@ def _encrypt(compressed: Channel, store: Callable[[bytes], None], keys: Sequence
         raise reader.failure or writer.failure or BackupsError(f"age could not encrypt the stream: {error}.") from error
 
 
-def _threads(level: int) -> int:
-    """Return zstd's number of threads; 0 compresses in the calling thread."""
+def _compressor(level: int) -> zstandard.ZstdCompressionObj:
+    """Return a compressor of one frame with a checksum, in threads of its own where they take little memory."""
     if level > PARALLEL_UP_TO_LEVEL:
-        return 0
-    return min(os.cpu_count() or 1, MAX_THREADS)
+        return zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        level, threads=min(os.cpu_count() or 1, MAX_THREADS), job_size=JOB_BYTES, write_checksum=True
+    )
+    return zstandard.ZstdCompressor(compression_params=parameters).compressobj()
