@@ -1,0 +1,46 @@
+"""Every page, light and dark, laptop and phone: nothing serious for axe, and nothing wider than the screen."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.browser.conftest import WAIT_MS, Site, visit
+
+PAGES = {
+    "/": ("could be restored right now", "Recent activity"),
+    "/run_backup": ("Run backup", "Nothing stands in the way."),
+    "/inventory": ("Inventory", "newest first"),
+    "/verify_and_restore": ("Verify and restore tests", "Select a row for its result"),
+}
+SIZES = {"laptop": (1440, 900), "phone": (390, 844)}
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_a_page_is_accessible_and_fits(
+    chromium: Browser, site: Site, axe: str, path: str, scheme: Literal["light", "dark"], size: str
+) -> None:
+    width, height = SIZES[size]
+    context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    tab = visit(context, site)
+    heading, last = PAGES[path]
+    page = tab.open(path)
+    expect(page.get_by_role("heading", level=1)).to_contain_text(heading, timeout=WAIT_MS)
+    expect(page.get_by_text(last).first).to_be_visible(timeout=WAIT_MS)
+    page.evaluate(axe)
+    found: list[dict[str, Any]] = page.evaluate("axe.run(document).then(result => result.violations)")
+    serious = [
+        f"{rule['id']}: {rule['help']}: {node['target']} {node.get('failureSummary', '')[:300]}"
+        for rule in found
+        if rule["impact"] in ("serious", "critical")
+        for node in rule["nodes"]
+    ]
+    assert serious == []
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= width
+    assert tab.errors == []
+    assert tab.strangers == []
+    context.close()
