@@ -159,7 +159,7 @@ def _nothing_left_on_failure(plan: _Plan, run: RunContext) -> Iterator[None]:
 
 def _dump_into_storage(installation: Installation, plan: _Plan, checks: Preflight, run: RunContext) -> _Dumped:
     address = Address.parse(plan.database.url.get_secret_value())
-    with exported_snapshot(address) as snapshot:
+    with exported_snapshot(address, lock_timeout=plan.database.lock_timeout) as snapshot:
         client = choose_client(find_clients(installation.settings.pg_bin_dirs), snapshot.server_major)
         excluded = match_tables(snapshot.connection, plan.exclude_tables)
         run.log(

@@ -1,0 +1,119 @@
+"""A planted password and secret key appear nowhere: arguments, environments, logs, catalogue, manifests, errors."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from psycopg import sql
+
+from services.postgres.connection import connect
+from services.postgres.server import LocalServer
+from services.stream.encryption import generate_key
+from tests.support.servers import NewDatabase
+
+PASSWORD = "planted-Passw0rd/of:the@database"
+QUOTED = "planted-Passw0rd%2Fof%3Athe%40database"
+SOURCE = "CREATE TABLE t AS SELECT i, repeat(md5(i::text), 20) AS b FROM generate_series(1, 40000) AS i;"
+
+
+class Watch:
+    """Looks at the arguments and environments of a process's descendants while it runs."""
+
+    def __init__(self, secrets: tuple[str, ...]) -> None:
+        self.secrets = secrets
+        self.programs: set[str] = set()
+        self.found: list[str] = []
+
+    def run(self, command: list[str], environ: dict[str, str]) -> tuple[int, str]:
+        with tempfile.TemporaryFile("w+") as output:
+            process = psutil.Popen(command, env=environ, stdout=output, stderr=subprocess.STDOUT)
+            self._look(process, own=True)
+            while process.poll() is None:
+                for child in process.children(recursive=True):
+                    self._look(child)
+                time.sleep(0.02)
+            output.seek(0)
+            return process.wait(60), output.read()
+
+    def _look(self, process: psutil.Process, *, own: bool = False) -> None:
+        try:
+            arguments = process.cmdline()
+            environment = [] if own else [f"{name}={value}" for name, value in process.environ().items()]
+        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            return
+        if arguments:
+            self.programs.add(Path(arguments[0]).name)
+        self.found += [
+            f"{arguments[:1]}: {secret[:7]}…"
+            for text in (*arguments, *environment)
+            for secret in self.secrets
+            if secret in text
+        ]
+
+
+def files_with(folder: Path, secrets: tuple[str, ...]) -> list[str]:
+    """Return the files under the folder that hold one of the secrets, in whatever form they are stored."""
+    return [
+        f"{path}: {secret[:7]}…"
+        for path in folder.rglob("*")
+        if path.is_file()
+        for secret in secrets
+        if secret.encode() in path.read_bytes()
+    ]
+
+
+@pytest.fixture
+def url(server15: LocalServer, database: NewDatabase) -> str:
+    """Return the URL of a database whose owner has the planted password."""
+    address = database(server15, SOURCE)
+    role = f"owner_of_{address.dbname}"
+    with connect(address) as connection:
+        connection.execute(
+            sql.SQL("CREATE ROLE {} LOGIN SUPERUSER PASSWORD {}").format(sql.Identifier(role), sql.Literal(PASSWORD))
+        )
+    return f"postgresql://{role}:{QUOTED}@{address.host}:{address.port}/{address.dbname}"
+
+
+def test_a_planted_password_and_key_appear_nowhere(url: str, tmp_path: Path) -> None:
+    secret_key, public = generate_key()
+    home, storage = tmp_path / "home", tmp_path / "storage"
+    environ = {
+        "PATH": os.environ["PATH"],
+        "DATABASE_URL": url,
+        "BACKUP_DATABASE_NAME": "la_factoria",
+        "BACKUPS_HOME": str(home),
+        "BACKUP_STORAGE": f"file://{storage}",
+        "BACKUP_RECIPIENTS": public,
+        "BACKUP_ENCRYPTION_KEY": secret_key,
+    }
+    secrets = (PASSWORD, QUOTED, secret_key)
+    watch = Watch(secrets)
+    said = []
+    backups = [sys.executable, "-m", "services.cli.main", "--debug"]
+    for command in (
+        ["create", "la_factoria"],
+        ["verify", "--latest", "--level", "archive"],
+        ["restore-test"],
+        ["doctor"],
+        ["list", "--json"],
+        ["log"],
+    ):
+        code, output = watch.run([*backups, *command], environ)
+        assert code in (0, 1), output  # doctor may warn
+        said.append(output)
+    wrong = environ | {"DATABASE_URL": url.replace("planted-", "planted-not-")}
+    code, output = watch.run([*backups, "create", "la_factoria"], wrong)
+    assert code == 1
+    said.append(output)
+    assert {"pg_dump", "pg_restore"} <= {Path(name).name for name in watch.programs}, "the children were not seen"
+    assert watch.found == []
+    assert [text for text in said for secret in secrets if secret in text] == []
+    assert files_with(home, secrets) == []
+    assert files_with(storage, secrets) == []
