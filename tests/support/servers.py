@@ -24,6 +24,7 @@ VERSIONS = (13, 14, 15, 16, 17, 18)
 NPM_VERSIONS = (13, 14, 16, 17)
 NewDatabase = Callable[..., Address]
 
+_WATCHERS: list[subprocess.Popen[bytes]] = []
 _LOCKED = Path(__file__).with_name("servers")
 _CACHE = Path(__file__).parents[2] / ".cache" / "servers"
 _DEBIAN = Path("/usr/lib/postgresql/15/bin")
@@ -45,7 +46,23 @@ def make_server(version: int, data_dir: Path, **options: str) -> LocalServer:
     """Return a server of that version, started, with the options of tests. Whoever asks destroys it."""
     server = LocalServer(bin_dir(version), data_dir, options={**_OPTIONS, **options})
     server.start()
+    _end_with_us(server)
     return server
+
+
+def _end_with_us(server: LocalServer) -> None:
+    """Have the server ended when this process dies without a word (kill -9, a time limit): its end closes the pipe."""
+    pid = (server.data_dir / "postmaster.pid").read_text().split()[0]
+    script = 'read _; kill -QUIT "$1" 2>/dev/null; rm -rf "$2"'
+    _WATCHERS.append(
+        subprocess.Popen(
+            ["/bin/sh", "-c", script, "watcher", pid, str(server.data_dir)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    )
 
 
 def make_database(server: LocalServer, script: str = "", *, name: str | None = None) -> Address:
