@@ -20,6 +20,7 @@ TIMEOUT = 60.0
 _STATEMENT = re.compile(r"^CREATE DATABASE .* WITH TEMPLATE = template0(.*);$", re.MULTILINE)
 _OPTION = re.compile(r"(\w+) = (?:'((?:[^']|'')*)'|(\w+))")
 _QUOTED = ("ENCODING", "LOCALE", "LC_COLLATE", "LC_CTYPE", "ICU_LOCALE", "ICU_RULES", "BUILTIN_LOCALE")
+_MOST_TELLING = ("ICU_LOCALE", "BUILTIN_LOCALE", "LC_COLLATE", "LOCALE")
 _PROVIDERS = ("libc", "icu", "builtin")
 
 
@@ -38,7 +39,7 @@ class DatabaseLocale:
         if self.options:
             yield self._as_recorded(), ""
         source = self.options.get("LOCALE_PROVIDER", "libc")
-        locale = next((self.options[n] for n in _QUOTED[1:] if n in self.options), "unknown")
+        locale = next((self.options[name] for name in _MOST_TELLING if name in self.options), "unknown")
         for plain in ("C.UTF-8", "C") if self.encoding == "UTF8" else ("C",):
             provider = " LOCALE_PROVIDER libc" if server_major >= 15 else ""
             options = sql.SQL(" ENCODING {} LC_COLLATE {} LC_CTYPE {}" + provider).format(

@@ -28,6 +28,8 @@ from services.postgres.dump import dump_stream, match_tables
 from services.postgres.fingerprint import take_fingerprint
 from services.postgres.fingerprint_model import Fingerprint
 from services.postgres.snapshot import exported_snapshot
+from services.restores.report import RestoreReport
+from services.restores.scratch import TEST_PREFIX
 from services.storage.local import LocalStorage
 from services.stream.write import write_stream
 from services.verification.levels import verify_backup
@@ -183,3 +185,17 @@ def make_lab(home: Path, source: Address, **settings: Any) -> Lab:
 def on_server(address: Address) -> dict[str, Any]:
     """Return the setting that holds restore tests on that server."""
     return {"restore_test_url": SecretStr(address.url().get_secret_value())}
+
+
+def scratch_databases(server: Address) -> list[str]:
+    with connect(server) as connection:
+        rows = connection.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", (TEST_PREFIX,))
+        return [row[0] for row in rows]
+
+
+def leftovers(lab: Lab) -> list[Path]:
+    return list((lab.home / "spool").glob("*")) if (lab.home / "spool").exists() else []
+
+
+def report_of(verification: Verification) -> RestoreReport:
+    return RestoreReport.from_json(verification.detail)

@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
-from collections import namedtuple
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from services.catalog.model import Verification
-from services.errors import Cancelled, ConnectionFailed, InputError, KeyMismatch, StorageFull
-from services.postgres.connection import Address, connect
+from services.errors import Cancelled, KeyMismatch
+from services.postgres.connection import connect
 from services.postgres.server import LocalServer
-from services.restores import spool
 from services.restores.evidence import UnknownSigner
-from services.restores.report import RestoreReport
-from services.restores.scratch import TEST_PREFIX, drop_leftover_scratch_databases
-from services.restores.scratch_server import embedded_server
 from services.stream.encryption import generate_key
 from services.verification.levels import verify_backup
 from tests.restores.conftest import NewLab
-from tests.restores.lab import SCHEMA, Lab, make_lab, on_server
+from tests.restores.lab import SCHEMA, Lab, leftovers, make_lab, on_server, report_of, scratch_databases
 from tests.support.servers import NewDatabase
-
-
-def scratch_databases(server: Address) -> list[str]:
-    with connect(server) as connection:
-        rows = connection.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", (TEST_PREFIX,))
-        return [row[0] for row in rows]
-
-
-def leftovers(lab: Lab) -> list[Path]:
-    return list((lab.home / "spool").glob("*")) if (lab.home / "spool").exists() else []
-
-
-def report_of(verification: Verification) -> RestoreReport:
-    return RestoreReport.from_json(verification.detail)
 
 
 def test_a_whole_backup_passes_and_is_proven(lab: Lab, server18: LocalServer) -> None:
@@ -210,42 +189,6 @@ def test_a_changed_manifest_is_never_restored(lab: Lab, server18: LocalServer) -
     assert "has no valid signature" in verification.reason
 
 
-def test_the_sources_own_server_is_refused(server15: LocalServer, database: NewDatabase, tmp_path: Path) -> None:
-    lab = make_lab(tmp_path, database(server15, SCHEMA), **on_server(server15.address))
-    backup = lab.back_up()
-    with pytest.raises(InputError, match="source's own server") as refused:
-        lab.verify(backup, "restore")
-    assert "restore_test_on_source_server" in refused.value.hint
-
-
-def test_the_sources_own_server_is_used_where_the_settings_allow_it(
-    server15: LocalServer, database: NewDatabase, tmp_path: Path
-) -> None:
-    allowed = {"database": {"restore_test_on_source_server": True}}
-    lab = make_lab(tmp_path, database(server15, SCHEMA), **on_server(server15.address), **allowed)
-    assert lab.verify(lab.back_up(), "restore").outcome == "passed"
-
-
-def test_without_a_server_in_the_settings_the_embedded_one_is_used_and_stopped(new_lab: NewLab) -> None:
-    lab = new_lab(restore_test_url=None)
-    server = embedded_server(lab.home)
-    try:
-        verification = lab.verify(lab.back_up(), "restore")
-        assert verification.outcome == "passed"
-        assert report_of(verification).server == "embedded"
-        assert not server.running
-    finally:
-        server.destroy()
-
-
-def test_a_scratch_server_that_is_away_condemns_nothing(new_lab: NewLab) -> None:
-    lab = new_lab(restore_test_url=SecretStr("postgresql://postgres@127.0.0.1:1/postgres"))
-    backup = lab.back_up()
-    with pytest.raises(ConnectionFailed):
-        lab.verify(backup, "restore")
-    assert lab.again(backup).verification_passed is None
-
-
 def test_a_cancel_in_the_middle_drops_the_scratch_database(new_lab: NewLab, server18: LocalServer) -> None:
     lab = new_lab("CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 200000) i; CREATE INDEX ON t (md5)")
     backup = lab.back_up()
@@ -265,79 +208,6 @@ def test_a_cancel_in_the_middle_drops_the_scratch_database(new_lab: NewLab, serv
     assert scratch_databases(server18.address) == []
     assert leftovers(lab) == []
     assert lab.again(backup).verification_passed is None
-
-
-def test_without_room_for_the_dump_it_is_streamed(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    fill_disk(monkeypatch, free=1000)
-    verification = lab.verify(lab.back_up(), "restore")
-    assert verification.outcome == "passed", verification.reason
-    report = report_of(verification)
-    assert (report.way, report.jobs, report.download_seconds) == ("streamed", 1, 0.0)
-
-
-def test_a_streamed_backup_that_is_damaged_fails(
-    lab: Lab, server18: LocalServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fill_disk(monkeypatch, free=1000)
-    backup = lab.back_up()
-    file = lab.stored_file(backup)
-    file.write_bytes(file.read_bytes()[:-20])
-    assert lab.verify(backup, "restore").outcome == "failed"
-    assert scratch_databases(server18.address) == []
-
-
-def test_a_disk_too_small_for_the_restored_database_condemns_nothing(
-    new_lab: NewLab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lab = new_lab(restore_test_url=None)
-    backup = lab.back_up()
-    fill_disk(monkeypatch, free=1000)
-    try:
-        with pytest.raises(StorageFull, match="needs"):
-            lab.verify(backup, "restore")
-    finally:
-        embedded_server(lab.home).destroy()
-    assert lab.again(backup).verification_passed is None
-
-
-def fill_disk(monkeypatch: pytest.MonkeyPatch, *, free: int) -> None:
-    """Have every disk report this many free bytes, as a full one does."""
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(spool.shutil, "disk_usage", lambda _: usage(10**9, 10**9 - free, free))
-    assert shutil.disk_usage("/").free == free
-
-
-def test_the_spool_is_closed_to_others(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[tuple[int, int]] = []
-    from services.restores import perform
-
-    real = perform.restore_archive
-
-    def look(client: object, address: object, archive: Path, **rest: object) -> None:
-        seen.append((archive.stat().st_mode & 0o777, archive.parent.stat().st_mode & 0o777))
-        real(client, address, archive, **rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(perform, "restore_archive", look)
-    assert lab.verify(lab.back_up(), "restore").outcome == "passed"
-    assert seen == [(0o600, 0o700)]
-
-
-def test_leftover_databases_of_ended_runs_are_dropped_and_others_stay(lab: Lab, server18: LocalServer) -> None:
-    with lab.run() as ended:
-        pass
-    with lab.run() as active:
-        names = [f"{TEST_PREFIX}{run_id}" for run_id in (ended.run_id, active.run_id, "of_another_installation")]
-        with connect(server18.address) as connection:
-            for name in names:
-                connection.execute(f'CREATE DATABASE "{name}"'.encode())
-        try:
-            dropped = drop_leftover_scratch_databases(lab.installation)
-            assert [name.rpartition("/")[2] for name in dropped] == names[:1]
-            assert set(scratch_databases(server18.address)) == set(names[1:])
-        finally:
-            with connect(server18.address) as connection:
-                for name in names:
-                    connection.execute(f'DROP DATABASE IF EXISTS "{name}"'.encode())
 
 
 def test_a_partial_backup_passes_and_says_that_it_is_partial(lab: Lab) -> None:
