@@ -1,7 +1,7 @@
 """The program's frame: how its commands are found, and how what goes wrong is said.
 
 Exit codes: 0 done; 1 failed (a warning, for checks); 2 asked for wrongly (failed, for checks); 3 unknown, for checks;
-130 stopped with Ctrl-C.
+130 stopped with Ctrl-C; 141 the reader of the output has gone.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from services.errors import BackupsError, InputError
 DEBUG = "BACKUPS_DEBUG"
 """Set by ``--debug``: errors keep their traceback, in child processes too."""
 INTERRUPTED = 130
+READER_GONE = 141
+"""As the shell says it of programs that SIGPIPE ended: ``backups list | head``."""
 
 
 class CommandGroup(TyperGroup):
@@ -47,9 +49,9 @@ class CommandGroup(TyperGroup):
                 **extra,
             )
             sys.stdout.flush()
-        except BrokenPipeError:
+        except BrokenPipeError:  # on the last flush; see ``invoke`` for those before
             _discard_output()
-            code = 0
+            code = READER_GONE
         except typer.Abort:
             code = INTERRUPTED
         except (BackupsError, TyperException) as error:
@@ -65,6 +67,14 @@ class CommandGroup(TyperGroup):
             note(f"Error: {type(error).__name__}: {first}. Run it again as `backups --debug …` for the details.")
             code = 1
         sys.exit(code or 0)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; that nobody reads its output any more is no fault of it, and nothing to write about."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _discard_output()
+            raise typer.Exit(READER_GONE) from None
 
 
 def _usage_error(error: TyperException) -> InputError:

@@ -63,12 +63,14 @@ def write_json(value: Any) -> None:
 
 
 def write_error(error: BackupsError) -> None:
-    """Write an error: one line that says what, why and what to do. Faulty settings follow one by one."""
-    note(f"Error: {error}", style="bold red")
-    if isinstance(error, SettingsError):
+    """Write an error: one line that says what, why and what to do. Several faults of settings get a line each."""
+    if isinstance(error, SettingsError) and len(error.faults) > 1:
+        head = error.message.removesuffix(" · ".join(error.faults)).rstrip(": ")
+        note(f"Error: {head}. {error.hint}".rstrip(), style="bold red")
         for fault in error.faults:
-            if fault not in error.message:
-                note(f"  {fault}", style="red")
+            note(f"  {fault}", style="red")
+    else:
+        note(f"Error: {error}", style="bold red")
 
 
 def table(

@@ -54,7 +54,8 @@ def test_a_table_of_long_names_keeps_to_the_width(capsys: pytest.CaptureFixture[
     assert "".join(lines).count("n") >= 300
 
 
-def test_every_fault_of_the_settings_is_written(capsys: pytest.CaptureFixture[str]) -> None:
-    write_error(SettingsError("Two settings are wrong.", hint="Correct them.", faults=("a: is wrong", "b: is missing")))
+def test_every_fault_of_the_settings_gets_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    faults = ("a: is wrong", "b: is missing")
+    write_error(SettingsError("The settings have 2 faults: " + " · ".join(faults), hint="Correct them.", faults=faults))
     lines = capsys.readouterr().err.splitlines()
-    assert lines == ["Error: Two settings are wrong. Correct them.", "  a: is wrong", "  b: is missing"]
+    assert lines == ["Error: The settings have 2 faults. Correct them.", "  a: is wrong", "  b: is missing"]
