@@ -81,6 +81,9 @@ def _examine_installed(installation: Installation) -> Iterator[Diagnosis]:
     settings = installation.settings
     catalogue = list(_diagnose("catalogue", lambda: check_catalogue(installation)))
     yield from catalogue
+    if any(diagnosis.result == "failed" for diagnosis in catalogue):
+        yield from _examine_without_catalogue(installation)
+        return
     for database in settings.databases:
         name = f"database {database.name}"
         yield from _diagnose(name, lambda database=database: check_database(installation, database))  # type: ignore[misc]
@@ -91,11 +94,21 @@ def _examine_installed(installation: Installation) -> Iterator[Diagnosis]:
     for database in settings.databases:
         name = f"restore test of {database.name}"
         yield from _diagnose(name, lambda database=database: check_scratch_server(installation, database))  # type: ignore[misc]
-    if all(diagnosis.result == "ok" for diagnosis in catalogue):
-        for database in settings.databases:
-            name = f"newest backup of {database.name}"
-            yield from _diagnose(name, lambda database=database: check_newest_backup(installation, database))  # type: ignore[misc]
-        yield from _diagnose("worker", lambda: check_worker(installation))
+    for database in settings.databases:
+        name = f"newest backup of {database.name}"
+        yield from _diagnose(name, lambda database=database: check_newest_backup(installation, database))  # type: ignore[misc]
+    yield from _diagnose("worker", lambda: check_worker(installation))
+
+
+def _examine_without_catalogue(installation: Installation) -> Iterator[Diagnosis]:
+    """Look at what can be looked at while the catalogue is away; the rest asks it for history."""
+    for database in installation.settings.databases:
+        name = f"database {database.name}"
+        yield from _diagnose(name, lambda database=database: check_connection(installation, database))  # type: ignore[misc]
+    for storage in installation.settings.storages:
+        name = f"storage {storage.name}"
+        yield from _diagnose(name, lambda storage=storage: check_storage(installation, storage))  # type: ignore[misc]
+    yield from _diagnose("key", lambda: check_key(installation.settings))
 
 
 def _diagnose(name: str, check: Callable[[], Iterator[tuple[Result, str, str]]]) -> Iterator[Diagnosis]:
@@ -147,30 +160,35 @@ def check_catalogue(installation: Installation) -> Iterator[tuple[Result, str, s
     catalog = installation.catalog
     where = catalog.engine.url.render_as_string(hide_password=True)
     if not catalog.is_initialised():
-        yield "warning", f"{where} has no tables yet.", "The first command makes them; `backups migrate` does it now."
-        return
+        catalog.migrate()  # as every command does with a fresh one
     catalog.check_revision()
     yield "ok", f"{where} is up to date.", ""
 
 
-def check_database(installation: Installation, database: DatabaseSettings) -> Iterator[tuple[Result, str, str]]:
-    """Does the server answer, do clocks agree, and would the pre-checks of a backup let it pass?"""
+def check_connection(installation: Installation, database: DatabaseSettings) -> Iterator[tuple[Result, str, str]]:
+    """Does the server answer, and do clocks agree?"""
     with connect(Address.parse(database.url.get_secret_value())) as connection:
         before = installation.clock()
         row = connection.execute("SELECT clock_timestamp()").fetchone()
         after = installation.clock()
-        assert row is not None
+        assert row is not None, "a SELECT without FROM gives one row"
         skew = row[0] - (before + (after - before) / 2)
         version = connection.info.parameter_status("server_version") or str(connection.info.server_version)
     if abs(skew) > SKEW_NOTABLE:
         yield "warning", f"The server's clock is {_off(skew)} ours.", "Set both by NTP: the RPO is measured with them."
+    yield "ok", f"PostgreSQL {version.split()[0]} answers.", ""
+
+
+def check_database(installation: Installation, database: DatabaseSettings) -> Iterator[tuple[Result, str, str]]:
+    """Does the server answer, do clocks agree, and would the pre-checks of a backup let it pass?"""
+    yield from check_connection(installation, database)
     checks = preflight(installation, database).checks
     for check in checks:
         if check.severity != "ok":
             result: Result = "failed" if check.severity == "blocking" else "warning"
             yield result, f"{check.name}: {check.message}", check.hint
     if all(check.severity != "blocking" for check in checks):
-        yield "ok", f"PostgreSQL {version.split()[0]} answers, and a backup could start.", ""
+        yield "ok", "A backup could start.", ""
 
 
 def check_storage(installation: Installation, storage: StorageSettings) -> Iterator[tuple[Result, str, str]]:
@@ -232,7 +250,7 @@ def check_scratch_server(installation: Installation, database: DatabaseSettings)
     if row is None or not row[0]:
         yield "failed", f"On {label} the role may not make databases.", "ALTER ROLE … CREATEDB."
         return
-    backup = installation.catalog.backups.latest_good(database.name) if installation.catalog.is_initialised() else None
+    backup = installation.catalog.backups.latest_good(database.name)
     source = 0 if backup is None else int(backup.server_version.split(".")[0])
     if source > major:
         hint = f"Set RESTORE_TEST_URL to a server of PostgreSQL {source}."

@@ -158,3 +158,51 @@ def test_an_import_in_the_wrong_direction_is_refused(tmp_path: Path, module: str
     )
     assert run.returncode != 0, run.stdout + run.stderr
     assert f"-> {line.removeprefix('import ')}" in run.stdout
+
+
+def test_every_link_of_the_documents_leads_somewhere() -> None:
+    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+            assert target.startswith("http") or (document.parent / target).exists(), (document.name, target)
+
+
+def test_every_command_that_the_readme_names_exists() -> None:
+    from services.cli.main import app
+
+    known = {info.name or (info.callback.__name__ if info.callback else "") for info in app.registered_commands}
+    named = set(re.findall(r"(?:`|^|/|\()backups ([a-z][a-z-]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
+    assert len(named) >= 8
+    assert named <= known
+    assert {
+        "create", "list", "preflight", "verify", "restore-test", "restore", "compare", "storage", "log", "rebuild",
+        "doctor", "keygen", "encrypt", "decrypt", "adopt", "janitor", "serve", "worker", "dashboard", "migrate",
+    } <= known  # fmt: skip
+
+
+def test_the_settings_page_names_every_setting_and_no_other() -> None:
+    from services.settings.load import _Environment
+    from services.settings.model import DatabaseSettings, Settings, StorageSettings
+
+    text = (ROOT / "docs" / "settings.md").read_text()
+    rows = {
+        name
+        for line in text.splitlines()
+        if line.startswith("| `")
+        for name in re.findall(r"`(\w+)`", line.split("|")[1])
+    }
+    variables = set(_Environment.model_fields)
+    assert variables <= set(re.findall(r"`(\w+)`", text))
+    fields = {*Settings.model_fields, *StorageSettings.model_fields, *DatabaseSettings.model_fields}
+    not_set_by_people = {"sample", "databases", "storages"}
+    assert rows >= fields - not_set_by_people
+    assert rows <= fields | variables | {"BACKUP_OPENSSL_PASSPHRASE"}
+
+
+def test_the_example_of_the_settings_page_is_accepted(tmp_path: Path) -> None:
+    from services.settings.load import load_settings
+
+    (example,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "settings.md").read_text(), re.DOTALL)
+    (tmp_path / "backups.toml").write_text(example)
+    settings = load_settings({"BACKUPS_CONFIG": str(tmp_path / "backups.toml")})
+    assert settings is not None
+    assert [database.name for database in settings.databases] == ["la_factoria", "billing"]

@@ -79,7 +79,7 @@ def test_a_second_run_on_the_same_database_is_refused_and_recorded(shell: Shell)
     assert sorted(run["state"] for run in shell.json("runs")) == ["cancelled", "failed"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_backup_is_cancelled_in_order(shell: Shell, number: signal.Signals) -> None:
     with _long_dump(shell) as process:
         process.send_signal(number)
