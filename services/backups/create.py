@@ -20,12 +20,14 @@ from services.catalog.model import Backup, Copy
 from services.errors import AlreadyExists, Blocked, CorruptBackup, InputError, StorageError
 from services.ids import new_id
 from services.installation import Installation
+from services.jobs.beside import Beside
 from services.jobs.context import RunContext
 from services.postgres.clients import ClientPrograms, choose_client, find_clients
-from services.postgres.connection import Address
+from services.postgres.connection import Address, connect
 from services.postgres.dump import dump_stream, match_tables
 from services.postgres.fingerprint import take_fingerprint
 from services.postgres.fingerprint_model import Fingerprint
+from services.postgres.fingerprint_objects import read_sequences
 from services.postgres.snapshot import exported_snapshot
 from services.preflight import Preflight, preflight
 from services.settings.model import DatabaseSettings
@@ -159,24 +161,29 @@ def _nothing_left_on_failure(plan: _Plan, run: RunContext) -> Iterator[None]:
 
 def _dump_into_storage(installation: Installation, plan: _Plan, checks: Preflight, run: RunContext) -> _Dumped:
     address = Address.parse(plan.database.url.get_secret_value())
-    with exported_snapshot(address, lock_timeout=plan.database.lock_timeout) as snapshot:
+    with connect(address) as connection:
+        excluded = match_tables(connection, plan.exclude_tables)
+    with exported_snapshot(address, excluded=excluded, lock_timeout=plan.database.lock_timeout) as snapshot:
         client = choose_client(find_clients(installation.settings.pg_bin_dirs), snapshot.server_major)
-        excluded = match_tables(snapshot.connection, plan.exclude_tables)
+        # Sequences know no snapshots. Read before the dump they are never ahead of what it holds.
+        sequences = read_sequences(snapshot.connection, excluded)
         run.log(
             f"PostgreSQL {snapshot.server_version}, {format_bytes(snapshot.database_bytes)}; "
             f"pg_dump {client.version} in snapshot {snapshot.id}."
         )
         run.phase("dumping", total_bytes=checks.expected_plain_bytes)
         writer = plan.storage.writer(plan.key, expected_bytes=snapshot.database_bytes)
+        beside = Beside(run)
         try:
-            with ThreadPoolExecutor(1, thread_name_prefix="fingerprint") as beside:
-                fingerprint = beside.submit(
+            with ThreadPoolExecutor(1, thread_name_prefix="fingerprint") as pool, beside:
+                fingerprint = pool.submit(
                     take_fingerprint,
                     address,
                     snapshot_id=snapshot.id,
                     hash_limit=plan.database.hash_limit,
                     excluded=excluded,
-                    run=run,
+                    sequences=sequences,
+                    run=beside,
                 )
                 with dump_stream(
                     client,

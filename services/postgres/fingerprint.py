@@ -55,10 +55,12 @@ def take_fingerprint(
     hash_limit: int,
     excluded: Collection[tuple[str, str]] = (),
     like: Fingerprint | None = None,
+    sequences: dict[str, str] | None = None,
     run: RunContext | None = None,
 ) -> Fingerprint:
     """Count every table, and hash those of at most ``hash_limit`` bytes, in the exported snapshot (or one of our own).
 
+    ``sequences``: their positions, read before (see ``read_sequences``), since they know no snapshots.
     ``like``: each table that is in it is read by the method recorded there, whatever its size.
     Raise ConnectionFailed; Cancelled; BackupsError when any table cannot be read: nothing is passed over.
     """
@@ -76,8 +78,8 @@ def take_fingerprint(
                 connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(snapshot_id))
                 # The source serves others, and its dump runs beside this.
                 connection.execute("SET LOCAL max_parallel_workers_per_gather = 0")
-            # First of all: sequences know no snapshots, and pg_dump reads them after this.
-            sequences = read_sequences(connection, excluded)
+            if sequences is None:
+                sequences = read_sequences(connection, excluded)
             measured = _measure_all(connection, hash_limit, excluded, like, run)
             objects = read_objects(connection, excluded)
             objects["large objects"] = read_large_objects(connection, _hash_large_objects(like, hash_limit, connection))

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 HashResult = Literal["equal", "differs", "not compared"]
 TableOutcome = Literal["equal", "count only", "recomputed", "differs", "missing", "unexpected", "depends on excluded"]
-SequenceOutcome = Literal["equal", "differs", "missing", "unexpected", "depends on excluded"]
+SequenceOutcome = Literal["equal", "moved on", "differs", "missing", "unexpected", "depends on excluded"]
 ObjectOutcome = Literal["changed", "missing", "unexpected", "depends on excluded"]
 
 DIFFERENCES = frozenset({"differs", "missing", "unexpected", "changed"})
