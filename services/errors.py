@@ -1,31 +1,31 @@
 """Everything that can go wrong, said to a person.
 
-    BackupsError
-    ├── InputError                 what was asked for cannot be done as asked (exit code 2)
-    │   ├── SettingsError          settings are wrong; every fault is named at once
-    │   ├── UnknownName            no such database, backup or storage; says what comes close
-    │   ├── InvalidName            a name that the rule refuses
-    │   ├── AlreadyExists          a name or a target database that is taken
-    │   ├── NothingMatches         a pattern that matches nothing
-    │   └── NotADump               a file that is no dump
-    ├── Blocked                    a pre-check stands in the way
-    ├── Busy                       another run works on this database
-    ├── Cancelled                  somebody asked the run to stop
-    ├── TimedOut                   a wait had a limit, and it passed
-    ├── ConnectionFailed           a PostgreSQL server cannot be reached or refuses us
-    ├── ClientProgramMissing       no installed client program fits the server
-    ├── DumpFailed                 pg_dump did not finish
-    ├── RestoreFailed              pg_restore did not finish
-    ├── NotTestable                a restore test cannot be held on this server (never a pass)
-    ├── StorageError               a storage refuses, is away, or is full
-    │   ├── ObjectMissing
-    │   ├── AccessDenied
-    │   ├── NoSuchBucket
-    │   ├── StorageFull
-    │   └── StorageUnavailable
-    ├── CorruptBackup              the stored bytes are not those that were sent
-    ├── KeyMismatch                the key at hand does not open the file
-    └── UntrustedManifest          wrong signature, unknown version, or unreadable
+BackupsError
+├── InputError                 what was asked for cannot be done as asked (exit code 2)
+│   ├── SettingsError          settings are wrong; every fault is named at once
+│   ├── UnknownName            no such database, backup or storage; says what comes close
+│   ├── InvalidName            a name that the rule refuses
+│   ├── AlreadyExists          a name or a target database that is taken
+│   ├── NothingMatches         a pattern that matches nothing
+│   └── NotADump               a file that is no dump
+├── Blocked                    a pre-check stands in the way
+├── Busy                       another run works on this database
+├── Cancelled                  somebody asked the run to stop
+├── TimedOut                   a wait had a limit, and it passed
+├── ConnectionFailed           a PostgreSQL server cannot be reached or refuses us
+├── ClientProgramMissing       no installed client program fits the server
+├── DumpFailed                 pg_dump did not finish
+├── RestoreFailed              pg_restore did not finish
+├── NotTestable                a restore test cannot be held on this server (never a pass)
+├── StorageError               a storage refuses, is away, or is full
+│   ├── ObjectMissing
+│   ├── AccessDenied
+│   ├── NoSuchBucket
+│   ├── StorageFull
+│   └── StorageUnavailable
+├── CorruptBackup              the stored bytes are not those that were sent
+├── KeyMismatch                the key at hand does not open the file
+└── UntrustedManifest          wrong signature, unknown version, or unreadable
 """
 
 from __future__ import annotations

@@ -228,7 +228,9 @@ def test_two_fingerprints_compare_equal_only_when_they_are(expected: Fingerprint
     def comparable(one: Fingerprint) -> object:
         uncounted = {t.name for t in expected.tables if t.hash is None}
         contents = {(t.name, t.rows, None if t.name in uncounted else t.hash) for t in one.tables}
-        return contents, one.sequences, {kind: set(names) for kind, names in one.objects.items()}
+        # A sequence may have been drawn from since it was recorded: 1, then 2, is no difference.
+        sequences = {name: "" if expected.sequences.get(name) == "1/true" else at for name, at in one.sequences.items()}
+        return contents, sequences, {kind: set(names) for kind, names in one.objects.items()}
 
     found = compare_fingerprints(expected, actual)
     assert found.is_equal == (comparable(expected) == comparable(actual))
