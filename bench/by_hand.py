@@ -105,6 +105,10 @@ def _timed_chain(commands: Sequence[Command], address: Address, *, output: Path 
             codes = [child.wait() for child in children]
             seconds = perf_counter() - begun
         finally:
+            for child in children:
+                if child.poll() is None:  # we are being ended
+                    child.kill()
+                    child.wait()
             if target:
                 target.close()
     if any(codes):

@@ -69,9 +69,14 @@ def _run(site: Site, *arguments: str) -> Outcome:
             env=site.product_environment(),
         )
         watch = _Watch(child.pid)
-        child.wait()
-        seconds = perf_counter() - begun
-        peak = watch.end()
+        try:
+            child.wait()
+            seconds = perf_counter() - begun
+        finally:
+            peak = watch.end()
+            if child.poll() is None:  # we are being ended
+                child.terminate()
+                child.wait()
     if child.returncode != 0:
         raise ContestantFailed(f"backups {' '.join(arguments)} ended with {child.returncode}: {errors.read_text()}")
     return Outcome(seconds, peak, json.loads(answers.read_text()))
