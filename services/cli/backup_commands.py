@@ -79,7 +79,7 @@ def create(
 def adopt(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A pg_dump archive, also compressed or encrypted.")],
     database: DatabaseOption = None,
-    name: Annotated[str | None, typer.Option(help="Default: the file's name.")] = None,
+    name: Annotated[str | None, typer.Option(help="Default: DATABASE_backup_YYYYMMDD_HHMMSS.")] = None,
     note_text: Annotated[str, typer.Option("--note", help="Where it comes from.")] = "",
     queue: Queue = False,
     wait: Wait = False,

@@ -6,12 +6,14 @@ import csv
 import io
 import json
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from services.postgres.connection import Address, connect
+from services.postgres.clients import choose_client, find_clients
+from services.postgres.connection import Address, connect, passfile
 from services.postgres.server import LocalServer
 from services.stream.encryption import generate_key
 from tests.cli.conftest import Shell
@@ -196,3 +198,26 @@ def test_every_table_for_people_keeps_to_a_hundred_columns(shell: Shell) -> None
         assert lines
         if words != ["status"]:  # its first line is a sentence
             assert max(map(len, lines)) <= 100, words
+
+
+def test_an_old_file_of_openssl_is_decrypted_adopted_and_verified(shell: Shell) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    client = choose_client(find_clients(), 15)
+    with passfile(shell.database) as file:
+        environment = shell.database.child_environment(file)
+        dump = subprocess.run(
+            [client.program("pg_dump"), "-Fc"], env=environment, capture_output=True, check=True
+        ).stdout
+    old = shell.folder / "backup.dump.enc"
+    words = [openssl, "enc", "-aes-256-cbc", "-pass", "env:P", "-out", str(old)]
+    subprocess.run(words, input=dump, env={"P": "old passphrase"}, check=True, capture_output=True)
+    assert shell.run("adopt", str(old)).exit_code != 0
+    assert shell.run("decrypt", str(old), BACKUP_OPENSSL_PASSPHRASE="old passphrase").exit_code == 0
+    adopted = shell.json("adopt", "--quiet", str(old.with_suffix("")), "--note", "from the old procedure")["backup"]
+    assert (adopted["note"], adopted["proven_at"]) == ("from the old procedure", None)
+    assert shell.run("verify", adopted["id"], "--level", "archive").exit_code == 0
+    compared = shell.run("compare", adopted["id"], "la_factoria")
+    assert compared.exit_code == 2
+    assert "no fingerprint" in compared.stderr
