@@ -36,7 +36,7 @@ _KINDS = (
     (b"age-encryption.org/v1\n", "age"),
 )
 _NOT_DUMPS = (
-    (b"Salted__", "a file of `openssl enc`", "Decrypt it first: `backups decrypt --openssl FILE`."),
+    (b"Salted__", "a file of `openssl enc`", "Decrypt it first: `backups decrypt FILE`."),
     (b"--\n-- PostgreSQL", "a plain SQL script", "Restore it with psql; dump again with pg_dump --format=custom."),
     (b"PK\x03\x04", "a zip archive", "Unpack it first."),
     (b"BZh", "compressed with bzip2", "Unpack it first: bunzip2 FILE."),

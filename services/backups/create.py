@@ -163,7 +163,7 @@ def _dump_into_storage(installation: Installation, plan: _Plan, checks: Prefligh
     address = Address.parse(plan.database.url.get_secret_value())
     with connect(address) as connection:
         excluded = match_tables(connection, plan.exclude_tables)
-    with exported_snapshot(address, excluded=excluded, lock_timeout=plan.database.lock_timeout) as snapshot:
+    with exported_snapshot(address, excluded=excluded, lock_timeout=plan.database.lock_timeout, run=run) as snapshot:
         client = choose_client(find_clients(installation.settings.pg_bin_dirs), snapshot.server_major)
         # Sequences know no snapshots. Read before the dump they are never ahead of what it holds.
         sequences = read_sequences(snapshot.connection, excluded)

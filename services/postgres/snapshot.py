@@ -9,7 +9,7 @@ snapshots.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +17,7 @@ import psycopg
 from psycopg import sql
 
 from services.errors import DumpFailed
+from services.jobs.context import RunContext
 from services.postgres.connection import Address, Connection, connect
 
 LOCK_BATCH = 500
@@ -52,17 +53,19 @@ def exported_snapshot(
     *,
     excluded: Collection[tuple[str, str]] = (),
     lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT,
+    run: RunContext | None = None,
 ) -> Iterator[Snapshot]:
     """Hold a ``REPEATABLE READ READ ONLY`` transaction open and its snapshot exported while the block runs.
 
-    ``excluded`` tables (schema, name) are not locked. Raise ConnectionFailed, or DumpFailed when a lock is not had
-    within ``lock_timeout``.
+    ``excluded`` tables (schema, name) are not locked. Raise ConnectionFailed, DumpFailed when a lock is not had
+    within ``lock_timeout``, and what ``run`` raises when it has to stop meanwhile.
     """
     with connect(address) as connection:
         let_it_last(connection)
         wait = int(lock_timeout.total_seconds() * 1000)
         connection.execute("SELECT pg_catalog.set_config('lock_timeout', %s, false)", [str(wait)])
-        try:
+        waiting = run.on_cancel(connection.cancel_safe) if run else nullcontext()
+        with waiting, _explained(address, lock_timeout, run):
             tables = [row for row in connection.execute(_LOCKABLE).fetchall() if (row[0], row[1]) not in set(excluded)]
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             for start in range(0, len(tables), LOCK_BATCH):
@@ -73,17 +76,6 @@ def exported_snapshot(
                 "SELECT pg_catalog.pg_export_snapshot(), pg_catalog.clock_timestamp(),"
                 " pg_catalog.pg_database_size(pg_catalog.current_database())"
             ).fetchone()
-        except psycopg.errors.LockNotAvailable as error:
-            raise DumpFailed(
-                f"A table of {address.dbname} is locked, and was not free within {lock_timeout.total_seconds():.0f} s.",
-                hint="See pg_locks for who holds an ACCESS EXCLUSIVE lock (a migration, VACUUM FULL), "
-                "or raise lock_timeout.",
-            ) from error
-        except psycopg.Error as error:
-            raise DumpFailed(
-                f"No snapshot of {address.dbname} can be taken: {str(error).strip().splitlines()[0]}.",
-                hint="Check the server's log and the rights of the role.",
-            ) from error
         assert row is not None, "a SELECT without FROM gives one row"
         version = connection.info.server_version
         yield Snapshot(
@@ -108,3 +100,22 @@ def let_it_last(connection: Connection) -> None:
         "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN"
         " ('statement_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout')"
     )
+
+
+@contextmanager
+def _explained(address: Address, lock_timeout: timedelta, run: RunContext | None) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        if run is not None:
+            run.check_cancelled()
+        if isinstance(error, psycopg.errors.LockNotAvailable):
+            raise DumpFailed(
+                f"A table of {address.dbname} is locked, and was not free within {lock_timeout.total_seconds():.0f} s.",
+                hint="See pg_locks for who holds an ACCESS EXCLUSIVE lock (a migration, VACUUM FULL), "
+                "or raise lock_timeout.",
+            ) from error
+        raise DumpFailed(
+            f"No snapshot of {address.dbname} can be taken: {str(error).strip().splitlines()[0]}.",
+            hint="Check the server's log and the rights of the role.",
+        ) from error
