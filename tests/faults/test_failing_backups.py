@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -166,6 +167,29 @@ def test_a_locked_table_is_waited_for_no_longer_than_the_limit(
         other.rollback()
     assert_failed(installation, run, "lock")
     assert seconds < 30
+
+
+def test_a_wait_for_a_locked_table_can_be_cancelled(
+    tmp_path: Path, server15: LocalServer, database: NewDatabase
+) -> None:
+    address = database(server15, SOURCE)
+    installation = make_installation(tmp_path, url=address.url().get_secret_value())
+    run_id = commands.submit_backup(installation, BackupRequest("la_factoria"), actor="t", queue=False)
+    ended: list[Run] = []
+    thread = threading.Thread(target=lambda: ended.append(execute_run(installation, run_id, worker=process_identity())))
+    with connect(address, autocommit=False) as other:
+        other.execute("LOCK TABLE content IN ACCESS EXCLUSIVE MODE")
+        thread.start()
+        with connect(address) as watcher:
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            deadline = time.monotonic() + 30
+            while watcher.execute(waiting).fetchone() == (0,):
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        commands.request_cancel(installation, run_id, actor="bob")
+        thread.join(20)
+        other.rollback()
+    assert [run.state for run in ended] == ["cancelled"]
 
 
 def test_a_full_disk(tmp_path: Path, server15: LocalServer, database: NewDatabase) -> None:
