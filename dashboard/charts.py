@@ -40,7 +40,8 @@ def day_strip(frame: pd.DataFrame, colours: Palette) -> alt.LayerChart:
     """Given ``strip_frame``'s rows, draw one mark a day.
 
     Each state has a silhouette of its own, so that colour is not needed to read it: a full bar (good), half a bar
-    (partial), a cross (failed), a low line (none); a diamond above it is a passed restore test.
+    (partial), a cross (failed), a low line (none); a diamond above it is a passed restore test. The marks are hidden
+    from screen readers: the page describes the strip as a whole (``strip_words``).
     """
     x = alt.X("yearmonthdate(day):O", axis=None, scale=alt.Scale(paddingInner=0.18, paddingOuter=0))
     tooltip = [alt.Tooltip("day:T", title="Day (UTC)", format="%a %d %b %Y"), alt.Tooltip("words:N", title=" ")]
@@ -48,7 +49,7 @@ def day_strip(frame: pd.DataFrame, colours: Palette) -> alt.LayerChart:
     bars = (
         alt.Chart(frame)
         .transform_filter("datum.top > 0")
-        .mark_bar(cornerRadius=1.5)
+        .mark_bar(cornerRadius=1.5, aria=False)
         .encode(
             x=x,
             y=alt.Y("top:Q", axis=None, scale=height),
@@ -61,13 +62,13 @@ def day_strip(frame: pd.DataFrame, colours: Palette) -> alt.LayerChart:
         )
     )
     crosses = _points(frame, "datum.state === 'failed'", 0.5, x, height, tooltip).mark_point(
-        shape="cross", angle=45, size=110, filled=True, color=colours.failure, opacity=1
+        aria=False, shape="cross", angle=45, size=110, filled=True, color=colours.failure, opacity=1
     )
     lines = _points(frame, "datum.state === 'none'", 0.06, x, height, tooltip).mark_point(
-        shape="stroke", size=60, strokeWidth=2.5, color=colours.idle, opacity=0.7
+        aria=False, shape="stroke", size=60, strokeWidth=2.5, color=colours.idle, opacity=0.7
     )
     tests = _points(frame, "datum.tests_passed > 0", 1.28, x, height, tooltip).mark_point(
-        shape="diamond", size=60, filled=True, color=colours.running, opacity=1
+        aria=False, shape="diamond", size=60, filled=True, color=colours.running, opacity=1
     )
     chart = alt.layer(bars, crosses, lines, tests).resolve_scale(color="independent")
     return chart.properties(height=44, padding={"left": 0, "right": 0, "top": 0, "bottom": 0}).configure_view(

@@ -25,7 +25,7 @@ class Palette:
     """For what is there but says nothing: an empty day."""
 
 
-LIGHT = Palette("#00785A", "#8A6100", "#B23A00", "#0064A4", "#5F6673", "#1C2024", "#D9DCE0")
+LIGHT = Palette("#00785A", "#8A6100", "#B23A00", "#0064A4", "#5F6673", "#14171B", "#D9DCE0")
 DARK = Palette("#3DC9A0", "#F0C24B", "#FF7A45", "#6CB8F0", "#A9A5A0", "#E8EAED", "#373D44")
 
 

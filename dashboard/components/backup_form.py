@@ -37,7 +37,9 @@ def backup_form(
     """Draw the form; return what is asked for on the run in which the button was pressed, otherwise None."""
     keys = len(settings.recipients)
     with st.form(f"backup-{database.name}", border=True):
-        note = st.text_input("Note", max_chars=2000, placeholder="Why this backup: before deploy 4.2, …")
+        note = st.text_input(
+            "Note", key=f"note-{database.name}", max_chars=2000, placeholder="Why this backup: before deploy 4.2, …"
+        )
         name = st.text_input(
             "Name", max_chars=100, placeholder=default_name(database.name, now),
             help=f"Empty: the moment at which it starts, as shown. Otherwise {NAME_RULE}.",
@@ -58,9 +60,12 @@ def backup_form(
         if blocked:
             force_reason = st.text_input(
                 "A pre-check blocks this backup. Reason to run it all the same",
+                key=f"force-{database.name}",
                 help="It is recorded in the run and in the backup's manifest.",
             )
-        pressed = st.form_submit_button("Back up now", type="primary", icon=":material/backup:")
+        pressed = st.form_submit_button(
+            "Back up now", key=f"go-{database.name}", type="primary", icon=":material/backup:"
+        )
     if not pressed:
         return None
     if blocked and not force_reason.strip():

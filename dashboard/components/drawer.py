@@ -9,9 +9,9 @@ import streamlit as st
 
 from dashboard.components.result import verdict_words
 from dashboard.components.run_view import log_lines
-from dashboard.format import NOTHING, ago, day, duration, escape, instant, percent, size
+from dashboard.format import ago, day, duration, escape, instant, percent, size
 from dashboard.guard import reported
-from dashboard.theme import OUTCOME_MARKS
+from dashboard.theme import OUTCOME_MARKS, SEVERITY_MARKS
 from services.backups.by_hand import restore_commands
 from services.backups.log_entry import render_log_entry
 from services.backups.naming import manifest_key
@@ -47,7 +47,8 @@ def backup_details(inst: Installation, backup: Backup) -> None:
 
 
 def _facts(backup: Backup) -> None:
-    sealed = f"age, to {', '.join(backup.recipients)}" if backup.encryption == "age" else f"{backup.encryption}"
+    keys = len(backup.recipients)
+    sealed = f"age, to {keys} {'key' if keys == 1 else 'keys'}" if backup.encryption == "age" else backup.encryption
     share = percent(backup.stored_bytes, backup.plain_bytes)
     level = f" level {backup.compression_level}" if backup.compression_level is not None else ""
     facts = {
@@ -62,49 +63,41 @@ def _facts(backup: Backup) -> None:
         "Signature": backup.trust,
         "Left out": ", ".join(backup.excluded) or "nothing",
         "Made by": backup.actor,
-        "Note": backup.note or NOTHING,
-        "sha256": backup.sha256,
     }
     _pairs(facts, "Facts of the backup")
+    if backup.note.strip():
+        st.markdown(f"**Note:** {escape(backup.note)}")
+    # Too long to break in a table's cell.
+    st.code("\n".join((f"sha256 {backup.sha256}", *backup.recipients)), language=None, wrap_lines=True)
 
 
 def _copies(backup: Backup) -> None:
     st.markdown("**Copies**")
-    rows = [
-        {
-            "Storage": escape(copy.storage),
-            "State": {"stored": ":green[:material/check: stored]"}.get(
-                copy.state, f":red[:material/close: {copy.state}]"
-            ),
-            "Size": size(copy.bytes),
-            "Looked at": day(copy.checked_at),
-            "Location": escape(copy.location),
-        }
-        for copy in backup.copies
-    ]
-    if rows:
-        st.table(pd.DataFrame(rows), border="horizontal", hide_index=True, alt="Copies of the backup")
-    else:
-        st.caption("No copy is left.")
+    if not backup.copies:
+        st.markdown("No copy is left.")
+    for copy in backup.copies:
+        good = copy.state == "stored"
+        state = SEVERITY_MARKS["ok" if good else "failure"].inline(copy.state)
+        looked = f" · looked at {day(copy.checked_at)}" if copy.checked_at else ""
+        st.markdown(
+            f"{state} in **{escape(copy.storage)}** · {size(copy.bytes)} · {escape(copy.storage_class)}{looked}"
+        )
+        st.code(copy.location, language=None, wrap_lines=True)
 
 
 def _verifications(inst: Installation, backup: Backup) -> None:
     st.markdown("**Verifications**")
     found = inst.catalog.verifications.list(backup_id=backup.id, limit=20)
     if not found:
-        st.caption("None yet. A backup that was never restored is a hope, not a backup: run a restore test.")
+        st.markdown("None yet. A backup that was never restored is a hope, not a backup: run a restore test.")
         return
     now = inst.clock()
-    rows = [
-        {
-            "When": ago(v.finished_at, now),
-            "Level": "restore test" if v.level == "restore" else v.level,
-            "Outcome": OUTCOME_MARKS[v.outcome].inline(v.outcome),
-            "What was found": escape(v.reason),
-        }
-        for v in found
-    ]
-    st.table(pd.DataFrame(rows), border="horizontal", hide_index=True, alt="Verifications of the backup")
+    lines = []
+    for v in found:
+        level = "restore test" if v.level == "restore" else v.level
+        outcome = OUTCOME_MARKS[v.outcome].inline(v.outcome)
+        lines.append(f"- {outcome} · **{level}** · {ago(v.finished_at, now)} · {escape(v.reason)}")
+    st.markdown("\n".join(lines))
 
 
 def _by_hand(inst: Installation, backup: Backup) -> None:

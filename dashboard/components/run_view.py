@@ -68,7 +68,7 @@ def step_words(run: Run, now: datetime) -> str:
 
 def progress(run: Run, log: Sequence[LogLine], now: datetime) -> None:
     """Draw a run that waits or runs."""
-    st.markdown(f"### {RUN_MARKS[run.state].inline()} {_title(run)}", anchors=False)
+    st.markdown(f"## {RUN_MARKS[run.state].inline()} {_title(run)}", anchors=False)
     _steps(run)
     done = fraction(run)
     st.progress(done if done is not None else 0.0, text=step_words(run, now))
@@ -83,7 +83,7 @@ def progress(run: Run, log: Sequence[LogLine], now: datetime) -> None:
 def ended(run: Run, log: Sequence[LogLine]) -> None:
     """Draw how a run ended: what it made, or why it failed, what to do, and what happens next by itself."""
     mark = RUN_MARKS[run.state]
-    st.markdown(f"### {mark.inline()} {_title(run)}: {mark.inline(run.state)}", anchors=False)
+    st.markdown(f"## {mark.inline()} {_title(run)}: {mark.inline(run.state)}", anchors=False)
     asked = f"asked for by {escape(run.actor)}"
     took = f" · took {duration(run.duration)}" if run.duration is not None else ""
     st.caption(f"Ended {day(run.finished_at)}{took} · {asked}")

@@ -39,14 +39,12 @@ def verify_form(
                 format_func=lambda r: f"{r.name} · {size(r.stored_bytes)} · {proof_words(r)}",
             )  # fmt: skip
         with right:
-            level = st.segmented_control(
-                "Level", list(LEVELS), default="restore", required=True, format_func=lambda name: LEVELS[name][0]
-            )
+            level = st.radio("Level", list(LEVELS), format_func=lambda name: LEVELS[name][0], horizontal=True)
         assert row is not None
         assert level is not None
         st.caption(LEVELS[level][1])
         label = "Run the restore test" if level == "restore" else f"Verify the {LEVELS[level][0].lower()} level"
-        clicked = st.button(label, type="primary", icon=":material/assignment_turned_in:")
+        clicked = st.button(label, type="primary", icon=":material/assignment_turned_in:", key="check")
     return row, level, clicked
 
 

@@ -12,7 +12,7 @@ from tests.browser.conftest import WAIT_MS, Site, visit
 PAGES = {
     "/": ("could be restored right now", "Recent activity"),
     "/run_backup": ("Run backup", "Nothing stands in the way."),
-    "/inventory": ("Inventory", "newest first"),
+    "/inventory": ("Inventory", "Select a row for all"),
     "/verify_and_restore": ("Verify and restore tests", "Select a row for its result"),
 }
 SIZES = {"laptop": (1440, 900), "phone": (390, 844)}

@@ -17,6 +17,7 @@ from services.installation import Installation
 from services.restores.comparison_model import Comparison, ObjectRow, SequenceRow, TableRow
 from services.restores.report import RestoreReport
 from services.settings.model import DatabaseSettings, Settings, StorageSettings
+from services.stream.encryption import generate_key
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 HOSTILE = "<b>x</b> **bold** [link](https://evil.example) :red[danger] $x$ `tick` | --> :streamlit:"
@@ -24,7 +25,12 @@ PASSWORD = "planted-password-7431"
 
 
 def installation(
-    home: Path, *names: str, clock: Clock = lambda: NOW, paused: tuple[str, ...] = (), sample: bool = False
+    home: Path,
+    *names: str,
+    clock: Clock = lambda: NOW,
+    paused: tuple[str, ...] = (),
+    sample: bool = False,
+    recipients: bool = False,
 ) -> Installation:
     """An installation with these databases, one local storage and an empty catalogue."""
     storage = home / "storage"
@@ -41,6 +47,7 @@ def installation(
             for name in names
         ),
         storages=(StorageSettings(name="local", url=f"file://{storage}", limit_bytes=50 * 10**9),),
+        recipients=(generate_key()[1],) if recipients else (),
         sample=sample,
     )
     catalog = Catalog(settings.catalog_url.get_secret_value())
@@ -91,14 +98,20 @@ def report(backup: Backup, *, outcome: str = "passed", tables: int = 12) -> Rest
 
 
 def add_verification(
-    inst: Installation, backup: Backup, at: datetime, *, level: str = "restore", outcome: str = "passed"
+    inst: Installation,
+    backup: Backup,
+    at: datetime,
+    *,
+    level: str = "restore",
+    outcome: str = "passed",
+    run_id: str | None = None,
 ) -> Verification:
     """Add a verification of a backup that ended at ``at``."""
     found = report(backup, outcome=outcome)
     detail = found.to_json() if level == "restore" else {"bytes": backup.stored_bytes}
     reason = found.summary if level == "restore" else "every byte read, sha256 equal"
     verification = Verification(
-        id=new_id(at), run_id=None, backup_id=backup.id, database=backup.database, level=level, storage="local",
+        id=new_id(at), run_id=run_id, backup_id=backup.id, database=backup.database, level=level, storage="local",
         outcome=outcome, reason=reason, started_at=at - timedelta(seconds=13), finished_at=at, actor="dashboard",  # type: ignore[arg-type]
         detail=detail,
     )  # fmt: skip
