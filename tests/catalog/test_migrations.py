@@ -8,10 +8,12 @@ from datetime import datetime
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from services.catalog.catalog import Catalog
-from services.catalog.engine import head_revision, open_engine
+from services.catalog.engine import MIGRATIONS, head_revision, open_engine
 from services.catalog.schema import Instant, metadata
 from services.errors import BackupsError, ConnectionFailed, SettingsError
 
@@ -45,6 +47,12 @@ def test_five_processes_that_migrate_at_once_do_it_once(catalog_url: str) -> Non
     assert sorted(before, key=str) == sorted([None] + [head_revision()] * 4, key=str)
     for catalog in catalogs:
         catalog.close()
+
+
+def test_the_needed_revision_is_the_head_of_the_migrations() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_heads() == [head_revision()]
 
 
 def test_a_naive_instant_is_never_stored() -> None:
