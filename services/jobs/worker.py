@@ -122,7 +122,7 @@ def _launch_dbos(installation: Installation) -> None:
         queue.QUEUE,
         partition_concurrency=1,
         worker_concurrency=installation.settings.workers,
-        polling_interval_sec=0.5,
+        polling_interval_sec=1.0,
         on_conflict="always_update",
     )
 
