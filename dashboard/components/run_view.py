@@ -83,7 +83,7 @@ def progress(run: Run, log: Sequence[LogLine], now: datetime) -> None:
 def ended(run: Run, log: Sequence[LogLine]) -> None:
     """Draw how a run ended: what it made, or why it failed, what to do, and what happens next by itself."""
     mark = RUN_MARKS[run.state]
-    st.markdown(f"## {mark.inline()} {_title(run)}: {mark.inline(run.state)}", anchors=False)
+    st.markdown(f"## {mark.inline()} {_title(run)}: :{mark.tone}[{run.state}]", anchors=False)
     asked = f"asked for by {escape(run.actor)}"
     took = f" · took {duration(run.duration)}" if run.duration is not None else ""
     st.caption(f"Ended {day(run.finished_at)}{took} · {asked}")

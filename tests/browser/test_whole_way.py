@@ -64,7 +64,7 @@ def test_the_whole_way_from_the_verdict_to_the_proof(laptop: BrowserContext, sit
 
     page.get_by_role("link", name="Open it in the inventory").click()
     drawer = page.get_by_role("dialog")
-    expect(drawer.get_by_text("before **deploy** <b>4.2</b>", exact=True).first).to_be_visible(timeout=WAIT_MS)
+    expect(drawer.get_by_text("before **deploy** <b>4.2</b>").first).to_be_visible(timeout=WAIT_MS)
     drawer.get_by_text("Log entry for the runbook").click()
     expect(drawer.get_by_text("Type: On-Demand")).to_be_visible()
     drawer.get_by_text("Restore it by hand").click()
@@ -73,7 +73,7 @@ def test_the_whole_way_from_the_verdict_to_the_proof(laptop: BrowserContext, sit
 
     expect(page.get_by_role("heading", level=1, name="Verify and restore tests")).to_be_visible(timeout=WAIT_MS)
     expect(page.get_by_text("Measured RTO")).to_be_visible(timeout=120_000)
-    expect(page.get_by_text("every count and hash equals the source").first).to_be_visible()
+    expect(page.get_by_text("every count and hash equals the source").filter(visible=True).first).to_be_visible()
 
     page.get_by_role("link", name="Overview").click()
     expect(page.get_by_text("PROTECTED").first).to_be_visible(timeout=WAIT_MS)
