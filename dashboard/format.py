@@ -87,5 +87,5 @@ def percent(part: float, whole: float) -> str:
 
 
 def number(count: int | None) -> str:
-    """Given a count, return it with thin spaces between thousands: ``1 234 567``."""
-    return NOTHING if count is None else f"{count:,}".replace(",", "\u202f")
+    """Given a count, return it with commas between thousands, as the tables do: ``1,234,567``."""
+    return NOTHING if count is None else f"{count:,}"

@@ -60,7 +60,8 @@ CASES: list[tuple[str, Evidence, WorkerSigns, State, str]] = [
     ),
     ("never tested", evidence(last_passed=None, last_test=None), ALIVE, "AT RISK", "No restore test has passed."),
     (
-        "the proof is too old", evidence(last_passed=restored(40 * DAY), last_test=restored(40 * DAY)), ALIVE, "AT RISK",
+        "the proof is too old", evidence(last_passed=restored(40 * DAY), last_test=restored(40 * DAY)), ALIVE,
+        "AT RISK",
         "Last passed restore test 40 d ago · limit 35 d · breached 5 d ago",
     ),
     (

@@ -89,4 +89,4 @@ def _comparison(comparison: Comparison) -> None:
         f"{number(count)} {escape(kind)}" for kind, count in sorted(comparison.object_counts.items()) if count
     )
     if counts:
-        st.caption(f"Compared by definition: {counts} · {number(len(comparison.sequences))} sequences")
+        st.caption(f"Compared by definition: {counts}")
