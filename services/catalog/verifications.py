@@ -33,6 +33,7 @@ class VerificationStore:
         self,
         *,
         backup_id: str | None = None,
+        run_id: str | None = None,
         database: str | None = None,
         level: str | None = None,
         outcome: Outcome | None = None,
@@ -43,6 +44,7 @@ class VerificationStore:
         query = sa.select(verifications).order_by(verifications.c.finished_at.desc(), verifications.c.id.desc())
         conditions: dict[sa.Column[Any], Any] = {
             verifications.c.backup_id: backup_id,
+            verifications.c.run_id: run_id,
             verifications.c.database: database,
             verifications.c.level: level,
             verifications.c.outcome: outcome,

@@ -98,8 +98,8 @@ def _check(text: str | None, level: VerificationLevel, database: str | None, sto
 
 def _verification_of(installation: Installation, run: Run, backup: Backup) -> Verification | None:
     """Return what the run found; None when it ended without finding out."""
-    found = installation.catalog.verifications.list(backup_id=backup.id)
-    return next((v for v in found if v.run_id == run.id), None)
+    found = installation.catalog.verifications.list(backup_id=backup.id, run_id=run.id, limit=1)
+    return found[0] if found else None
 
 
 def _draw(run: Run, backup: Backup, found: Verification | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -103,3 +104,14 @@ def test_the_order_in_which_verifications_arrive_does_not_matter(catalog: Catalo
     catalog.verifications.add(make_verification(backup, "checksum", "failed", at=NOW + timedelta(minutes=5)))
     catalog.verifications.add(make_verification(backup, "restore", "passed", at=NOW))
     assert catalog.backups.get(backup.id).verification_passed is False
+
+
+def test_verifications_are_found_by_their_run(catalog: Catalog, add_run: Callable[..., str]) -> None:
+    backup = make_backup()
+    catalog.backups.add(backup)
+    run = add_run("verification")
+    mine = make_verification(backup, "checksum", "passed", run_id=run)
+    catalog.verifications.add(mine)
+    catalog.verifications.add(make_verification(backup, "stored", "passed"))
+    assert catalog.verifications.list(run_id=run) == [mine]
+    assert catalog.verifications.list(run_id="none") == []
