@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.backups.manifest import to_document, write_manifest
-from services.backups.naming import check_name, default_name, manifest_key, object_key
+from services.backups.naming import attempt_name, check_name, default_name, manifest_key, object_key
 from services.backups.request import BackupRequest
 from services.backups.signing import own_trust
 from services.catalog.model import Backup, Copy
@@ -73,14 +73,14 @@ def create_backup(installation: Installation, request: BackupRequest, run: RunCo
     Raise InputError for a request that cannot be met, Blocked when a pre-check stands in the way, and what the
     server, the client program or the storage raises. Then nothing is stored.
     """
-    plan = _plan(installation, request)
+    plan = _plan(installation, request, run.attempt)
     run.phase("checking")
     checks = preflight(installation, plan.database, exclude_tables=plan.exclude_tables)
     _pass_or_stop(checks, request.force_reason, run)
     # If this process dies inside, recovery removes the object, or, where the manifest is there, finishes the job.
     with run.leftover("object", storage=plan.storage.name, key=plan.key, manifest=plan.manifest_key):
-        with _nothing_left_on_failure(plan, run):
-            dumped = _dump_into_storage(installation, plan, checks, run)
+        dumped = _dump_into_storage(installation, plan, checks, run)
+        with _removed_on_failure(plan, run):
             run.phase("writing the manifest")
             backup = _describe(installation, plan, dumped, run)
             document = to_document(backup, dumped.fingerprint, reason=run.reason, forced=request.force_reason)
@@ -96,26 +96,22 @@ def create_backup(installation: Installation, request: BackupRequest, run: RunCo
     return installation.catalog.backups.get(backup.id)
 
 
-def _plan(installation: Installation, request: BackupRequest) -> _Plan:
+def _plan(installation: Installation, request: BackupRequest, attempt: int) -> _Plan:
     settings = installation.settings
     database = settings.database(request.database)
     storage = installation.storage(settings.storages_of(database)[0].name)
     now = installation.clock()
-    name = check_name(request.name or default_name(database.name, now))
+    name = attempt_name(check_name(request.name or default_name(database.name, now)), attempt)
     encrypt = database.encrypt if request.encrypt is None else request.encrypt
     if encrypt and not settings.recipients:
         raise InputError(
             "The backup is to be encrypted, and no recipient is set.",
             hint="Run `backups keygen` and set BACKUP_RECIPIENTS, or back up without encryption.",
         )
-    taken = {entry.key for entry in storage.list(f"{database.name}/{name}.")}
-    if installation.catalog.backups.exists(database.name, name) or manifest_key(database.name, name) in taken:
-        raise AlreadyExists(f"{database.name} already has a backup called {name}.", hint="Choose another name.")
     key = object_key(database.name, name, compression="zstd", encrypted=encrypt)
-    attempt = 1
-    while key in taken:  # an object without a manifest: what a run left that is being cleaned up, or is still awake
-        attempt += 1
-        key = object_key(database.name, name, compression="zstd", encrypted=encrypt, attempt=attempt)
+    taken = {entry.key for entry in storage.list(f"{database.name}/{name}.")}
+    if installation.catalog.backups.exists(database.name, name) or taken & {key, manifest_key(database.name, name)}:
+        raise AlreadyExists(f"{database.name} already has a backup called {name}.", hint="Choose another name.")
     return _Plan(
         request=request,
         database=database,
@@ -147,7 +143,8 @@ def _pass_or_stop(checks: Preflight, force_reason: str, run: RunContext) -> None
 
 
 @contextmanager
-def _nothing_left_on_failure(plan: _Plan, run: RunContext) -> Iterator[None]:
+def _removed_on_failure(plan: _Plan, run: RunContext) -> Iterator[None]:
+    """Remove the stored object, which is ours by now, unless the block makes it a backup."""
     try:
         yield
     except BaseException:
@@ -195,10 +192,11 @@ def _dump_into_storage(installation: Installation, plan: _Plan, checks: Prefligh
                 ) as dump:
                     stream = write_stream(dump.stdout, writer, level=plan.level, recipients=plan.recipients, run=run)
                     dump.finish()
-                run.phase("storing")
-                stored = writer.commit()
                 run.phase("taking the fingerprint")
                 taken = fingerprint.result()
+            # Last of all: before it nothing is to be seen in the storage, and nothing has to be removed.
+            run.phase("storing")
+            stored = writer.commit()
         except BaseException:
             writer.abort()
             raise

@@ -2,13 +2,14 @@
 
 Version 1 holds::
 
-    manifest_version, id, name, database, type, actor, reason, note, pinned, forced,
+    manifest_version, id, name, database, type, actor, reason, note, pinned, adopted, forced,
     source    {server_version, database_bytes, snapshot_at}
     times     {started_at, finished_at}                        ISO 8601, UTC
     object    {key, bytes, sha256, format, compression, compression_level, encryption, recipients}
     plain     {bytes, sha256}                                  the dump before compression
     client    {version}
     excluded  [pattern, …]                                     empty for a whole backup
+    excluded_tables  [[schema, name], …]                       what the patterns matched
     fingerprint                                                see ``Fingerprint.to_json``; null for an adopted file
     signature {algorithm, public_key, value}                   see ``services.backups.signing``
 """
@@ -16,6 +17,7 @@ Version 1 holds::
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,7 +44,12 @@ class Manifest:
 
 
 def to_document(
-    backup: Backup, fingerprint: Fingerprint | None, *, reason: str = "", forced: str = ""
+    backup: Backup,
+    fingerprint: Fingerprint | None,
+    *,
+    reason: str = "",
+    forced: str = "",
+    excluded_tables: Sequence[tuple[str, str]] = (),
 ) -> dict[str, Any]:
     """Given a backup with its primary copy first, return its manifest, unsigned."""
     return {
@@ -56,6 +63,7 @@ def to_document(
         "reason": reason,
         "note": backup.note,
         "pinned": backup.pinned,
+        "adopted": backup.adopted,
         "forced": forced,
         "source": {
             "server_version": backup.server_version,
@@ -76,6 +84,7 @@ def to_document(
         "plain": {"bytes": backup.plain_bytes, "sha256": backup.plain_sha256},
         "client": {"version": backup.client_version},
         "excluded": list(backup.excluded),
+        "excluded_tables": [list(table) for table in excluded_tables],
         "fingerprint": fingerprint.to_json() if fingerprint else None,
     }
 
@@ -152,6 +161,7 @@ def _to_backup(document: dict[str, Any], storage: Storage) -> Backup:
         client_version=str(document["client"]["version"]),
         excluded=tuple(map(str, document["excluded"])),
         pinned=bool(document["pinned"]),
+        adopted=bool(document["adopted"]),
         note=str(document["note"]),
         actor=str(document["actor"]),
         trust="untrusted",

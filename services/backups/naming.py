@@ -26,14 +26,19 @@ def check_name(name: str) -> str:
     return name
 
 
-def object_key(database: str, name: str, *, compression: str, encrypted: bool, attempt: int = 1) -> str:
-    """Return the key of a backup's object: ``DATABASE/NAME.dump.zst.age``.
+def attempt_name(name: str, attempt: int) -> str:
+    """Return the name that an attempt's backup gets: the name itself, then ``NAME_2``, ``NAME_3``.
 
-    A second attempt of the same run gets a key of its own, so that a first one which wakes up late overwrites nothing.
+    An earlier attempt that was taken for dead and wakes up late must not share a key with a later one: it would
+    overwrite or remove what that has stored.
     """
+    return name if attempt == 1 else f"{name}_{attempt}"
+
+
+def object_key(database: str, name: str, *, compression: str, encrypted: bool) -> str:
+    """Return the key of a backup's object: ``DATABASE/NAME.dump.zst.age``."""
     suffix = {"zstd": ".zst", "gzip": ".gz", "none": ""}[compression] + (".age" if encrypted else "")
-    again = f".{attempt}" if attempt > 1 else ""
-    return f"{database}/{name}{again}.dump{suffix}"
+    return f"{database}/{name}.dump{suffix}"
 
 
 def manifest_key(database: str, name: str) -> str:

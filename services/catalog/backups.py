@@ -152,6 +152,7 @@ def good() -> sa.ColumnElement[bool]:
     return sa.and_(
         backups.c.state == "finished",
         backups.c.trust != "untrusted",
+        backups.c.adopted.is_(False),
         sa.cast(backups.c.excluded, sa.Text) == json.dumps([]),
         sa.or_(backups.c.verification_passed.is_(None), backups.c.verification_passed.is_(True)),
         sa.exists().where(copies.c.backup_id == backups.c.id, copies.c.state == "stored"),

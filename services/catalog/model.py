@@ -127,6 +127,8 @@ class Backup:
     proven_at: datetime | None = None
     """When its newest passed restore test ended; None: not proven."""
     expired_at: datetime | None = None
+    adopted: bool = False
+    """True for a file that somebody else dumped: what it left out of its source is not known."""
     sample: bool = False
     """True for simulated history of the sample environment."""
 
@@ -144,6 +146,7 @@ class Backup:
         return (
             self.state == "finished"
             and not self.is_partial
+            and not self.adopted
             and self.trust != "untrusted"
             and self.verification_passed is not False
             and any(copy.state == "stored" for copy in self.copies)

@@ -145,6 +145,7 @@ backups = sa.Table(
     sa.Column("verification_passed", sa.Boolean),
     sa.Column("proven_at", Instant),
     sa.Column("expired_at", Instant),
+    sa.Column("adopted", sa.Boolean, nullable=False),
     sa.Column("sample", sa.Boolean, nullable=False),
     sa.UniqueConstraint("database", "name"),
     sa.Index("ix_backups_database_finished_at", "database", "finished_at"),

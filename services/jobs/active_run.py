@@ -49,6 +49,7 @@ class ActiveRun:
         stall_timeout: timedelta | None = None,
     ) -> None:
         self.run_id = claim.run_id
+        self.attempt = claim.attempt
         self.actor = actor
         self.reason = reason
         self.claim = claim

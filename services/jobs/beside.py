@@ -26,6 +26,7 @@ class Beside:
 
     def __init__(self, run: RunContext) -> None:
         self.run_id = run.run_id
+        self.attempt = run.attempt
         self.actor = run.actor
         self.reason = run.reason
         self._run = run

@@ -13,6 +13,8 @@ class RunContext(Protocol):
     """Handed to every use case. The worker, the command line and the tests each have their own."""
 
     run_id: str
+    attempt: int
+    """1, or more after a crash: what an attempt stores has a name of its own."""
     actor: str
     reason: str
 

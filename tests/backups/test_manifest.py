@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from services.backups.manifest import Manifest, parse_manifest, to_document
-from services.backups.naming import check_name, default_name, object_key
+from services.backups.naming import attempt_name, check_name, default_name, object_key
 from services.backups.signing import check_document, public_key_text, sign_document, signing_key
 from services.errors import InvalidName, UntrustedManifest
 from services.postgres.fingerprint_model import Fingerprint, TableFingerprint
@@ -134,7 +134,8 @@ def test_names_follow_the_runbook() -> None:
     at = datetime(2026, 11, 22, 2, 0, 11, tzinfo=UTC)
     assert default_name("la_factoria", at) == "la_factoria_backup_20261122_020011"
     assert object_key("d", "n", compression="zstd", encrypted=True) == "d/n.dump.zst.age"
-    assert object_key("d", "n", compression="zstd", encrypted=False, attempt=2) == "d/n.2.dump.zst"
+    assert object_key("d", "n", compression="zstd", encrypted=False) == "d/n.dump.zst"
+    assert [attempt_name("n", attempt) for attempt in (1, 2, 3)] == ["n", "n_2", "n_3"]
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,7 @@ def upgrade() -> None:
         sa.Column("verification_passed", sa.Boolean),
         sa.Column("proven_at", Instant),
         sa.Column("expired_at", Instant),
+        sa.Column("adopted", sa.Boolean, nullable=False),
         sa.Column("sample", sa.Boolean, nullable=False),
         sa.UniqueConstraint("database", "name", name="uq_backups_database_name"),
     )
