@@ -6,7 +6,7 @@ once its manifest is stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from services.backups.naming import attempt_name, check_name, default_name, mani
 from services.backups.request import BackupRequest
 from services.backups.signing import own_trust
 from services.catalog.model import Backup, Copy
+from services.catalog.runs import ClaimLost
 from services.errors import AlreadyExists, Blocked, CorruptBackup, InputError, StorageError
 from services.ids import new_id
 from services.installation import Installation
@@ -65,6 +66,7 @@ class _Dumped:
     stream: StreamResult
     stored: StoredObject
     fingerprint: Fingerprint
+    excluded_tables: tuple[tuple[str, str], ...]
 
 
 def create_backup(installation: Installation, request: BackupRequest, run: RunContext) -> Backup:
@@ -80,20 +82,56 @@ def create_backup(installation: Installation, request: BackupRequest, run: RunCo
     # If this process dies inside, recovery removes the object, or, where the manifest is there, finishes the job.
     with run.leftover("object", storage=plan.storage.name, key=plan.key, manifest=plan.manifest_key):
         dumped = _dump_into_storage(installation, plan, checks, run)
-        with _removed_on_failure(plan, run):
+        with removed_on_failure(plan.storage, (plan.manifest_key, plan.key), run):
             run.phase("writing the manifest")
             backup = _describe(installation, plan, dumped, run)
-            document = to_document(backup, dumped.fingerprint, reason=run.reason, forced=request.force_reason)
-            with run.guarded():  # a run that was taken over must not make its backup real
-                write_manifest(installation.settings, plan.storage, document)
-        with run.guarded() as transaction:
-            installation.catalog.backups.add(backup, transaction)
+            document = to_document(
+                backup,
+                dumped.fingerprint,
+                reason=run.reason,
+                forced=request.force_reason,
+                excluded_tables=dumped.excluded_tables,
+            )
+            with run.guarded():
+                pass  # a run that was taken over must not make its backup real
+            write_manifest(installation.settings, plan.storage, document)
+        record_backup(installation, backup, plan.storage, (plan.manifest_key, plan.key), run)
     run.log(
         f"Stored {format_bytes(backup.stored_bytes)} ({format_bytes(backup.plain_bytes)} before compression) "
         f"in {format_duration(backup.duration)}: {backup.copies[0].location}"
     )
-    verify_backup(installation, backup, plan.database.verify_after, plan.storage.name, run)
+    return verify_new_backup(installation, backup, run)
+
+
+def verify_new_backup(installation: Installation, backup: Backup, run: RunContext) -> Backup:
+    """Verify a backup that was just stored, at the level of its database's settings, and return it as it is then.
+
+    Raise CorruptBackup when it fails: the backup is listed, and is not a good one.
+    """
+    level = installation.settings.database(backup.database).verify_after
+    verification = verify_backup(installation, backup, level, backup.copies[0].storage, run)
+    if verification.outcome == "failed":
+        raise CorruptBackup(
+            f"The backup was stored, but failed its verification ({level}): {verification.reason}",
+            hint="Back up again, and look at the storage. This one is listed as damaged.",
+        )
     return installation.catalog.backups.get(backup.id)
+
+
+def record_backup(
+    installation: Installation, backup: Backup, storage: Storage, keys: Sequence[str], run: RunContext
+) -> None:
+    """Record a backup whose manifest is stored. If the run was taken over in the meantime, remove it instead.
+
+    When the catalogue is away the backup stays: it is real, and recovery or ``backups rebuild`` finds it.
+    """
+    try:
+        with run.guarded() as transaction:
+            installation.catalog.backups.add(backup, transaction)
+            installation.catalog.runs.set_backup(run.run_id, backup.id, transaction)
+    except ClaimLost:
+        remove_objects(storage, keys, run)
+        raise
 
 
 def _plan(installation: Installation, request: BackupRequest, attempt: int) -> _Plan:
@@ -143,17 +181,23 @@ def _pass_or_stop(checks: Preflight, force_reason: str, run: RunContext) -> None
 
 
 @contextmanager
-def _removed_on_failure(plan: _Plan, run: RunContext) -> Iterator[None]:
-    """Remove the stored object, which is ours by now, unless the block makes it a backup."""
+def removed_on_failure(storage: Storage, keys: Sequence[str], run: RunContext) -> Iterator[None]:
+    """Remove objects, which are ours by now, unless the block makes a backup of them; the manifest comes first."""
     try:
         yield
     except BaseException:
-        for key in (plan.manifest_key, plan.key):
-            try:
-                plan.storage.delete(key)
-            except StorageError as error:
-                run.log(f"{plan.storage.location(key)} could not be removed: {error}", "warning")
+        remove_objects(storage, keys, run)
         raise
+
+
+def remove_objects(storage: Storage, keys: Sequence[str], run: RunContext) -> None:
+    """Remove objects in this order, and stop at the first that cannot be removed: no manifest without its object."""
+    for key in keys:
+        try:
+            storage.delete(key)
+        except StorageError as error:
+            run.log(f"{storage.location(key)} could not be removed: {error}", "warning")
+            return
 
 
 def _dump_into_storage(installation: Installation, plan: _Plan, checks: Preflight, run: RunContext) -> _Dumped:
@@ -209,6 +253,7 @@ def _dump_into_storage(installation: Installation, plan: _Plan, checks: Prefligh
         stream=stream,
         stored=stored,
         fingerprint=taken,
+        excluded_tables=tuple(excluded),
     )
 
 

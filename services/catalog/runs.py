@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import builtins
 import statistics
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, get_args
 
@@ -31,6 +31,8 @@ _LANES: dict[RunKind, Lane] = {
     "restore": "checks",
     "janitor": "checks",
 }
+Enqueue = Callable[[Run, sa.Connection], None]
+"""Puts a queued run into the queue, within a transaction on the catalogue."""
 _RUN_COLUMNS = [column for column in runs.c if column.name not in ("idempotency_key", "leftovers")]
 
 
@@ -242,14 +244,15 @@ class RunStore:
             asked = connection.scalar(sa.select(runs.c.cancel_requested_at).where(runs.c.id == claim.run_id))
         return asked is not None
 
-    def set_expected(self, claim: Claim, seconds: float | None) -> None:
-        """Note how long the run will take, by history. Raise ClaimLost."""
-        self._update_claimed(claim, expected_seconds=seconds)
+    def set_backup(self, run_id: str, backup_id: str, connection: sa.Connection) -> None:
+        """Note which backup the run has made, in the transaction that records the backup."""
+        connection.execute(runs.update().where(runs.c.id == run_id).values(backup_id=backup_id))
 
     def check_claim(self, claim: Claim, connection: sa.Connection) -> None:
-        """Raise ClaimLost unless the claim holds; keeps it until the connection's transaction ends."""
-        held = connection.scalar(sa.select(runs.c.id).where(_claimed(claim)).with_for_update())
-        if held is None:
+        """Raise ClaimLost unless the claim holds; nobody can take it before the connection's transaction ends."""
+        # An UPDATE, since that takes the lock on SQLite as well, where a SELECT begins no transaction.
+        held = connection.execute(runs.update().where(_claimed(claim)).values(attempt=runs.c.attempt))
+        if held.rowcount != 1:
             raise ClaimLost(f"Run {claim.run_id} was taken over or ended by somebody else.")
 
     def finish(
@@ -286,6 +289,7 @@ class RunStore:
                     runs.c.state == "running",
                     runs.c.worker == run.worker,
                     runs.c.attempt == run.attempt,
+                    runs.c.heartbeat_at == run.heartbeat_at,
                 )
                 .values(worker=worker, heartbeat_at=now)
             )
@@ -300,8 +304,12 @@ class RunStore:
         error: str = "",
         hint: str = "",
         result: dict[str, Any] | None = None,
+        enqueue: Enqueue | None = None,
     ) -> bool:
-        """End the claim of a run whose worker is gone and free its lock; return False if it moved in the meantime."""
+        """End the claim of a run whose worker is gone and free its lock; return False if it moved in the meantime.
+
+        ``enqueue`` puts a run that is queued again into the queue, in the same transaction.
+        """
         values: dict[str, Any] = {"state": state, "error": error, "hint": hint, "leftovers": [], "result": result or {}}
         if state != "queued":
             values["finished_at"] = now
@@ -315,6 +323,8 @@ class RunStore:
             )
             if changed.rowcount == 1:
                 connection.execute(locks.delete().where(locks.c.run_id == run.id))
+                if enqueue is not None:
+                    enqueue(replace(run, state=state), connection)
         return changed.rowcount == 1
 
     def fail_queued(self, run_id: str, *, now: datetime, error: str, hint: str) -> bool:
@@ -362,11 +372,6 @@ class RunStore:
         with self._engine.begin() as connection:
             entries = connection.scalar(sa.select(runs.c.leftovers).where(runs.c.id == run_id).with_for_update())
             connection.execute(runs.update().where(runs.c.id == run_id).values(leftovers=change(list(entries or []))))
-
-    def _update_claimed(self, claim: Claim, **values: Any) -> None:
-        with self._engine.begin() as connection:
-            if connection.execute(runs.update().where(_claimed(claim)).values(**values)).rowcount != 1:
-                raise ClaimLost(f"Run {claim.run_id} was taken over or ended by somebody else.")
 
 
 def _claimed(claim: Claim) -> sa.ColumnElement[bool]:

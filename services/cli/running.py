@@ -28,6 +28,7 @@ from services.installation import Installation
 from services.jobs.active_run import ActiveRun
 from services.jobs.execute import execute_run
 from services.jobs.identity import process_identity
+from services.jobs.recovery import recover_now
 
 POLL_SECONDS = 0.25
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -180,10 +181,7 @@ class _Work:
                 self._execute()
             except Busy:
                 # The lock may be a dead process's; where no worker runs, nobody else looks after that.
-                # Imported here: the worker brings DBOS along, which a command in the foreground need not pay for.
-                from services.jobs.worker import recover
-
-                recover(self._installation)
+                recover_now(self._installation)
                 self._execute()
         except Busy as busy:
             # Nobody else would take up this run: it was not given to the worker.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from services.catalog.model import Run
-from services.catalog.runs import ClaimLost
+from services.catalog.runs import ClaimLost, Enqueue
 from services.errors import BackupsError, Cancelled
 from services.installation import Installation
 from services.jobs.active_run import ActiveRun, Interrupted
@@ -24,10 +24,12 @@ def execute_run(
     *,
     worker: str,
     started: Callable[[ActiveRun], None] = lambda _active: None,
+    enqueue: Enqueue | None = None,
 ) -> Run:
     """Work on a queued run and return its row as it ended. What went wrong is in the row, not raised.
 
-    ``started`` is handed the active run, so that the caller can stop it from outside. Raise Busy when another run
+    ``started`` is handed the active run, so that the caller can stop it from outside; ``enqueue`` puts an interrupted
+    one back into the queue. A failed run's result holds the ``exit_code`` of its error. Raise Busy when another run
     holds the database, ClaimLost when the run is not queued (any more), Interrupted when the worker is told to end
     (the run is queued again then), KeyboardInterrupt after having cancelled.
     """
@@ -61,9 +63,11 @@ def execute_run(
     if isinstance(error, ClaimLost):
         raise error
     if isinstance(error, Interrupted):
-        runs.take_back(runs.get(run_id), state="queued", now=installation.clock())
+        runs.take_back(runs.get(run_id), state="queued", now=installation.clock(), enqueue=enqueue)
         raise error
     message, hint = (active.mask(error.message), active.mask(error.hint)) if error else ("", "")
+    if error is not None:
+        result = {"exit_code": error.exit_code}
     runs.finish(claim, state=state, now=installation.clock(), error=message, hint=hint, result=result)
     return runs.get(run_id)
 

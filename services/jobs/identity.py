@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
+from collections.abc import Callable, Collection
 from datetime import datetime
+from time import monotonic
 
 import psutil
 
@@ -17,19 +20,6 @@ def process_identity() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{int(psutil.Process().create_time())}"
 
 
-def is_dead(run: Run, now: datetime) -> bool:
-    """Say whether the process that works on a running run is gone.
-
-    On this machine a look at the process tells at once; elsewhere, or when it hangs, the missing heartbeat does.
-    """
-    if run.heartbeat_at is None or now - run.heartbeat_at > SILENT_AFTER:
-        return True
-    host, pid, start = (run.worker or "").rsplit(":", 2)
-    if host != socket.gethostname():
-        return False
-    return not is_same_process(int(pid), float(start))
-
-
 def is_same_process(pid: int, started: float) -> bool:
     """Say whether the process with this pid is the one that started then (seconds since the epoch, to a second)."""
     try:
@@ -38,3 +28,39 @@ def is_same_process(pid: int, started: float) -> bool:
         return bool(alive and abs(process.create_time() - started) < 1.5)
     except psutil.NoSuchProcess:
         return False
+
+
+class DeathWatch:
+    """Tells which running runs are worked on by nobody any more.
+
+    On this machine a look at the process tells at once. Elsewhere, or when the process hangs, the heartbeat does: it is
+    missing when its *value* has not changed for ``SILENT_AFTER`` of our own monotonic clock. Two machines' wall clocks
+    are never compared: they may be minutes apart, and jump.
+    """
+
+    def __init__(
+        self, active_here: Callable[[], Collection[str]] = tuple, clock: Callable[[], float] = monotonic
+    ) -> None:
+        """Given what returns the ids of the runs that this very process works on: those are never dead."""
+        self._active_here = active_here
+        self._clock = clock
+        self._seen: dict[tuple[str, str | None], tuple[datetime | None, float]] = {}
+        self._lock = threading.Lock()
+
+    def is_dead(self, run: Run) -> bool:
+        """Say whether the process that works on a running run is gone. Ask again and again: silence takes time."""
+        if run.id in self._active_here():
+            return False
+        host, pid, start = (run.worker or "?:0:0").rsplit(":", 2)
+        if host == socket.gethostname() and not is_same_process(int(pid), float(start)):
+            return True
+        return self._is_silent(run)
+
+    def _is_silent(self, run: Run) -> bool:
+        key, now = (run.id, run.worker), self._clock()
+        with self._lock:
+            heartbeat, since = self._seen.get(key, (None, now))
+            if key not in self._seen or heartbeat != run.heartbeat_at:
+                self._seen[key] = (run.heartbeat_at, now)
+                return False
+        return now - since > SILENT_AFTER.total_seconds()

@@ -7,44 +7,75 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Callable
+import threading
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 from services.backups.manifest import read_manifest
 from services.backups.rebuild import as_stored
 from services.catalog.model import Backup, LogLine, Run
+from services.catalog.runs import Enqueue
 from services.errors import BackupsError, ObjectMissing, UntrustedManifest
 from services.installation import Installation
-from services.jobs.identity import is_dead, is_same_process, process_identity
+from services.jobs.identity import DeathWatch, is_same_process, process_identity
 from services.restores.scratch import drop_leftover_scratch_databases
 
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
 """A run that has died as often is not started again: it may be what kills the worker."""
+ABANDONED_AFTER = timedelta(minutes=10)
+"""A run that was asked for in the foreground begins within seconds, or never."""
+_one_at_a_time = threading.Lock()
 _REPEATABLE = ("backup", "verification", "restore_test", "janitor")
 """What may be started again by itself. A restore or an adoption is repeated by the person who asked for it."""
 
 
-def recover_dead_runs(installation: Installation, *, requeue: Callable[[Run], None] | None) -> list[Run]:
+def recover_dead_runs(installation: Installation, watch: DeathWatch, *, enqueue: Enqueue | None) -> list[Run]:
     """Look after every run whose process is gone and that nobody else looks after; return them as they are now.
 
-    ``requeue`` puts a run back into the queue; None (no worker here) leaves such runs lost. A run whose leftovers
+    ``enqueue`` puts a run back into the queue; None (no worker here) leaves such runs lost. A run whose leftovers
     cannot be removed now is lost all the same, and says what is left; the janitor removes it later.
     """
     runs = installation.catalog.runs
-    dead = [run for run in runs.list(states=["running"], limit=None) if is_dead(run, installation.clock())]
     recovered = []
-    for run in dead:
-        if runs.take_over(run, worker=process_identity(), now=installation.clock()):
-            logger.warning("run %s (%s %s) died with %s", run.id, run.kind, run.database, run.worker)
-            _recover(installation, run, requeue)
-            recovered.append(runs.get(run.id))
+    with _one_at_a_time:
+        for run in runs.list(states=["running"], limit=None):
+            if not watch.is_dead(run):
+                continue
+            if runs.take_over(run, worker=process_identity(), now=installation.clock()):
+                logger.warning("run %s (%s %s) died with %s", run.id, run.kind, run.database, run.worker)
+                _recover(installation, run, enqueue)
+                recovered.append(runs.get(run.id))
+        _end_abandoned(installation)
     return recovered
 
 
-def _recover(installation: Installation, run: Run, requeue: Callable[[Run], None] | None) -> None:
+def recover_now(installation: Installation) -> list[Run]:
+    """Look once after the runs of dead processes of this machine, where no worker does it all the time."""
+    # Imported here: the queue brings DBOS along, which a command in the foreground need not pay for.
+    from services.jobs.queue import enqueue, prepare_queue
+
+    prepare_queue(installation.catalog)
+    return recover_dead_runs(
+        installation,
+        DeathWatch(),
+        enqueue=lambda run, transaction: enqueue(installation.catalog, run, transaction),
+    )
+
+
+def _end_abandoned(installation: Installation) -> None:
+    """End the runs that somebody was to work on in the foreground, and who went away before they began."""
+    now = installation.clock()
+    for run in installation.catalog.runs.list(states=["queued"], limit=None):
+        if not run.params.get("queued") and now - run.queued_at > ABANDONED_AFTER:
+            installation.catalog.runs.fail_queued(
+                run.id, now=now, error="Whoever asked for it went away before it began.", hint="Start it again."
+            )
+
+
+def _recover(installation: Installation, run: Run, enqueue: Enqueue | None) -> None:
     runs = installation.catalog.runs
     now = installation.clock()
     leftovers = runs.leftovers(run.id)
@@ -64,12 +95,16 @@ def _recover(installation: Installation, run: Run, requeue: Callable[[Run], None
         runs.take_back(run, state="finished", now=now, result=result)
         return
     may_repeat = run.kind in _REPEATABLE and run.params.get("queued") and run.cancel_requested_at is None
-    if requeue is not None and may_repeat and run.attempt < MAX_ATTEMPTS and not left:
+    if enqueue is not None and may_repeat and run.attempt < MAX_ATTEMPTS and not left:
         _log(installation, run, f"{why} Starting again (attempt {run.attempt + 1} of {MAX_ATTEMPTS}).")
-        if runs.take_back(run, state="queued", now=now):
-            requeue(runs.get(run.id))
+        runs.take_back(run, state="queued", now=now, enqueue=enqueue)
         return
-    remains = f"Still to be removed: {'; '.join(left)}." if left else "What it had begun was removed."
+    if left:
+        remains = f"Still to be removed: {'; '.join(left)}."
+    elif run.backup_id and run.kind == "backup":
+        remains = "Its backup is stored and listed."
+    else:
+        remains = "What it had begun was removed."
     _log(installation, run, f"{why} {remains}")
     runs.take_back(run, state="lost", now=now, error=why, hint=f"{remains} Start it again.")
     # Only now, since a scratch database belongs to its run for as long as that is active.
@@ -110,18 +145,25 @@ def _remove_folders(run: Run, leftovers: list[dict[str, str]]) -> list[str]:
 
 
 def _finish_or_remove(installation: Installation, run: Run, entry: dict[str, str]) -> Backup | None:
-    """Given an object that the run was storing, record its backup if the manifest is there; otherwise remove it."""
+    """Given an object that the run was storing, record its backup if the manifest is there; otherwise remove it.
+
+    An object that a manifest of somebody else names, or beside which a manifest lies that cannot be read, is let be.
+    """
     storage = installation.storage(entry["storage"])
     key = entry["key"]
     try:
         manifest = read_manifest(installation.settings, storage, entry["manifest"])
-    except (ObjectMissing, UntrustedManifest):
-        manifest = None
-    if manifest is not None and manifest.backup.run_id == run.id and manifest.backup.copies[0].key == key:
+    except ObjectMissing:
+        storage.delete(key)
+    except UntrustedManifest as error:
+        _log(installation, run, f"{storage.location(key)} was not removed: {error}")
+    else:
+        if manifest.backup.run_id != run.id or manifest.backup.trust == "untrusted":
+            _log(installation, run, f"{storage.location(key)} was not removed: its manifest is of another run.")
+            return None
         backup = as_stored(manifest, {key: storage.stat(key)})
         installation.catalog.backups.add(backup)
         return backup
-    storage.delete(key)
     for upload in storage.unfinished():
         if upload.key == key:
             storage.abort_unfinished(upload)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from services.backups.adopt import adopt_file
-from services.backups.create import create_backup
+from services.backups.create import create_backup, verify_new_backup
 from services.backups.request import BackupRequest
 from services.catalog.model import Run, RunKind, Verification
 from services.installation import Installation
@@ -20,7 +20,11 @@ UseCase = Callable[[Installation, Run, ActiveRun], dict[str, Any]]
 
 
 def _backup(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
-    backup = create_backup(installation, BackupRequest.from_params(run.params), active)
+    request = BackupRequest.from_params(run.params)
+    if run.backup_id is None:
+        backup = create_backup(installation, request, active)
+    else:  # an earlier attempt got as far as the verification
+        backup = verify_new_backup(installation, installation.catalog.backups.get(run.backup_id), active)
     return {"backup_id": backup.id, "name": backup.name, "stored_bytes": backup.stored_bytes}
 
 
@@ -43,7 +47,7 @@ def _restore(installation: Installation, run: Run, active: ActiveRun) -> dict[st
         active,
         server_url=server_url.get_secret_value() if server_url else None,
     )
-    return {"target": run.params["target"], "report": report.to_json()}
+    return {"target": run.params["target"], "outcome": report.outcome, "report": report.to_json()}
 
 
 def _adopt(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:

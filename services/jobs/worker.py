@@ -6,19 +6,20 @@ import logging
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
 from dbos import DBOS
+from sqlalchemy.exc import SQLAlchemyError
 
-from services.catalog.model import Run
 from services.catalog.runs import ClaimLost
-from services.errors import Busy
+from services.errors import BackupsError, Busy
 from services.installation import Installation
 from services.jobs import queue
 from services.jobs.active_run import ActiveRun, Interrupted
 from services.jobs.execute import execute_run
-from services.jobs.identity import process_identity
+from services.jobs.identity import DeathWatch, process_identity
 from services.jobs.recovery import recover_dead_runs
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,10 @@ class _State:
     stopping: threading.Event = field(default_factory=threading.Event)
     active: dict[str, ActiveRun] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    watch: DeathWatch = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.watch = DeathWatch(active_here=lambda: tuple(self.active))
 
 
 _states: list[_State] = []
@@ -54,17 +59,21 @@ def work_on_run(run_id: str, attempt: int) -> None:
         if run.state != "queued" or run.attempt != attempt:
             return  # cancelled meanwhile, or an attempt that is over
         try:
-            execute_run(state.installation, run_id, worker=state.identity, started=lambda active: _enter(state, active))
+            execute_run(
+                state.installation,
+                run_id,
+                worker=state.identity,
+                started=lambda active: _enter(state, active),
+                enqueue=lambda run, transaction: queue.enqueue(state.installation.catalog, run, transaction),
+            )
             return
         except Busy:
             # Somebody works on the database in the foreground, or a dead process still holds its lock.
-            recover(state.installation)
             state.stopping.wait(BUSY_POLL_SECONDS)
         except ClaimLost:
             return
         except Interrupted:
-            requeue(state.installation, runs.get(run_id))
-            return
+            return  # handed back to the queue
         finally:
             _leave(state, run_id)
 
@@ -80,10 +89,15 @@ def run_worker(installation: Installation, *, stop: threading.Event | None = Non
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: state.stopping.set())
     queue.prepare_queue(installation.catalog)
-    beat = threading.Thread(target=_beat_until_stopped, args=(state,), name="worker-heart", daemon=True)
-    beat.start()
+    # Two threads, since a storage that is away may hold recovery up for minutes, and the heart must not miss a beat.
+    tasks = [
+        threading.Thread(target=_repeat_until_stopped, args=(state, task), name=f"worker-{name}", daemon=True)
+        for name, task in (("heart", _beat), ("recovery", _recover))
+    ]
     # Before DBOS starts the workflows of the last worker on this machine again: their attempts are over.
-    recover(installation)
+    _recover(state)
+    for thread in tasks:
+        thread.start()
     _launch_dbos(installation)
     logger.info("worker %s is ready", state.identity)
     try:
@@ -91,20 +105,20 @@ def run_worker(installation: Installation, *, stop: threading.Event | None = Non
     finally:
         _interrupt_runs(state)
         DBOS.destroy(workflow_completion_timeout_sec=5)
-        beat.join(timeout=HEARTBEAT_SECONDS)
+        for thread in tasks:
+            thread.join(timeout=HEARTBEAT_SECONDS)
         installation.catalog.workers.remove(state.identity)
+        _states.remove(state)
         logger.info("worker %s has ended", state.identity)
 
 
-def recover(installation: Installation) -> None:
+def _recover(state: _State) -> None:
     """Look after the runs of dead processes."""
-    recover_dead_runs(installation, requeue=lambda run: requeue(installation, run))
-
-
-def requeue(installation: Installation, run: Run) -> None:
-    """Put a run that is queued again into the queue."""
-    with installation.catalog.engine.begin() as transaction:
-        queue.enqueue(installation.catalog, run, transaction)
+    recover_dead_runs(
+        state.installation,
+        state.watch,
+        enqueue=lambda run, transaction: queue.enqueue(state.installation.catalog, run, transaction),
+    )
 
 
 def _launch_dbos(installation: Installation) -> None:
@@ -127,16 +141,19 @@ def _launch_dbos(installation: Installation) -> None:
     )
 
 
-def _beat_until_stopped(state: _State) -> None:
-    workers = state.installation.catalog.workers
-    product = version("proven-backups")
+def _beat(state: _State) -> None:
+    state.installation.catalog.workers.beat(
+        state.identity, version=version("proven-backups"), now=state.installation.clock()
+    )
+
+
+def _repeat_until_stopped(state: _State, task: Callable[[_State], None]) -> None:
     while True:
         try:
-            workers.beat(state.identity, version=product, now=state.installation.clock())
-            recover(state.installation)
-        except Exception:
-            # The heart must go on beating: a catalogue that is away for a minute is back the next.
-            logger.exception("the worker's heartbeat failed; trying again")
+            task(state)
+        except (BackupsError, SQLAlchemyError):
+            # A catalogue or a server that is away for a minute is back the next.
+            logger.exception("the worker's %s failed; trying again", task.__name__.strip("_"))
         if state.stopping.wait(HEARTBEAT_SECONDS):
             return
 

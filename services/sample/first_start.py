@@ -16,7 +16,7 @@ from services.errors import BackupsError
 from services.installation import Installation
 from services.jobs.execute import execute_run
 from services.jobs.identity import process_identity
-from services.jobs.recovery import recover_dead_runs
+from services.jobs.recovery import recover_now
 from services.sample.history import simulate_past
 from services.sample.history_model import STORIES, History, Measured
 
@@ -41,7 +41,7 @@ def make_history(installation: Installation, change_data: Callable[[], None]) ->
     ``change_data`` changes la_factoria, so that its backups differ. Raise BackupsError when a backup or the restore
     test does not end well.
     """
-    recover_dead_runs(installation, requeue=None)
+    recover_now(installation)
     for request in FIRST_BACKUPS:
         made = installation.catalog.backups.list(database=request.database, state="finished")
         if any(backup.note == request.note for backup in made):
