@@ -219,7 +219,8 @@ _KINDS: tuple[_Kind, ...] = (
     ),
     _Kind(
         "sequences",
-        "SELECT NULL, NULL, " + _QUALIFIED + ", pg_catalog.format_type(s.seqtypid, NULL) || ' start ' || s.seqstart"
+        "SELECT n.nspname, c.relname, " + _QUALIFIED + ","
+        " pg_catalog.format_type(s.seqtypid, NULL) || ' start ' || s.seqstart"
         " || ' by ' || s.seqincrement || ' from ' || s.seqmin || ' to ' || s.seqmax || ' cache ' || s.seqcache"
         " || CASE WHEN s.seqcycle THEN ' cycle' ELSE '' END, NULL"
         " FROM pg_catalog.pg_sequence s JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid"
@@ -245,7 +246,7 @@ _KINDS: tuple[_Kind, ...] = (
 )  # fmt: skip
 
 _SEQUENCES = (
-    "SELECT n.nspname, c.relname, tn.nspname, tc.relname FROM pg_catalog.pg_class c"
+    "SELECT n.nspname, c.relname, tn.nspname, tc.relname, d.deptype = 'i' FROM pg_catalog.pg_class c"
     " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
     " LEFT JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid"
     "  AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IN ('a', 'i')"
@@ -261,19 +262,19 @@ def read_objects(connection: Connection, excluded: Collection[tuple[str, str]]) 
 
     Expects ``search_path`` to be ``pg_catalog``, so that names are printed with their schema.
     """
-    left_out = set(excluded)
+    tables, sequences = set(excluded), _excluded_sequences(connection, excluded)
     found: dict[str, tuple[str, ...]] = {}
     for kind in _KINDS:
+        left_out = sequences if kind.name == "sequences" else tables
         rows = connection.execute(kind.query).fetchall()
         found[kind.name] = tuple(_entries(kind, (row for row in rows if (row[0], row[1]) not in left_out)))
     return found
 
 
 def read_sequences(connection: Connection, excluded: Collection[tuple[str, str]]) -> dict[str, str]:
-    """Return ``schema.name`` -> ``last_value/is_called`` of every sequence but those owned by excluded tables."""
-    left_out = set(excluded)
-    listed = connection.execute(_SEQUENCES).fetchall()
-    names = sorted({(s, n) for s, n, ts, tn in listed if (s, n) not in left_out and (ts, tn) not in left_out})
+    """Return ``schema.name`` -> ``last_value/is_called`` of every sequence that a dump without ``excluded`` holds."""
+    left_out = _excluded_sequences(connection, excluded)
+    names = sorted({(row[0], row[1]) for row in connection.execute(_SEQUENCES)} - left_out)
     values: dict[str, str] = {}
     for start in range(0, len(names), SEQUENCES_A_QUERY):
         part = names[start : start + SEQUENCES_A_QUERY]
@@ -284,6 +285,24 @@ def read_sequences(connection: Connection, excluded: Collection[tuple[str, str]]
         for i, last, called in connection.execute(query):
             values[".".join(part[i])] = f"{last}/{'true' if called else 'false'}"
     return dict(sorted(values.items()))
+
+
+def _excluded_sequences(connection: Connection, excluded: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return (schema, name) of the sequences that pg_dump leaves out with these tables (``getOwnedSeqs`` in pg_dump.c).
+
+    An owned sequence goes with its table into the dump, whatever the patterns say of it. That of an identity column
+    never goes without its table; that of a ``serial`` column stays when only the table is excluded.
+    """
+    left_out = set(excluded)
+    gone = set()
+    for schema, name, table_schema, table, is_identity in connection.execute(_SEQUENCES):
+        if table is None:
+            is_gone = (schema, name) in left_out
+        else:
+            is_gone = (table_schema, table) in left_out and (is_identity or (schema, name) in left_out)
+        if is_gone:
+            gone.add((schema, name))
+    return gone
 
 
 def _entries(kind: _Kind, rows: Iterable[tuple[str | None, str | None, str, str, str | None]]) -> list[str]:

@@ -19,6 +19,7 @@ from psycopg import sql
 from services.errors import DumpFailed
 from services.jobs.context import RunContext
 from services.postgres.connection import Address, Connection, connect
+from services.postgres.fingerprint_objects import read_sequences
 
 LOCK_BATCH = 500
 DEFAULT_LOCK_TIMEOUT = timedelta(minutes=2)
@@ -45,6 +46,10 @@ class Snapshot:
     server_major: int
     database_bytes: int
     connection: Connection
+    sequences: dict[str, str]
+    """Where each sequence stands: ``schema.name`` -> ``last_value/is_called``, see ``read_sequences``.
+
+    Sequences know no snapshots: read before the dump, they are never ahead of what it holds."""
 
 
 @contextmanager
@@ -57,8 +62,9 @@ def exported_snapshot(
 ) -> Iterator[Snapshot]:
     """Hold a ``REPEATABLE READ READ ONLY`` transaction open and its snapshot exported while the block runs.
 
-    ``excluded`` tables (schema, name) are not locked. Raise ConnectionFailed, DumpFailed when a lock is not had
-    within ``lock_timeout``, and what ``run`` raises when it has to stop meanwhile.
+    ``excluded`` tables (schema, name) are not locked, and the sequences that go with them not read. Raise
+    ConnectionFailed, DumpFailed when a lock is not had within ``lock_timeout``, and what ``run`` raises when it has to
+    stop meanwhile.
     """
     with connect(address) as connection:
         let_it_last(connection)
@@ -76,6 +82,7 @@ def exported_snapshot(
                 "SELECT pg_catalog.pg_export_snapshot(), pg_catalog.clock_timestamp(),"
                 " pg_catalog.pg_database_size(pg_catalog.current_database())"
             ).fetchone()
+            sequences = read_sequences(connection, excluded)
         assert row is not None, "a SELECT without FROM gives one row"
         version = connection.info.server_version
         yield Snapshot(
@@ -85,6 +92,7 @@ def exported_snapshot(
             server_major=version // 10000,
             database_bytes=row[2],
             connection=connection,
+            sequences=sequences,
         )
 
 

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
+import sqlalchemy as sa
+
 from services.errors import Cancelled
 
 
@@ -15,6 +17,7 @@ class RecordingRun:
     """A ``RunContext`` for tests. ``cancel()`` does what a person's click does."""
 
     run_id: str = "run-1"
+    attempt: int = 1
     actor: str = "test"
     reason: str = ""
     phases: list[str] = field(default_factory=list)
@@ -31,6 +34,16 @@ class RecordingRun:
 
     def progress(self, bytes_done: int) -> None:
         self.bytes_done = bytes_done
+
+    @contextmanager
+    def guarded(self) -> Iterator[sa.Connection]:
+        """A transaction of an empty catalogue of its own: the run is always ours."""
+        engine = sa.create_engine("sqlite://")
+        try:
+            with engine.begin() as connection:
+                yield connection
+        finally:
+            engine.dispose()
 
     def log(self, message: str, level: Literal["info", "warning", "error"] = "info") -> None:
         self.lines.append((level, message))
