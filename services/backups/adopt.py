@@ -10,15 +10,17 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+from services.backups.create import record_backup, removed_on_failure, verify_new_backup
 from services.backups.manifest import to_document, write_manifest
 from services.backups.naming import check_name, manifest_key, object_key
 from services.backups.signing import own_trust
 from services.catalog.model import Backup, Copy
-from services.errors import AlreadyExists, InputError, NotADump, StorageError, StorageFull
+from services.errors import AlreadyExists, InputError, NotADump, StorageFull
 from services.ids import new_id
 from services.installation import Installation
 from services.jobs.context import RunContext
 from services.postgres.clients import ClientPrograms, find_clients
+from services.postgres.connection import Address
 from services.postgres.restore import ArchiveHeader, archive_contents, archive_reader
 from services.restores.spool import MARGIN, private_file, spool_folder
 from services.storage.protocol import Storage, StoredObject
@@ -26,7 +28,6 @@ from services.stream.read import read_stream
 from services.stream.result import StreamResult
 from services.stream.write import write_stream
 from services.units import format_bytes
-from services.verification.levels import verify_backup
 
 _PIECE = 1 << 20
 _KINDS = (
@@ -70,22 +71,21 @@ def adopt_file(
         header = archive_contents(client, plain)
         _read_to_its_end(client, plain, run)
         run.log(f"A dump of {header.dbname} from PostgreSQL {header.source_version}, {len(header.entries)} entries.")
+        if header.dbname != Address.parse(policy.url.get_secret_value()).dbname:
+            run.log(f"It was dumped from a database called {header.dbname}, not from that of {database}.", "warning")
+        keys = (manifest_key(database, name), key)
         with run.leftover("object", storage=storage.name, key=key, manifest=manifest_key(database, name)):
-            try:
-                run.phase("storing", total_bytes=plain.stat().st_size)
-                stored, stream = _store(storage, key, plain, policy.compression_level, recipients, run)
+            run.phase("storing", total_bytes=plain.stat().st_size)
+            stored, stream = _store(storage, key, plain, policy.compression_level, recipients, run)
+            with removed_on_failure(storage, keys, run):
                 backup = _describe(
                     installation, database, name, note, path, started_at, header, storage, stored, stream, run
                 )
                 with run.guarded():
-                    write_manifest(settings, storage, to_document(backup, None, reason=run.reason))
-            except BaseException:
-                _remove(storage, (manifest_key(database, name), key), run)
-                raise
-            with run.guarded() as transaction:
-                installation.catalog.backups.add(backup, transaction)
-    verify_backup(installation, backup, "checksum", storage.name, run)
-    return installation.catalog.backups.get(backup.id)
+                    pass  # a run that was taken over must not make its backup real
+                write_manifest(settings, storage, to_document(backup, None, reason=run.reason))
+            record_backup(installation, backup, storage, keys, run)
+    return verify_new_backup(installation, backup, run)
 
 
 def kind_of(path: Path) -> str:
@@ -151,14 +151,6 @@ def _store(
         raise
 
 
-def _remove(storage: Storage, keys: tuple[str, ...], run: RunContext) -> None:
-    for key in keys:
-        try:
-            storage.delete(key)
-        except StorageError as error:
-            run.log(f"{storage.location(key)} could not be removed: {error}", "warning")
-
-
 def _describe(
     installation: Installation,
     database: str,
@@ -184,8 +176,7 @@ def _describe(
         state="finished",
         started_at=started_at,
         finished_at=now,
-        # The file does not tell its instant; the time of its last change is the closest there is.
-        snapshot_at=datetime.fromtimestamp(path.stat().st_mtime, UTC),
+        snapshot_at=min(header.created_at, datetime.fromtimestamp(path.stat().st_mtime, UTC)),
         database_bytes=stream.plain_bytes,
         plain_bytes=stream.plain_bytes,
         stored_bytes=stream.stored_bytes,
@@ -200,6 +191,7 @@ def _describe(
         client_version=header.dumped_by,
         excluded=(),
         pinned=False,
+        adopted=True,
         note=note or f"Adopted from {path.name}.",
         actor=run.actor,
         trust=own_trust(installation.settings),

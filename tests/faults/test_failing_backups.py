@@ -17,7 +17,7 @@ import pytest
 from services import commands
 from services.backups import create
 from services.backups.request import BackupRequest
-from services.catalog.model import Run
+from services.catalog.model import Backup, Run
 from services.installation import Installation
 from services.jobs.execute import execute_run
 from services.jobs.identity import process_identity
@@ -257,6 +257,28 @@ def test_a_storage_that(what: str, when: str, tmp_path: Path, server15: LocalSer
         assert stored(installation) == []
         assert plain_client(upstream).list_multipart_uploads(Bucket=bucket).get("Uploads", []) == []
         installation.close()
+
+
+def test_a_backup_that_fails_its_own_verification_fails_the_run_and_is_no_good_backup(
+    tmp_path: Path, server15: LocalServer, database: NewDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation = make_installation(tmp_path, url=database(server15, SOURCE).url().get_secret_value())
+    verify = create.verify_backup
+
+    def rot_first(inst: Installation, backup: Backup, *rest: object) -> object:
+        stored_file = Path(backup.copies[0].location.removeprefix("file://"))
+        data = bytearray(stored_file.read_bytes())
+        data[len(data) // 2] ^= 1
+        stored_file.write_bytes(data)
+        return verify(inst, backup, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(create, "verify_backup", rot_first)
+    run, _ = back_up(installation)
+    assert run.state == "failed"
+    assert "failed its verification" in run.error
+    assert run.backup_id is not None
+    assert not installation.catalog.backups.get(run.backup_id).is_good
+    assert installation.catalog.backups.latest_good("la_factoria") is None
 
 
 def test_a_slow_storage_is_waited_for(tmp_path: Path, server15: LocalServer, database: NewDatabase) -> None:

@@ -19,7 +19,7 @@ from services import commands
 from services.backups.request import BackupRequest
 from services.catalog.model import Run
 from services.installation import Installation, open_installation
-from services.postgres.connection import connect
+from services.postgres.connection import Address, connect
 from services.postgres.server import LocalServer
 from services.stream.encryption import generate_key
 from tests.support.s3 import ACCESS_KEY, SECRET_KEY, moto_server, plain_client
@@ -111,12 +111,11 @@ def assert_nothing_half_done(installation: Installation) -> None:
     assert storage.unfinished() == []
     url = installation.settings.restore_test_url
     assert url is not None
+    assert scratch_databases(url.get_secret_value()) == []
 
 
-def scratch_databases(environ: dict[str, str]) -> list[str]:
-    from services.postgres.connection import Address
-
-    with connect(Address.parse(environ["RESTORE_TEST_URL"])) as connection:
+def scratch_databases(url: str) -> list[str]:
+    with connect(Address.parse(url)) as connection:
         rows = connection.execute("SELECT datname FROM pg_database WHERE datname LIKE 'restore\\_test\\_%'")
         return [row[0] for row in rows]
 
@@ -142,6 +141,24 @@ def test_a_worker_killed_during_a_backup_leaves_nothing_and_its_run_goes_on(
     installation.close()
 
 
+def test_a_worker_killed_during_the_verification_verifies_the_same_backup_afterwards(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    installation = open_installation(environ)
+    request = BackupRequest("la_factoria", name="before_deploy")
+    run_id = commands.submit_backup(installation, request, actor="test")
+    kill_at(environ, "verifying", tmp_path / "flag")
+    (backup,) = installation.catalog.backups.list()
+    assert backup.verification_passed is None
+    with worker(environ, "never", tmp_path / "unused"):
+        run = ended(installation, run_id)
+    assert (run.state, run.attempt, run.backup_id) == ("finished", 2, backup.id), run.error
+    assert [b.name for b in installation.catalog.backups.list()] == ["before_deploy"]
+    assert installation.catalog.backups.get(backup.id).verification_passed is True
+    assert_nothing_half_done(installation)
+    installation.close()
+
+
 def test_a_worker_killed_during_a_restore_test_leaves_no_scratch_database(
     environ: dict[str, str], tmp_path: Path
 ) -> None:
@@ -152,11 +169,11 @@ def test_a_worker_killed_during_a_restore_test_leaves_no_scratch_database(
     assert backup_id is not None
     run_id = commands.submit_verification(installation, backup_id, "restore", actor="test")
     kill_at(environ, "during a restore", tmp_path / "flag")
-    assert len(scratch_databases(environ)) == 1
+    assert len(scratch_databases(environ["RESTORE_TEST_URL"])) == 1
     with worker(environ, "never", tmp_path / "unused"):
         run = ended(installation, run_id)
     assert (run.state, run.attempt) == ("finished", 2)
-    assert scratch_databases(environ) == []
+    assert scratch_databases(environ["RESTORE_TEST_URL"]) == []
     assert list((installation.settings.home / "spool").iterdir()) == []
     assert installation.catalog.backups.get(backup_id).proven_at is not None
     assert_nothing_half_done(installation)

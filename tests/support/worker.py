@@ -88,6 +88,8 @@ def patches(phase: str, flag: Path) -> list[Any]:
         return [mock.patch.object(create, "write_manifest", before(create.write_manifest, flag))]
     if phase == "before the catalogue row":
         return [mock.patch.object(create, "write_manifest", after(create.write_manifest, flag))]
+    if phase == "verifying":
+        return [mock.patch.object(create, "verify_backup", before(create.verify_backup, flag))]
     if phase == "during a restore":
         run_child = restore.run_child
 
