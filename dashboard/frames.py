@@ -27,6 +27,8 @@ def state_words(backup: InventoryRow) -> str:
         return "✕ failed verification"
     if not backup.storages:
         return "✕ no copy left"
+    if backup.adopted:
+        return "▖ adopted"
     return "▖ partial" if backup.is_partial else "✓ good"
 
 

@@ -81,15 +81,15 @@ class Overview:
 
 def load_statuses(inst: Installation) -> tuple[DatabaseStatus, ...]:
     """Return each configured database's status now, worst first. Seven queries, whatever the catalogue holds."""
-    signs = summaries.worker_signs(inst.catalog.engine)
-    return _statuses(inst, signs, inst.clock())
+    now = inst.clock()
+    return _statuses(inst, summaries.worker_signs(inst.catalog.engine, now), now)
 
 
 def load_overview(inst: Installation, *, recent: int = 8) -> Overview:
     """Return the read model of the overview. Ten queries, whatever the catalogue holds; local disks are asked."""
     engine = inst.catalog.engine
     now = inst.clock()
-    signs = summaries.worker_signs(engine)
+    signs = summaries.worker_signs(engine, now)
     statuses = _statuses(inst, signs, now)
     first = now.astimezone(UTC).date() - timedelta(days=STRIP_DAYS - 1)
     happened = {(day.database, day.day): day for day in summaries.days(engine, since=_midnight(first))}

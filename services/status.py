@@ -5,7 +5,7 @@ The states, from worst to best, and what each needs:
     UNPROTECTED      nothing is left to restore from, or the newest restore test failed and none passed since
     NEVER BACKED UP  no backup of this database was ever finished
     AT RISK          there is a good backup, but a promise is broken: older than the RPO, not proven, proof too old
-    UNKNOWN          everything kept so far, but the worker is silent, so nobody would notice the next failure
+    UNKNOWN          everything kept so far, but no worker is heard, so nobody would notice the next failure
     PAUSED           protection is switched off in the settings
     PROTECTED        the last good backup is within the RPO and a passed restore test within its maximum age
 
@@ -22,15 +22,13 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from services.catalog.model import Run
+from services.catalog.workers import FORGOTTEN_AFTER, SILENT_AFTER
 from services.units import format_duration
 
 State = Literal["UNPROTECTED", "NEVER BACKED UP", "AT RISK", "UNKNOWN", "PAUSED", "PROTECTED"]
 Severity = Literal["failure", "warning", "unknown", "note", "ok"]
 
 WORST_FIRST: tuple[State, ...] = ("UNPROTECTED", "NEVER BACKED UP", "AT RISK", "UNKNOWN", "PAUSED", "PROTECTED")
-
-WORKER_SILENT_AFTER = timedelta(seconds=60)
-"""A worker beats its heart every few seconds; after this long without a beat it counts as silent."""
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """A backup dated further ahead of our clock than this proves that a clock is wrong, not that data is safe."""
@@ -98,7 +96,7 @@ class WorkerSigns:
     """What is seen of the workers, all of them together."""
 
     heartbeat_at: datetime | None = None
-    """The newest heartbeat of any worker; None: none was ever started (all work in the foreground)."""
+    """The newest heartbeat of any worker; None: none was started, or each ended in order and took its row along."""
     oldest_queued_at: datetime | None = None
     """When the run that has waited longest was queued."""
 
@@ -148,25 +146,31 @@ def age(length: timedelta) -> str:
     return f"{seconds // 86400} d"
 
 
-def worker_problem(signs: WorkerSigns, now: datetime) -> Reason | None:
-    """Say what is wrong with the worker: silent, or none at all while work waits. None when all is well.
+def worker_problem(signs: WorkerSigns, now: datetime, *, forgotten_after: timedelta = FORGOTTEN_AFTER) -> Reason | None:
+    """Say what is wrong with the worker: silent, dated ahead of our clock, or not there while work waits.
 
-    An installation that never had a worker and queues nothing works in the foreground; that is no fault.
+    None when all is well. Without a worker, and with nothing queued, an installation works in the foreground; that is
+    no fault. So does one whose worker has been dead for longer than ``forgotten_after``.
     """
     hint = "Start it with: backups worker (or: backups serve)."
-    if signs.heartbeat_at is not None and now - signs.heartbeat_at > WORKER_SILENT_AFTER:
-        silence = age(now - signs.heartbeat_at)
-        return Reason("unknown", f"The worker has been silent for {silence}.", hint, signs.heartbeat_at)
-    waits_since = signs.oldest_queued_at
-    if signs.heartbeat_at is None and waits_since is not None and now - waits_since > WORKER_SILENT_AFTER:
-        return Reason("unknown", f"Work has waited for {age(now - waits_since)} and no worker runs.", hint, waits_since)
+    beat, waits_since = signs.heartbeat_at, signs.oldest_queued_at
+    if beat is not None and beat - now > SILENT_AFTER:
+        text = f"The worker's last heartbeat is dated {age(beat - now)} in the future."
+        return Reason("unknown", text, "Check the clocks of this machine and the worker's.", beat)
+    if beat is not None and SILENT_AFTER < now - beat <= forgotten_after:
+        return Reason("unknown", f"The worker has been silent for {age(now - beat)}.", hint, beat)
+    alive = beat is not None and now - beat <= SILENT_AFTER
+    if not alive and waits_since is not None and now - waits_since > SILENT_AFTER:
+        text = f"The worker is not running, and work has waited for {age(now - waits_since)}."
+        return Reason("unknown", text, hint, waits_since)
     return None
 
 
 def derive_status(evidence: Evidence, signs: WorkerSigns, now: datetime) -> DatabaseStatus:
     """Given what the catalogue knows of a database and its workers, return its state at ``now`` with the reasons."""
     reasons = [reason for rule in _RULES if (reason := rule(evidence, now)) is not None]
-    silent = worker_problem(signs, now)
+    # Whatever is within the RPO when a worker has been dead for longer than that was backed up without it.
+    silent = worker_problem(signs, now, forgotten_after=max(FORGOTTEN_AFTER, evidence.promises.rpo))
     if silent is not None:
         reasons.append(silent)
     reasons.sort(key=lambda reason: _SEVERITIES.index(reason.severity))

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.catalog.model import Run
+from services.catalog.workers import FORGOTTEN_AFTER, SILENT_AFTER
 from services.status import (
     CLOCK_TOLERANCE,
-    WORKER_SILENT_AFTER,
     Evidence,
     GoodBackup,
     Promises,
@@ -86,7 +86,30 @@ CASES: list[tuple[str, Evidence, WorkerSigns, State, str]] = [
     ("no worker, nothing waits: work in the foreground", evidence(), WorkerSigns(), "PROTECTED", "RPO 24 h"),
     (
         "no worker, and work waits", evidence(), WorkerSigns(None, NOW - timedelta(minutes=2)), "UNKNOWN",
-        "Work has waited for 2 min and no worker runs.",
+        "The worker is not running, and work has waited for 2 min.",
+    ),
+    (
+        "a heartbeat from the future is no sign of life", evidence(), WorkerSigns(NOW + timedelta(minutes=10)),
+        "UNKNOWN", "The worker's last heartbeat is dated 10 min in the future.",
+    ),
+    ("clocks a little apart", evidence(), WorkerSigns(NOW + SILENT_AFTER), "PROTECTED", "RPO 24 h"),
+    ("a beat just missed", evidence(), WorkerSigns(NOW - SILENT_AFTER), "PROTECTED", "RPO 24 h"),
+    (
+        "one beat too many missed", evidence(), WorkerSigns(NOW - SILENT_AFTER - timedelta(seconds=1)), "UNKNOWN",
+        "The worker has been silent for 31 s.",
+    ),
+    (
+        "a worker long dead says nothing of what is backed up without it", evidence(), WorkerSigns(NOW - 30 * DAY),
+        "PROTECTED", "RPO 24 h",
+    ),
+    (
+        "a worker long dead does not start what waits", evidence(),
+        WorkerSigns(NOW - 30 * DAY, NOW - timedelta(minutes=2)), "UNKNOWN", "The worker is not running",
+    ),
+    (
+        "with a long RPO a worker is missed for longer",
+        evidence(promises=replace(PROMISES, rpo=14 * DAY), last_good=good(11 * DAY)), WorkerSigns(NOW - 10 * DAY),
+        "UNKNOWN", "The worker has been silent for 10 d.",
     ),
     ("work just queued", evidence(), WorkerSigns(None, NOW - timedelta(seconds=5)), "PROTECTED", "RPO 24 h"),
     (
@@ -136,7 +159,7 @@ worlds = st.builds(
     database=st.just("orders"),
     promises=st.builds(
         Promises,
-        rpo=st.timedeltas(min_value=HOUR, max_value=3 * DAY),
+        rpo=st.timedeltas(min_value=HOUR, max_value=20 * DAY),
         rto=st.just(HOUR),
         restore_test_max_age=st.timedeltas(min_value=DAY, max_value=60 * DAY),
         paused=st.booleans(),
@@ -148,7 +171,7 @@ worlds = st.builds(
 )
 signs_seen = st.builds(
     WorkerSigns,
-    heartbeat_at=st.none() | st.builds(lambda d: NOW - d, st.timedeltas(timedelta(0), DAY)),
+    heartbeat_at=st.none() | st.builds(lambda d: NOW - d, st.timedeltas(-2 * DAY, 30 * DAY)),
     oldest_queued_at=st.none() | st.builds(lambda d: NOW - d, st.timedeltas(timedelta(0), DAY)),
 )
 
@@ -166,7 +189,11 @@ def test_protected_is_only_ever_said_of_what_is_proven(what: Evidence, signs: Wo
     assert passed is not None
     assert -CLOCK_TOLERANCE <= NOW - passed.finished_at <= what.promises.restore_test_max_age
     assert last is None or last.outcome != "failed" or last.finished_at <= passed.finished_at
-    assert signs.heartbeat_at is None or NOW - signs.heartbeat_at <= WORKER_SILENT_AFTER
+    beat, waits_since = signs.heartbeat_at, signs.oldest_queued_at
+    alive = beat is not None and abs(NOW - beat) <= SILENT_AFTER
+    made_without_it = beat is None or (NOW - beat > FORGOTTEN_AFTER and last_good.snapshot_at > beat)
+    assert alive or made_without_it
+    assert alive or waits_since is None or NOW - waits_since <= SILENT_AFTER
     assert {reason.severity for reason in status.reasons} <= {"ok", "note"}
 
 
@@ -174,9 +201,13 @@ def test_protected_is_only_ever_said_of_what_is_proven(what: Evidence, signs: Wo
 def test_time_alone_never_makes_a_database_safer(what: Evidence, signs: WorkerSigns, later: timedelta) -> None:
     dates = [what.last_good.snapshot_at] if what.last_good else []
     dates += [what.last_passed.finished_at] if what.last_passed else []
+    dates += [signs.heartbeat_at] if signs.heartbeat_at else []
     ahead = [date for date in dates if date > NOW]
     if ahead:  # a date in the future becomes credible when its time has come
         return
+    dead = signs.heartbeat_at is not None and NOW - signs.heartbeat_at > SILENT_AFTER
+    if dead and what.last_good and what.last_good.snapshot_at > signs.heartbeat_at:
+        return  # backed up without the worker since it died: a while later it is not missed any more
     before, after = derive_status(what, signs, NOW).state, derive_status(what, signs, NOW + later).state
     if before != "PROTECTED":
         assert after != "PROTECTED"

@@ -42,6 +42,7 @@ class InventoryRow:
     duration: timedelta
     stored_bytes: int
     is_partial: bool
+    adopted: bool
     pinned: bool
     note: str
     trust: str
@@ -77,7 +78,7 @@ def search(engine: sa.Engine, wanted: InventoryQuery) -> tuple[list[InventoryRow
 
 
 _PLAIN = (
-    "id", "name", "database", "type", "state", "snapshot_at", "stored_bytes", "pinned", "note", "trust",
+    "id", "name", "database", "type", "state", "snapshot_at", "stored_bytes", "adopted", "pinned", "note", "trust",
     "verification_level", "verification_passed", "proven_at",
 )  # fmt: skip
 

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from services.catalog.backups import good
 from services.catalog.model import Outcome, Run
 from services.catalog.schema import backups, copies, runs, verifications, workers
+from services.catalog.workers import SILENT_AFTER
 from services.status import GoodBackup, RestoreTest, WorkerSigns
 
 DayState = Literal["good", "partial", "failed", "none"]
@@ -37,9 +38,9 @@ class Day:
     day: date
     good: int
     partial: int
-    """Finished, but not good: tables left out, untrusted, or failed in a verification since."""
+    """Finished, but never good: tables left out, untrusted, or adopted."""
     failed: int
-    """Backup runs that failed or were lost."""
+    """Backups that failed a verification since, and backup runs that were lost or failed without leaving one."""
     tests_passed: int
     tests_failed: int
 
@@ -127,7 +128,15 @@ def last_good_backups(engine: sa.Engine) -> dict[str, GoodBackup]:
 
 
 def last_restore_tests(engine: sa.Engine, *, passed_only: bool) -> dict[str, RestoreTest]:
-    """Return each database's newest restore test: of those that passed, or whatever its outcome.
+    """Return each database's newest restore test: of those that prove something, or whatever its outcome.
+
+    Only tests of whole, trusted backups of our own say anything of a database: a partial one that restores proves
+    nothing of the tables that it left out, an adopted file may lack some, and what an unknown key signed may be
+    anybody's.
+
+    A passed test is a proof for as long as its backup has not failed a verification since, at any level and in any
+    storage. It stays one when the backup has expired: that policy deleted the object does not unsay what was seen.
+    A pass that is no proof (any more) is left out altogether, lest it hide an earlier failure.
 
     *Not testable* counts only where no test passed or failed: it says nothing about a backup, so it must not hide
     what an earlier test said.
@@ -136,10 +145,12 @@ def last_restore_tests(engine: sa.Engine, *, passed_only: bool) -> dict[str, Res
     rank = _newest_of_each(verifications.c.database, verifications.c.finished_at, verifications.c.id, before=speaks)
     seconds = verifications.c.detail["rto_seconds"].as_float().label("rto_seconds")
     columns = [verifications.c[name] for name in _TEST_COLUMNS] + [backups.c.name.label("backup_name"), seconds]
+    passed = verifications.c.outcome == "passed"
     chosen = sa.select(*columns, rank).join_from(verifications, backups)
-    chosen = chosen.where(verifications.c.level == "restore")
+    chosen = chosen.where(verifications.c.level == "restore", _could_be_good())
+    chosen = chosen.where(sa.or_(sa.not_(passed), sa.not_(_failed_since())))
     if passed_only:
-        chosen = chosen.where(verifications.c.outcome == "passed")
+        chosen = chosen.where(passed)
     ranked = chosen.subquery()
     query = sa.select(ranked).where(ranked.c.rank == 1)
     with engine.connect() as connection:
@@ -173,10 +184,12 @@ def last_ended_backup_runs(engine: sa.Engine) -> dict[str, Run]:
         }
 
 
-def worker_signs(engine: sa.Engine) -> WorkerSigns:
-    """Return the newest heartbeat of any worker, and since when work waits."""
+def worker_signs(engine: sa.Engine, now: datetime) -> WorkerSigns:
+    """Return the newest heartbeat of a living worker, of any worker where none lives, and since when work waits."""
+    beat = workers.c.heartbeat_at
+    living = sa.case((beat.between(now - SILENT_AFTER, now + SILENT_AFTER), beat))
     query = sa.select(
-        sa.select(sa.func.max(workers.c.heartbeat_at)).scalar_subquery().label("heartbeat_at"),
+        sa.select(sa.func.coalesce(sa.func.max(living), sa.func.max(beat))).scalar_subquery().label("heartbeat_at"),
         sa.select(sa.func.min(runs.c.queued_at)).where(runs.c.state == "queued").scalar_subquery().label("queued_at"),
     )
     with engine.connect() as connection:
@@ -197,15 +210,19 @@ def storage_use(engine: sa.Engine) -> dict[str, StorageUse]:
 
 def days(engine: sa.Engine, *, since: datetime) -> list[Day]:
     """Return what happened on each UTC day from ``since`` on, for days on which anything did."""
-    whole = good_when_made()
+    sound = sa.func.coalesce(backups.c.verification_passed, sa.true())
     made = _by_day(engine, backups.c.database, backups.c.finished_at).add_columns(
-        sa.func.count(sa.case((whole, 1))).label("good"),
-        sa.func.count(sa.case((sa.not_(whole), 1))).label("partial"),
-        sa.literal(0).label("failed"), sa.literal(0).label("passed"), sa.literal(0).label("tests_failed"),
+        sa.func.count(sa.case((sa.and_(sound, _could_be_good()), 1))).label("good"),
+        sa.func.count(sa.case((sa.and_(sound, sa.not_(_could_be_good())), 1))).label("partial"),
+        sa.func.count(sa.case((sa.not_(sound), 1))).label("failed"),
+        sa.literal(0).label("passed"), sa.literal(0).label("tests_failed"),
     ).where(backups.c.finished_at >= since)  # fmt: skip
     broken = _by_day(engine, runs.c.database, runs.c.finished_at).add_columns(
         sa.literal(0), sa.literal(0), sa.func.count(), sa.literal(0), sa.literal(0),
-    ).where(runs.c.kind == "backup", runs.c.state.in_(("failed", "lost")), runs.c.finished_at >= since)  # fmt: skip
+    ).where(
+        runs.c.kind == "backup", runs.c.state.in_(("failed", "lost")), runs.c.backup_id.is_(None),
+        runs.c.finished_at >= since,
+    )  # fmt: skip
     tested = _by_day(engine, verifications.c.database, verifications.c.finished_at).add_columns(
         sa.literal(0), sa.literal(0), sa.literal(0),
         sa.func.count(sa.case((verifications.c.outcome == "passed", 1))),
@@ -223,12 +240,23 @@ def days(engine: sa.Engine, *, since: datetime) -> list[Day]:
         ]
 
 
-def good_when_made() -> sa.ColumnElement[bool]:
-    """*Good*, but for having been expired since: history keeps its colour."""
+def _could_be_good() -> sa.ColumnElement[bool]:
+    """What is left of *good* when neither checks nor expiry are looked at: whole, trusted, and dumped by us."""
     return sa.and_(
         backups.c.trust != "untrusted",
+        backups.c.adopted.is_(False),
         sa.cast(backups.c.excluded, sa.Text) == "[]",
-        sa.func.coalesce(backups.c.verification_passed, sa.true()),
+    )
+
+
+def _failed_since() -> sa.ColumnElement[bool]:
+    """Say of a verification whether a later one of the same backup failed."""
+    later = verifications.alias("later")
+    return (
+        sa.exists()
+        .where(later.c.backup_id == verifications.c.backup_id, later.c.outcome == "failed")
+        .where(sa.tuple_(later.c.finished_at, later.c.id) > sa.tuple_(verifications.c.finished_at, verifications.c.id))
+        .correlate(verifications)
     )
 
 

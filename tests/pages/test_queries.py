@@ -6,12 +6,14 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from services.catalog import inventory, summaries
 from services.installation import Installation
-from services.overview import load_overview
+from services.overview import load_overview, load_statuses
 from tests.pages.worlds import NOW, add_backup, add_run, add_verification, healthy, installation
 
 
@@ -68,6 +70,90 @@ def test_the_aggregates_say_what_the_rows_say(tmp_path: Path) -> None:
     assert (days["2026-11-20"].good, days["2026-11-20"].failed) == (1, 1)
     assert days["2026-11-21"].state == "good", "an expired backup stays in the history of its day"
     assert days["2026-11-21"].tests_passed == 1
+
+
+@pytest.mark.parametrize(
+    "why", [{"excluded": ("public.secrets",)}, {"trust": "untrusted"}, {"adopted": True}],
+    ids=["partial", "untrusted", "adopted"],
+)  # fmt: skip
+def test_what_no_whole_trusted_backup_proved_protects_nothing(tmp_path: Path, why: dict[str, Any]) -> None:
+    inst = installation(tmp_path, "orders")
+    add_backup(inst, "orders", NOW - timedelta(hours=3))
+    tested = add_backup(inst, "orders", NOW - timedelta(hours=2), **why)
+    add_verification(inst, tested, NOW - timedelta(hours=1))
+    [status] = load_statuses(inst)
+    assert status.state == "AT RISK"
+    assert not status.is_restorable
+    assert [reason.text for reason in status.reasons if reason.severity == "warning"] == ["No restore test has passed."]
+
+
+def test_a_test_of_a_partial_backup_does_not_hide_that_a_whole_one_failed(tmp_path: Path) -> None:
+    inst = installation(tmp_path, "orders")
+    first = add_backup(inst, "orders", NOW - timedelta(hours=9))
+    add_verification(inst, first, NOW - timedelta(hours=8))
+    broken = add_backup(inst, "orders", NOW - timedelta(hours=7))
+    add_verification(inst, broken, NOW - timedelta(hours=6), outcome="failed")
+    partial_one = add_backup(inst, "orders", NOW - timedelta(hours=5), excluded=("public.secrets",))
+    add_verification(inst, partial_one, NOW - timedelta(hours=4))
+    [status] = load_statuses(inst)
+    assert status.state == "UNPROTECTED"
+
+
+@pytest.mark.parametrize("level", ["stored", "checksum", "archive", "restore"])
+def test_a_proof_ends_when_its_backup_fails_a_verification(tmp_path: Path, level: str) -> None:
+    inst = installation(tmp_path, "orders")
+    proven = add_backup(inst, "orders", NOW - timedelta(hours=9))
+    add_verification(inst, proven, NOW - timedelta(hours=8))
+    add_backup(inst, "orders", NOW - timedelta(hours=1))
+    assert load_statuses(inst)[0].state == "PROTECTED"
+    add_verification(inst, proven, NOW - timedelta(minutes=30), level=level, outcome="failed")
+    assert load_statuses(inst)[0].state == ("UNPROTECTED" if level == "restore" else "AT RISK")
+    add_verification(inst, proven, NOW - timedelta(minutes=20), level=level)
+    mended = load_statuses(inst)[0].state  # only a restore test proves anew
+    assert mended == ("PROTECTED" if level == "restore" else "AT RISK")
+
+
+def test_an_adopted_file_keeps_no_promise(tmp_path: Path) -> None:
+    inst = installation(tmp_path, "orders")
+    ours = add_backup(inst, "orders", NOW - timedelta(hours=30))
+    add_verification(inst, ours, NOW - timedelta(hours=29))
+    add_backup(inst, "orders", NOW - timedelta(hours=1), adopted=True)
+    [status] = load_statuses(inst)
+    assert status.state == "AT RISK"
+    assert status.reasons[0].text == "Last good backup 30 h ago · RPO 24 h · breached 6 h ago"
+    [day] = summaries.days(inst.catalog.engine, since=NOW - timedelta(hours=2))
+    assert day.state == "partial"
+
+
+def test_a_backup_that_failed_its_verification_makes_a_failed_day_and_counts_once(tmp_path: Path) -> None:
+    inst = installation(tmp_path, "orders")
+    damaged = add_backup(inst, "orders", NOW - timedelta(hours=2))
+    add_verification(inst, damaged, NOW - timedelta(hours=2), level="checksum", outcome="failed")
+    add_run(inst, "orders", NOW - timedelta(hours=3), state="failed", error="x", result={"backup_id": damaged.id})
+    [day] = summaries.days(inst.catalog.engine, since=NOW - timedelta(days=1))
+    assert (day.state, day.good, day.partial, day.failed) == ("failed", 0, 0, 1)
+
+
+def test_a_proof_outlives_its_backup(tmp_path: Path) -> None:
+    inst = installation(tmp_path, "orders")
+    proven = add_backup(inst, "orders", NOW - timedelta(days=9), state="expired", expired_at=NOW, copies=())
+    add_verification(inst, proven, NOW - timedelta(days=8))
+    add_backup(inst, "orders", NOW - timedelta(hours=1))
+    assert load_statuses(inst)[0].state == "PROTECTED"
+
+
+def test_a_living_worker_is_seen_beside_dead_ones_and_wrong_clocks(tmp_path: Path) -> None:
+    inst = installation(tmp_path, "orders")
+    beat, engine = inst.catalog.workers.beat, inst.catalog.engine
+    assert summaries.worker_signs(engine, NOW).heartbeat_at is None
+    beat("dead:1", version="0.1.0", now=NOW - timedelta(days=3))
+    assert summaries.worker_signs(engine, NOW).heartbeat_at == NOW - timedelta(days=3)
+    beat("ahead:1", version="0.1.0", now=NOW + timedelta(hours=1))
+    assert summaries.worker_signs(engine, NOW).heartbeat_at == NOW + timedelta(hours=1)
+    assert inst.catalog.workers.alive(NOW) == []
+    beat("here:1", version="0.1.0", now=NOW - timedelta(seconds=3))
+    assert summaries.worker_signs(engine, NOW).heartbeat_at == NOW - timedelta(seconds=3)
+    assert [worker.id for worker in inst.catalog.workers.alive(NOW)] == ["here:1"]
 
 
 def test_the_search_treats_wildcards_as_letters(tmp_path: Path) -> None:
