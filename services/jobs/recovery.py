@@ -98,6 +98,7 @@ def _recover(installation: Installation, run: Run, enqueue: Enqueue | None) -> N
     if enqueue is not None and may_repeat and run.attempt < MAX_ATTEMPTS and not left:
         _log(installation, run, f"{why} Starting again (attempt {run.attempt + 1} of {MAX_ATTEMPTS}).")
         runs.take_back(run, state="queued", now=now, enqueue=enqueue)
+        _drop_scratch_databases(installation, run, leftovers)
         return
     if left:
         remains = f"Still to be removed: {'; '.join(left)}."
@@ -107,7 +108,11 @@ def _recover(installation: Installation, run: Run, enqueue: Enqueue | None) -> N
         remains = "What it had begun was removed."
     _log(installation, run, f"{why} {remains}")
     runs.take_back(run, state="lost", now=now, error=why, hint=f"{remains} Start it again.")
-    # Only now, since a scratch database belongs to its run for as long as that is active.
+    _drop_scratch_databases(installation, run, leftovers)
+
+
+def _drop_scratch_databases(installation: Installation, run: Run, leftovers: list[dict[str, str]]) -> None:
+    """Drop what the attempt restored into; after its end, since a scratch database belongs to its active attempt."""
     if any(entry["kind"] == "scratch database" for entry in leftovers):
         try:
             drop_leftover_scratch_databases(installation)
