@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from services.catalog.model import Run
 from services.status import Severity, State
 
 Tone = Literal["green", "yellow", "red", "blue", "gray"]
@@ -86,6 +87,7 @@ OUTCOME_MARKS: dict[str, Mark] = {
     "passed": Mark(":material/check_circle:", "green"),
     "failed": Mark(":material/cancel:", "red"),
     "not testable": Mark(":material/help:", "gray"),
+    "not compared": Mark(":material/help:", "gray"),
 }
 
 RUN_WORDS: dict[str, str] = {
@@ -96,3 +98,15 @@ RUN_WORDS: dict[str, str] = {
     "adopt": "Adoption of a file",
     "janitor": "Clean-up",
 }
+
+
+def run_outcome(run: Run) -> tuple[str, Mark]:
+    """Return the word for how a run stands, and its mark.
+
+    A check or a restore that ran to its end is finished, whatever it found; its word is what it found, so that a
+    backup that failed its test never looks like a success. An outcome that is not known here is never green.
+    """
+    if run.state != "finished" or "outcome" not in run.result:
+        return run.state, RUN_MARKS[run.state]
+    outcome = str(run.result["outcome"])
+    return outcome, OUTCOME_MARKS.get(outcome, SEVERITY_MARKS["unknown"])

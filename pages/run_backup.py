@@ -5,6 +5,7 @@ import streamlit as st
 from dashboard.components.backup_form import backup_form, excluded_preview, excluded_tables
 from dashboard.components.lists import checks
 from dashboard.components.result import backup_result
+from dashboard.components.run_view import made_backup
 from dashboard.components.run_watch import watch
 from dashboard.format import duration, escape, instant, size
 from dashboard.guard import reported, show_error
@@ -41,9 +42,11 @@ def show() -> None:
 
 def outcome(inst: Installation, run: Run) -> None:
     watch(inst, run)
-    if run.state == "finished" and run.kind == "backup" and run.backup_id:
+    if run.state not in ENDED_STATES:
+        return
+    if run.backup_id is not None and made_backup(run):  # also one that failed its verification, or was cancelled then
         backup_result(inst.catalog.backups.get(run.backup_id))
-    if run.state in ENDED_STATES:
+    if run.kind == "backup":
         st.page_link(
             page("run_backup"), label="Back up again", icon=":material/replay:", query_params={"database": run.database}
         )
@@ -81,7 +84,7 @@ def ask(inst: Installation, database: DatabaseSettings, newest: Run | None) -> N
             st.query_params["run"] = run_id
             st.rerun()
         if newest is not None and newest.state in ("failed", "lost"):
-            st.warning(escape(newest.error), icon=":material/warning:", title="The last backup did not finish")
+            st.warning(escape(newest.error), icon=":material/warning:", title="The last backup run failed")
 
 
 show()

@@ -35,9 +35,8 @@ def show() -> None:
 
 
 def outcome(inst: Installation, run: Run) -> None:
-    found = next(iter(inst.catalog.verifications.list(backup_id=run.backup_id, limit=20)), None)
     watch(inst, run)
-    if found is not None and found.run_id == run.id:
+    for found in inst.catalog.verifications.list(run_id=run.id, limit=1):
         result(inst, found)
 
 

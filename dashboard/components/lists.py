@@ -8,7 +8,7 @@ from datetime import datetime
 import streamlit as st
 
 from dashboard.format import ago, duration, escape, percent, short, size
-from dashboard.theme import CHECK_MARKS, OUTCOME_MARKS, RUN_MARKS, RUN_WORDS
+from dashboard.theme import CHECK_MARKS, RUN_WORDS, run_outcome
 from services.catalog.model import Run
 from services.overview import StorageRoom
 from services.preflight import Check, Preflight
@@ -24,9 +24,8 @@ def activity(runs: Sequence[Run], now: datetime) -> None:
 
 def _line(run: Run, now: datetime) -> str:
     of = f" of {escape(run.database)}" if run.database else ""
-    outcome = str(run.result.get("outcome") or run.state)  # a check that ran to its end may have failed the backup
-    mark = OUTCOME_MARKS.get(outcome) or RUN_MARKS[run.state]
-    parts = [f"{mark.inline()} **{RUN_WORDS[run.kind]}{of}** :{mark.tone}[{outcome}]"]
+    outcome, mark = run_outcome(run)
+    parts = [f"{mark.inline()} **{RUN_WORDS[run.kind]}{of}** :{mark.tone}[{escape(outcome)}]"]
     parts.append(ago(run.finished_at or run.started_at or run.queued_at, now))
     if run.duration is not None:
         parts.append(duration(run.duration))

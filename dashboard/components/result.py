@@ -11,7 +11,7 @@ from services.catalog.model import Backup
 
 
 def backup_result(backup: Backup) -> None:
-    """Draw the card of a backup that was just made, and the way to its proof."""
+    """Draw the card of a backup that was just made, sound or damaged, and the way to its proof."""
     with st.container(border=True):
         st.markdown(f"## {escape(backup.name)}", anchors=False)
         st.markdown(verdict_words(backup))
@@ -24,18 +24,28 @@ def backup_result(backup: Backup) -> None:
         columns[1].caption(f"{rate(backup.plain_bytes, backup.duration.total_seconds())} of dump")
         columns[2].metric("Holds the data of", day(backup.snapshot_at))
         columns[2].caption("one consistent snapshot")
-        columns[3].metric("Verified", backup.verification_level or "not yet")
-        columns[3].caption(day(backup.verification_at) if backup.verification_at else "no check has run")
+        outcome, words = verified(backup)
+        columns[3].metric("Verified", outcome)
+        columns[3].caption(words)
         with st.container(horizontal=True):
             st.page_link(
                 page("inventory"), label="Open it in the inventory", icon=":material/inventory_2:",
                 query_params={"backup": backup.id},
             )  # fmt: skip
-            if backup.state == "finished" and backup.proven_at is None:
+            if backup.state == "finished" and backup.proven_at is None and backup.verification_passed is not False:
                 st.page_link(
                     page("verify_and_restore"), label="Prove it with a restore test",
                     icon=":material/assignment_turned_in:", query_params={"backup": backup.id},
                 )  # fmt: skip
+
+
+def verified(backup: Backup) -> tuple[str, str]:
+    """Return the outcome of a backup's latest verification in a word, and in Markdown what was checked and when."""
+    if backup.verification_passed is None:
+        return "not yet", "no check has run"
+    failed = not backup.verification_passed
+    mark = SEVERITY_MARKS["failure" if failed else "ok"]
+    return "failed" if failed else "passed", mark.inline(f"{_check(backup)} · {day(backup.verification_at)}")
 
 
 def verdict_words(backup: Backup) -> str:
@@ -45,9 +55,12 @@ def verdict_words(backup: Backup) -> str:
     if backup.trust == "untrusted":
         return SEVERITY_MARKS["failure"].inline("untrusted: its manifest is not signed by a key that we believe")
     if backup.verification_passed is False:
-        level = "restore test" if backup.verification_level == "restore" else f"{backup.verification_level} check"
-        return SEVERITY_MARKS["failure"].inline(f"failed its {level} {day(backup.verification_at)}")
+        return SEVERITY_MARKS["failure"].inline(
+            f"**damaged:** it failed its {_check(backup)} {day(backup.verification_at)}; it protects nothing"
+        )
     partial = " · partial: tables are left out" if backup.is_partial else ""
+    if backup.adopted:
+        partial += " · adopted: what its source held is not known"
     if backup.proven_at is not None:
         return SEVERITY_MARKS["ok"].inline(f"proven: a restore test passed {day(backup.proven_at)}{partial}")
     if backup.verification_level is not None:
@@ -55,3 +68,7 @@ def verdict_words(backup: Backup) -> str:
             f"{backup.verification_level} check passed; not proven by a restore test yet{partial}"
         )
     return SEVERITY_MARKS["unknown"].inline(f"stored; neither verified nor proven yet{partial}")
+
+
+def _check(backup: Backup) -> str:
+    return "restore test" if backup.verification_level == "restore" else f"{backup.verification_level} check"

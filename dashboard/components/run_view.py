@@ -8,7 +8,7 @@ from datetime import datetime
 import streamlit as st
 
 from dashboard.format import ago, day, duration, escape, percent, rate, size
-from dashboard.theme import RUN_MARKS, RUN_WORDS
+from dashboard.theme import RUN_MARKS, RUN_WORDS, run_outcome
 from services.catalog.model import LogLine, Run
 
 LOG_LINES = 25
@@ -17,8 +17,8 @@ STEPS: dict[str, tuple[tuple[str, str], ...]] = {
     "backup": (
         ("checking", "pre-checks"),
         ("dumping", "dumping"),
-        ("storing", "storing"),
         ("taking the fingerprint", "fingerprint"),
+        ("storing", "storing"),
         ("writing the manifest", "manifest"),
         ("verifying", "verifying"),
     ),
@@ -82,8 +82,8 @@ def progress(run: Run, log: Sequence[LogLine], now: datetime) -> None:
 
 def ended(run: Run, log: Sequence[LogLine]) -> None:
     """Draw how a run ended: what it made, or why it failed, what to do, and what happens next by itself."""
-    mark = RUN_MARKS[run.state]
-    st.markdown(f"## {mark.inline()} {_title(run)}: :{mark.tone}[{run.state}]", anchors=False)
+    outcome, mark = run_outcome(run)
+    st.markdown(f"## {mark.inline()} {_title(run)}: :{mark.tone}[{escape(outcome)}]", anchors=False)
     asked = f"asked for by {escape(run.actor)}"
     took = f" · took {duration(run.duration)}" if run.duration is not None else ""
     st.caption(f"Ended {day(run.finished_at)}{took} · {asked}")
@@ -96,22 +96,30 @@ def ended(run: Run, log: Sequence[LogLine]) -> None:
         log_lines(log[-LOG_LINES:], empty="The run wrote no log.")
     elif run.state == "cancelled":
         who = escape(run.cancel_requested_by or "somebody")
-        st.markdown(f"Cancelled on request of {who}. Nothing of it was kept. **What happens next:** {next_action(run)}")
+        kept = "Its backup had been stored by then and is kept." if made_backup(run) else "Nothing of it was kept."
+        st.markdown(f"Cancelled on request of {who}. {kept} **What happens next:** {next_action(run)}")
     if run.state in ("finished", "cancelled") and log:
         with st.expander("Log"):
             log_lines(log, empty="")
 
 
+def made_backup(run: Run) -> bool:
+    """Say whether the run recorded a backup, however it ended; a check's ``backup_id`` is one that was there before."""
+    return run.kind in ("backup", "adopt") and run.backup_id is not None
+
+
 def next_action(run: Run) -> str:
     """Say what the product does by itself after a run that did not finish."""
+    nothing = "nothing is tried again by itself."
+    if made_backup(run):
+        return f"{nothing} The backup of this run stays stored, as it is shown; earlier backups are untouched."
+    if run.kind == "backup" and run.state == "lost":
+        return f"{nothing} Earlier backups are untouched and stay restorable."
     if run.kind == "backup":
-        return (
-            "nothing is tried again by itself. What was half-stored has been removed; earlier backups are untouched "
-            "and stay restorable."
-        )
+        return f"{nothing} What was half-stored has been removed; earlier backups are untouched and stay restorable."
     if run.kind in ("restore_test", "verification"):
-        return "nothing is tried again by itself. The backup stays stored; its last verdict stays as shown."
-    return "nothing is tried again by itself."
+        return f"{nothing} The backup stays stored; its last verdict stays as shown."
+    return nothing
 
 
 def log_lines(lines: Sequence[LogLine], *, empty: str) -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
-from dashboard.components.run_view import fraction, next_action, remaining_seconds, step_words
+import pytest
+
+import services.backups.create
+from dashboard.components.run_view import STEPS, fraction, made_backup, next_action, remaining_seconds, step_words
+from dashboard.theme import run_outcome
 from services.catalog.model import Run
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -47,3 +53,34 @@ def test_a_queued_run_says_that_it_waits() -> None:
 def test_every_kind_of_run_has_a_next_action() -> None:
     for kind in ("backup", "verification", "restore_test", "restore", "adopt", "janitor"):
         assert next_action(replace(RUN, kind=kind, state="failed"))  # type: ignore[arg-type]
+
+
+def test_what_a_failed_run_left_is_said_by_what_it_recorded() -> None:
+    failed = replace(RUN, state="failed")
+    assert "half-stored has been removed" in next_action(failed)
+    assert "half-stored" not in next_action(replace(failed, backup_id="b"))
+    assert "stays stored" in next_action(replace(failed, backup_id="b"))
+    assert "removed" not in next_action(replace(failed, state="lost")), "what is left of a lost run is in its hint"
+    assert not made_backup(replace(failed, kind="restore_test", backup_id="b")), "that backup was there before"
+
+
+def test_the_steps_of_a_backup_are_the_phases_that_the_service_names() -> None:
+    source = Path(services.backups.create.__file__).read_text()
+    named = set(re.findall(r'run\.phase\("([^"]+)"', source))
+    assert named == {phase for phase, _ in STEPS["backup"] if phase != "verifying"}
+
+
+@pytest.mark.parametrize(
+    ("result", "word", "tone"),
+    [({}, "finished", "green"), ({"outcome": "passed"}, "passed", "green"), ({"outcome": "failed"}, "failed", "red"),
+     ({"outcome": "not testable"}, "not testable", "gray"), ({"outcome": "not compared"}, "not compared", "gray"),
+     ({"outcome": "a word of a later version"}, "a word of a later version", "gray")],
+)  # fmt: skip
+def test_a_finished_check_is_called_by_what_it_found(result: dict[str, str], word: str, tone: str) -> None:
+    said, mark = run_outcome(replace(RUN, state="finished", result=result))
+    assert (said, mark.tone) == (word, tone)
+
+
+def test_a_run_that_did_not_finish_is_called_by_its_state_whatever_its_result() -> None:
+    for state in ("failed", "lost", "cancelled", "running", "queued"):
+        assert run_outcome(replace(RUN, state=state, result={"outcome": "passed"}))[0] == state  # type: ignore[arg-type]

@@ -134,16 +134,74 @@ def test_a_failed_run_shows_reason_hint_the_last_25_lines_and_what_happens_next(
     assert "What happens next" in everything(app)
 
 
+@pytest.mark.parametrize("state", ["failed", "cancelled"])
+def test_a_run_that_ended_after_its_backup_was_stored_shows_that_backup(
+    open_page: OpenPage, tmp_path: Path, state: str
+) -> None:
+    inst = installation(tmp_path, "orders")
+    backup = add_backup(inst, "orders", NOW)
+    run = add_run(inst, "orders", NOW, state=state, error="The backup was stored, but failed its verification.",
+                  result={"backup_id": backup.id})  # fmt: skip
+    if state == "failed":
+        add_verification(inst, backup, NOW, level="checksum", outcome="failed")
+    app = open_page(inst, "run_backup", run=run.id)
+    assert not app.exception
+    text = everything(app)
+    assert "Nothing of it was kept" not in text
+    assert "half-stored" not in text
+    assert "stays stored" in text
+    verified = next(metric for metric in app.metric if metric.label == "Verified")
+    if state == "failed":
+        assert ":red[:material/cancel: **damaged:** it failed its checksum check" in text
+        assert verified.value == "failed"
+        assert ":red[:material/cancel: checksum check" in text
+        assert ":green[" not in text
+    else:
+        assert verified.value == "not yet"
+    links = [link.proto.page for link in app.get("page_link") if "inventory" in link.proto.page]
+    assert links
+
+
+def test_a_cancelled_run_without_a_backup_kept_nothing(open_page: OpenPage, tmp_path: Path) -> None:
+    inst = installation(tmp_path, "orders")
+    run = add_run(inst, "orders", NOW, state="cancelled")
+    assert "Nothing of it was kept" in everything(open_page(inst, "run_backup", run=run.id))
+
+
+@pytest.mark.parametrize(("outcome", "tone"), [("failed", "red"), ("not testable", "gray"), ("passed", "green")])
+@pytest.mark.parametrize("kind", ["restore", "restore_test", "verification"])
+def test_the_activity_says_what_a_check_found(
+    open_page: OpenPage, tmp_path: Path, kind: str, outcome: str, tone: str
+) -> None:
+    inst = installation(tmp_path, "orders")
+    add_run(inst, "orders", NOW, state="finished", kind=kind, result={"outcome": outcome})
+    [line] = [block.value for block in open_page(inst).markdown if f":{tone}[{outcome}]" in block.value]
+    assert line.startswith(f"- :{tone}[:material/")
+
+
+def test_the_result_of_a_run_is_its_own_not_the_newest_of_its_backup(open_page: OpenPage, tmp_path: Path) -> None:
+    inst = installation(tmp_path, "orders")
+    backup = add_backup(inst, "orders", NOW - timedelta(days=30))
+    first = add_run(inst, "orders", NOW, state="finished", kind="restore_test", backup_id=backup.id)
+    add_verification(inst, backup, NOW - timedelta(days=29), outcome="failed", run_id=first.id)
+    for n in range(25):
+        add_verification(inst, backup, NOW - timedelta(days=28, seconds=-n))
+    assert "9 rows instead of 10" in everything(open_page(inst, "verify_and_restore", run=first.id))
+    alone = add_run(inst, "orders", NOW, state="failed", kind="restore_test", error="no server")
+    assert "Measured RTO" not in everything(open_page(inst, "verify_and_restore", run=alone.id))
+
+
 def test_the_inventory_filters_by_its_url_and_counts(open_page: OpenPage, tmp_path: Path) -> None:
     inst = installation(tmp_path, "orders", "users")
     proven = add_backup(inst, "orders", NOW - timedelta(days=1), note=HOSTILE)
     add_backup(inst, "orders", NOW - timedelta(days=2), trust="untrusted")
     add_backup(inst, "users", NOW - timedelta(days=3))
+    add_backup(inst, "users", NOW - timedelta(days=4), adopted=True)
     add_verification(inst, proven, NOW)
     app = open_page(inst, "inventory")
     frame = app.dataframe[0].value
-    assert list(frame["Database"]) == ["orders", "orders", "users"]
-    assert list(frame["State"]) == ["✓ good", "⚠ untrusted", "✓ good"]
+    assert list(frame["Database"]) == ["orders", "orders", "users", "users"]
+    assert list(frame["State"]) == ["✓ good", "⚠ untrusted", "✓ good", "▖ adopted"]
     assert frame["Proof"][0] == "◆ proven 2026-11-22"
     only = open_page(inst, "inventory", db="orders", proof="proven").dataframe[0].value
     assert list(only["id"]) == [proven.id]
