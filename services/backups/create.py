@@ -28,7 +28,6 @@ from services.postgres.connection import Address, connect
 from services.postgres.dump import dump_stream, match_tables
 from services.postgres.fingerprint import take_fingerprint
 from services.postgres.fingerprint_model import Fingerprint
-from services.postgres.fingerprint_objects import read_sequences
 from services.postgres.snapshot import exported_snapshot
 from services.preflight import Preflight, preflight
 from services.settings.model import DatabaseSettings
@@ -77,7 +76,7 @@ def create_backup(installation: Installation, request: BackupRequest, run: RunCo
     """
     plan = _plan(installation, request, run.attempt)
     run.phase("checking")
-    checks = preflight(installation, plan.database, exclude_tables=plan.exclude_tables)
+    checks = preflight(installation, plan.database, exclude_tables=plan.exclude_tables, run=run)
     _pass_or_stop(checks, request.force_reason, run)
     # If this process dies inside, recovery removes the object, or, where the manifest is there, finishes the job.
     with run.leftover("object", storage=plan.storage.name, key=plan.key, manifest=plan.manifest_key):
@@ -206,8 +205,6 @@ def _dump_into_storage(installation: Installation, plan: _Plan, checks: Prefligh
         excluded = match_tables(connection, plan.exclude_tables)
     with exported_snapshot(address, excluded=excluded, lock_timeout=plan.database.lock_timeout, run=run) as snapshot:
         client = choose_client(find_clients(installation.settings.pg_bin_dirs), snapshot.server_major)
-        # Sequences know no snapshots. Read before the dump they are never ahead of what it holds.
-        sequences = read_sequences(snapshot.connection, excluded)
         run.log(
             f"PostgreSQL {snapshot.server_version}, {format_bytes(snapshot.database_bytes)}; "
             f"pg_dump {client.version} in snapshot {snapshot.id}."
@@ -223,7 +220,7 @@ def _dump_into_storage(installation: Installation, plan: _Plan, checks: Prefligh
                     snapshot_id=snapshot.id,
                     hash_limit=plan.database.hash_limit,
                     excluded=excluded,
-                    sequences=sequences,
+                    sequences=snapshot.sequences,
                     run=beside,
                 )
                 with dump_stream(

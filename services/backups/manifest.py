@@ -19,15 +19,17 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
-from services.backups.naming import manifest_key
+from services.backups.document_values import BadValue, digest, instant, number, text, texts, yes_or_no
+from services.backups.naming import check_name, manifest_key
 from services.backups.signing import check_document, sign_document
-from services.catalog.model import Backup, Copy
-from services.clock import isoformat, parse_instant
-from services.errors import UntrustedManifest
+from services.catalog.model import Backup, BackupType, Copy
+from services.clock import isoformat
+from services.errors import InvalidName, UntrustedManifest
 from services.postgres.fingerprint_model import Fingerprint
-from services.settings.model import Settings
+from services.settings.model import Settings, is_name
+from services.storage.keys import check_key
 from services.storage.protocol import Storage, StoredObject
 
 VERSION = 1
@@ -116,54 +118,88 @@ def parse_manifest(settings: Settings, storage: Storage, data: bytes, *, where: 
             )
         backup = _to_backup(document, storage)
         fingerprint = Fingerprint.from_json(document["fingerprint"]) if document["fingerprint"] else None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        why = str(error) if isinstance(error, BadValue) else type(error).__name__
         raise UntrustedManifest(
-            f"The manifest {where} cannot be read ({type(error).__name__}).",
+            f"The manifest {where} cannot be read ({why}).",
             hint="It was changed or cut. The backup's object may still be good: try `backups adopt`.",
         ) from error
     return Manifest(replace(backup, trust=check_document(settings, document)), fingerprint, document)
 
 
 def _to_backup(document: dict[str, Any], storage: Storage) -> Backup:
+    """Return what the manifest says, every value of the kind and size that the catalogue takes. Raise BadValue, …."""
     stored, plain, source, times = (document[part] for part in ("object", "plain", "source", "times"))
-    key = str(stored["key"])
+    name, database = _names(document)
+    key = _object_key(stored, database, name)
+    level, run_id = stored["compression_level"], document.get("run_id")
     copy = Copy(
         storage=storage.name,
         key=key,
         location=storage.location(key),
         storage_class="STANDARD",
         state="stored",
-        bytes=int(stored["bytes"]),
+        bytes=number(stored, "bytes"),
         etag="",
         checked_at=None,
     )
     return Backup(
-        id=str(document["id"]),
-        run_id=document.get("run_id"),
-        name=str(document["name"]),
-        database=str(document["database"]),
-        type=document["type"],
+        id=text(document, "id", 40, empty=False),
+        run_id=None if run_id is None else text(document, "run_id", 40),
+        name=name,
+        database=database,
+        type=_type(document),
         state="finished",
-        started_at=parse_instant(times["started_at"]),
-        finished_at=parse_instant(times["finished_at"]),
-        snapshot_at=parse_instant(source["snapshot_at"]),
-        database_bytes=int(source["database_bytes"]),
-        plain_bytes=int(plain["bytes"]),
-        stored_bytes=int(stored["bytes"]),
-        sha256=str(stored["sha256"]),
-        plain_sha256=str(plain["sha256"]),
-        format=str(stored["format"]),
-        compression=str(stored["compression"]),
-        compression_level=stored["compression_level"],
-        encryption=str(stored["encryption"]),
-        recipients=tuple(map(str, stored["recipients"])),
-        server_version=str(source["server_version"]),
-        client_version=str(document["client"]["version"]),
-        excluded=tuple(map(str, document["excluded"])),
-        pinned=bool(document["pinned"]),
-        adopted=bool(document["adopted"]),
-        note=str(document["note"]),
-        actor=str(document["actor"]),
+        started_at=instant(times, "started_at"),
+        finished_at=instant(times, "finished_at"),
+        snapshot_at=instant(source, "snapshot_at"),
+        database_bytes=number(source, "database_bytes"),
+        plain_bytes=number(plain, "bytes"),
+        stored_bytes=number(stored, "bytes"),
+        sha256=digest(stored, "sha256"),
+        plain_sha256=digest(plain, "sha256"),
+        format=text(stored, "format", 12),
+        compression=text(stored, "compression", 12),
+        compression_level=None if level is None else number(stored, "compression_level", most=100),
+        encryption=text(stored, "encryption", 12),
+        recipients=texts(stored, "recipients"),
+        server_version=text(source, "server_version", 40),
+        client_version=text(document["client"], "version", 40),
+        excluded=texts(document, "excluded"),
+        pinned=yes_or_no(document, "pinned"),
+        adopted=yes_or_no(document, "adopted"),
+        note=text(document, "note", 100_000),
+        actor=text(document, "actor", 200),
         trust="untrusted",
         copies=(copy,),
     )
+
+
+def _names(document: dict[str, Any]) -> tuple[str, str]:
+    name, database = text(document, "name", 120), text(document, "database", 63)
+    try:
+        check_name(name)
+    except InvalidName as error:
+        raise BadValue("name is not one that a backup may have") from error
+    if not is_name(database):
+        raise BadValue("database is not one that a database may be called here")
+    return name, database
+
+
+def _object_key(stored: dict[str, Any], database: str, name: str) -> str:
+    """Return the key of the object, which lies beside its manifest: a manifest speaks for no other object."""
+    key = text(stored, "key", 300)
+    try:
+        check_key(key)
+    except InvalidName as error:
+        raise BadValue("object.key is not a key") from error
+    if not key.startswith(f"{database}/{name}.dump"):
+        raise BadValue("object.key is not that of this backup")
+    return key
+
+
+def _type(document: dict[str, Any]) -> BackupType:
+    for known in get_args(BackupType):
+        if document["type"] == known:
+            return known  # type: ignore[no-any-return]
+    raise BadValue("type is none that is known")

@@ -1,20 +1,29 @@
-"""Rebuilding the catalogue from what the storages hold: the manifests and the records of verifications."""
+"""Rebuilding the catalogue from what the storages hold: the manifests and the records of verifications.
+
+What the catalogue knows already is kept, and one odd object never keeps the rest from being read: it is reported.
+"""
 
 from __future__ import annotations
 
-import json
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import sqlalchemy as sa
+
+from services.backups.candidates import Candidate, choose
+from services.backups.check_records import CheckRecord, read_check_record
 from services.backups.manifest import Manifest, read_manifest
-from services.backups.naming import MANIFEST_SUFFIX, is_check_key
-from services.backups.signing import check_document
-from services.catalog.model import Backup, Verification
-from services.clock import parse_instant
-from services.errors import ObjectMissing, StorageError, UntrustedManifest
+from services.backups.naming import MANIFEST_SUFFIX, is_check_key, manifest_key
+from services.backups.reconcile import reconcile
+from services.catalog.engine import savepoints
+from services.catalog.model import Backup
+from services.errors import BackupsError, StorageUnavailable, UntrustedManifest
 from services.installation import Installation
 from services.storage.protocol import Storage, StoredObject
-from services.verification.record import KIND, VERSION
+
+_PATIENCE = 3
+"""So many objects in a row that a storage does not hand out, and the rest of it is left unread: it has gone away."""
 
 
 @dataclass
@@ -26,7 +35,7 @@ class RebuildReport:
     untrusted: list[str] = field(default_factory=list)
     """Names of backups whose manifest's signature is not ours: listed as untrusted, never restored silently."""
     unreadable: list[str] = field(default_factory=list)
-    """What could not be read, each with its reason."""
+    """What could not be read or is not believed, each with its reason."""
     incomplete: list[str] = field(default_factory=list)
     """Manifests whose object is missing or of another size."""
 
@@ -34,56 +43,101 @@ class RebuildReport:
         return dict(vars(self))
 
 
+@dataclass
+class _Found:
+    """What was read from the storages."""
+
+    candidates: list[Candidate] = field(default_factory=list)
+    records: dict[str, list[CheckRecord]] = field(default_factory=lambda: defaultdict(list))
+    """By the backup's id."""
+    listing: dict[tuple[str, str], StoredObject] = field(default_factory=dict)
+
+
 def rebuild(installation: Installation) -> RebuildReport:
     """Read every manifest and every record of a verification in every storage into the catalogue.
 
-    Rows that are there are replaced, none is removed. Raise StorageError when a storage cannot be listed.
+    No row is removed, and of those that are there nothing is lost: see ``reconcile``. All failures are in the report.
     """
     report = RebuildReport()
-    found: dict[str, Backup] = {}
-    records: list[tuple[str, Verification]] = []
+    found = _Found()
     for settings in installation.settings.storages:
-        storage = installation.storage(settings.name)
-        objects = {entry.key: entry for entry in storage.list()}
-        for key in objects:
-            if key.endswith(MANIFEST_SUFFIX):
-                _take_manifest(installation, storage, key, objects, found, report)
-            elif is_check_key(key):
-                _take_record(installation, storage, key, records, report)
-    with installation.catalog.engine.begin() as transaction:
-        for backup in found.values():
-            installation.catalog.backups.add(backup, transaction)
-        for sha256, record in sorted(records, key=lambda entry: entry[1].finished_at):
-            # A record proves the bytes that it names, and no others.
-            if record.backup_id in found and found[record.backup_id].sha256 == sha256:
-                installation.catalog.verifications.add(record, transaction)
-                report.verifications += 1
-    report.backups = len(found)
-    report.untrusted = sorted(backup.name for backup in found.values() if backup.trust == "untrusted")
+        try:
+            _read_storage(installation, installation.storage(settings.name), found, report)
+        except BackupsError as error:
+            report.unreadable.append(f"storage {settings.name}: {error}")
+    with savepoints(installation.catalog.engine) as connection:
+        known = {backup.id: backup for backup in installation.catalog.backups.list()}
+        backups, refused = choose(found.candidates, known)
+        report.unreadable += [f"{candidate.where}: {reason}" for candidate, reason in refused]
+        for backup in backups:
+            try:
+                with connection.begin_nested():
+                    checks = _save(installation, connection, backup, known.get(backup.id), found)
+            except sa.exc.SQLAlchemyError as error:
+                reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+                report.unreadable.append(f"{backup.database}/{backup.name}: the catalogue does not take it: {reason}")
+                continue
+            report.backups += 1
+            report.verifications += checks
+            _remark(backup, known.get(backup.id), report)
+    report.untrusted.sort()
     return report
 
 
-def _take_manifest(
-    installation: Installation,
-    storage: Storage,
-    key: str,
-    objects: dict[str, StoredObject],
-    found: dict[str, Backup],
-    report: RebuildReport,
-) -> None:
-    try:
-        manifest = read_manifest(installation.settings, storage, key)
-    except (UntrustedManifest, ObjectMissing) as error:
-        report.unreadable.append(str(error))
-        return
-    backup = as_stored(manifest, objects)
-    if backup.copies[0].state != "stored":
-        report.incomplete.append(f"{backup.name}: {backup.copies[0].location} is {backup.copies[0].state}")
-    known = found.get(backup.id)
-    if known is None:
-        found[backup.id] = backup
-    else:  # a further copy of the same backup
-        found[backup.id] = replace(known, copies=known.copies + backup.copies)
+def _remark(backup: Backup, known: Backup | None, report: RebuildReport) -> None:
+    if backup.trust == "untrusted":
+        report.untrusted.append(backup.name)
+    if known is None or known.state != "expired":
+        missing = [copy for copy in backup.copies if copy.state != "stored"]
+        report.incomplete += [f"{backup.name}: {copy.location} is {copy.state}" for copy in missing]
+
+
+def _save(
+    installation: Installation, connection: sa.Connection, backup: Backup, known: Backup | None, found: _Found
+) -> int:
+    """Save one backup and its checks; return how many checks it has records of."""
+    catalog = installation.catalog
+    # A record proves the bytes that it names, and no others.
+    believed = backup if known is None or known.trust == "untrusted" else known
+    checks = [record.verification for record in found.records[backup.id] if record.sha256 == believed.sha256]
+    catalog.backups.add(reconcile(backup, known, checks, found.listing), connection)
+    for check in checks:
+        catalog.verifications.add_missing(check, connection)
+    catalog.verifications.settle(backup.id, connection)
+    return len(checks)
+
+
+def _read_storage(installation: Installation, storage: Storage, found: _Found, report: RebuildReport) -> None:
+    """Read what one storage holds. Raise BackupsError when it cannot be listed, or has gone away."""
+    objects = {entry.key: entry for entry in storage.list()}
+    found.listing.update({(storage.name, key): entry for key, entry in objects.items()})
+    failed_in_a_row = 0
+    for key, entry in objects.items():
+        try:
+            if key.endswith(MANIFEST_SUFFIX):
+                manifest = _manifest_in_its_place(installation, storage, key)
+                backup = as_stored(manifest, objects)
+                found.candidates.append(Candidate(backup, storage.location(key), entry.modified_at))
+            elif is_check_key(key):
+                record = read_check_record(installation.settings, storage, key)
+                found.records[record.verification.backup_id].append(record)
+            else:
+                continue
+            failed_in_a_row = 0
+        except BackupsError as error:
+            report.unreadable.append(f"{storage.name}: {key}: {error}")
+            failed_in_a_row = failed_in_a_row + 1 if isinstance(error, StorageUnavailable) else 0
+            if failed_in_a_row == _PATIENCE:
+                raise StorageUnavailable("It has gone away while it was being read.", hint="Run it again.") from error
+
+
+def _manifest_in_its_place(installation: Installation, storage: Storage, key: str) -> Manifest:
+    """Read a manifest that lies where its backup's name says. Raise UntrustedManifest, InvalidName, StorageError."""
+    manifest = read_manifest(installation.settings, storage, key)
+    place = manifest_key(manifest.backup.database, manifest.backup.name)
+    if key != place:
+        raise UntrustedManifest(f"This is the manifest of {place}, in another place.", hint="It is not used.")
+    return manifest
 
 
 def as_stored(manifest: Manifest, objects: dict[str, StoredObject]) -> Backup:
@@ -98,42 +152,3 @@ def as_stored(manifest: Manifest, objects: dict[str, StoredObject]) -> Backup:
     else:
         copy = replace(copy, etag=stored.etag, storage_class=stored.storage_class)
     return replace(backup, copies=(copy,))
-
-
-def _take_record(
-    installation: Installation,
-    storage: Storage,
-    key: str,
-    records: list[tuple[str, Verification]],
-    report: RebuildReport,
-) -> None:
-    try:
-        document = json.loads(storage.get(key))
-        if check_document(installation.settings, document) == "untrusted":
-            report.unreadable.append(f"{storage.location(key)}: its signature is not ours")
-            return
-        records.append((document["sha256"], _to_verification(document)))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        report.unreadable.append(f"{storage.location(key)}: cannot be read ({type(error).__name__})")
-    except StorageError as error:
-        report.unreadable.append(str(error))
-
-
-def _to_verification(document: dict[str, Any]) -> Verification:
-    """Return the verification that ``services.verification.record.to_document`` wrote. Raise ValueError, KeyError."""
-    if document["kind"] != KIND or document["version"] != VERSION:
-        raise ValueError(f"{document['kind']!r}, version {document['version']!r}, is not known")
-    return Verification(
-        id=document["id"],
-        run_id=document["run_id"],
-        backup_id=document["backup_id"],
-        database=document["database"],
-        level=document["level"],
-        storage=document["storage"],
-        outcome=document["outcome"],
-        reason=document["reason"],
-        started_at=parse_instant(document["started_at"]),
-        finished_at=parse_instant(document["finished_at"]),
-        actor=document["actor"],
-        detail=document["detail"],
-    )

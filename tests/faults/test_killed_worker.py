@@ -34,7 +34,12 @@ INSERT INTO content SELECT i, encode(sha512(i::text::bytea), 'base64') || encode
 LIMIT = 60.0
 
 
-@pytest.fixture(params=["folder", "s3"])
+ON_S3_TOO = ("in the middle", "during the upload")
+"""The phases in which it matters where a backup is stored."""
+PLACES = [(phase, "folder") for phase in PHASES] + [(phase, "s3") for phase in ON_S3_TOO]
+
+
+@pytest.fixture(params=["folder"])
 def environ(
     request: pytest.FixtureRequest, tmp_path: Path, server15: LocalServer, database: NewDatabase
 ) -> Iterator[dict[str, str]]:
@@ -120,7 +125,7 @@ def scratch_databases(url: str) -> list[str]:
         return [row[0] for row in rows]
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize(("phase", "environ"), PLACES, indirect=["environ"])
 def test_a_worker_killed_during_a_backup_leaves_nothing_and_its_run_goes_on(
     environ: dict[str, str], phase: str, tmp_path: Path
 ) -> None:

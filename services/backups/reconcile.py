@@ -1,0 +1,71 @@
+"""What the catalogue keeps of a backup when its manifest is read again.
+
+The manifest knows what was stored. The catalogue alone knows what happened since: that a check found a copy damaged,
+that the backup was pinned, that it has expired. A rebuild must not forget that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from services.catalog.model import Backup, Copy, CopyState, Verification
+from services.storage.protocol import StoredObject
+
+Listing = Mapping[tuple[str, str], StoredObject]
+"""What the storages hold, by storage and key."""
+Look = tuple[datetime, CopyState]
+"""When a check last learned something of a copy, and what."""
+
+
+def reconcile(found: Backup, known: Backup | None, checks: Iterable[Verification], listing: Listing) -> Backup:
+    """Return the row for a backup whose manifest was found, given its present row and the records of its checks.
+
+    A new row is what the manifest says. Of one that is there only the trust and the copies change, unless it came from
+    a manifest that was not believed and now there is one to believe.
+    """
+    looks = _looks(checks)
+    if known is None:
+        return replace(found, copies=tuple(_as_checked(c, looks.get(c.storage), listing) for c in found.copies))
+    base = replace(known, trust=found.trust)
+    if known.trust == "untrusted" and found.trust != "untrusted":
+        kept = {name: getattr(known, name) for name in ("state", "expired_at", "pinned", "run_id", "sample")}
+        base = replace(found, **kept)
+    is_there = any(copy.state == "stored" for copy in found.copies)
+    if known.state == "expired" and not is_there:
+        return replace(base, copies=known.copies)
+    copies = {copy.storage: copy for copy in known.copies}
+    for copy in found.copies:
+        before = copies.get(copy.storage)
+        look = looks.get(copy.storage)
+        if before is not None and before.key == copy.key:
+            copy = replace(copy, etag=before.etag or copy.etag)
+            if before.checked_at is not None and (look is None or before.checked_at > look[0]):
+                look = (before.checked_at, before.state)
+        copies[copy.storage] = _as_checked(copy, look, listing)
+    return replace(base, state="finished", expired_at=None, copies=tuple(copies[storage] for storage in sorted(copies)))
+
+
+def _looks(checks: Iterable[Verification]) -> dict[str, Look]:
+    """Return by storage what the latest check learned of the copy there."""
+    looks: dict[str, Look] = {}
+    for check in sorted(checks, key=lambda check: check.finished_at):
+        state = check.detail.get("copy_state")
+        if state in ("stored", "missing", "damaged"):
+            looks[check.storage] = (check.finished_at, state)
+    return looks
+
+
+def _as_checked(copy: Copy, look: Look | None, listing: Listing) -> Copy:
+    """Return a copy as the listing has it, except that damage that a check saw inside it is still there.
+
+    An object that was stored after the check is another one, of which the check knows nothing.
+    """
+    if look is None:
+        return copy
+    at, state = look
+    stored = listing.get((copy.storage, copy.key))
+    if copy.state == "stored" and state == "damaged" and stored is not None and stored.modified_at <= at:
+        copy = replace(copy, state="damaged")
+    return replace(copy, checked_at=at)
