@@ -117,16 +117,6 @@ class BackupStore:
                 .values(state=state, checked_at=checked_at)
             )
 
-    def set_pinned(self, backup_id: str, pinned: bool) -> None:
-        """Pin a backup, so that no policy deletes it, or unpin it."""
-        with self._engine.begin() as connection:
-            connection.execute(backups.update().where(backups.c.id == backup_id).values(pinned=pinned))
-
-    def known_ids(self) -> set[str]:
-        """Return the ids of all backups, expired ones too."""
-        with self._engine.connect() as connection:
-            return set(connection.scalars(sa.select(backups.c.id)))
-
     def _first(self, query: sa.Select[Any]) -> Backup | None:
         found = self._fetch(query.order_by(backups.c.finished_at.desc(), backups.c.id.desc()).limit(1))
         return found[0] if found else None

@@ -71,6 +71,18 @@ def migrate(engine: sa.Engine) -> tuple[str | None, str]:
         return before, after
 
 
+@contextmanager
+def savepoints(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Yield a transaction in which ``begin_nested`` works, on SQLite too; it is committed when the block ends well.
+
+    Python's sqlite3 would begin the transaction only after the first savepoint, and end it with that.
+    """
+    with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield connection
+
+
 def current_revision(engine: sa.Engine) -> str | None:
     """Return the revision of the tables that are there; None for an empty database."""
     with _connected(engine) as connection:

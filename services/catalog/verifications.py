@@ -75,14 +75,24 @@ class VerificationStore:
     def _add(self, verification: Verification, connection: sa.Connection) -> None:
         connection.execute(verifications.delete().where(verifications.c.id == verification.id))
         connection.execute(verifications.insert().values(vars(verification)))
+        self.settle(verification.backup_id, connection)
+
+    def add_missing(self, verification: Verification, connection: sa.Connection) -> None:
+        """Add a verification unless one has its id. Its backup is not touched: ``settle`` does that."""
+        there = sa.select(verifications.c.id).where(verifications.c.id == verification.id)
+        if connection.scalar(there) is None:
+            connection.execute(verifications.insert().values(vars(verification)))
+
+    def settle(self, backup_id: str, connection: sa.Connection) -> None:
+        """Have a backup's row say what all of its verifications together say."""
         rows = connection.execute(
             sa.select(
                 verifications.c.level, verifications.c.outcome, verifications.c.finished_at, verifications.c.storage
             )
-            .where(verifications.c.backup_id == verification.backup_id, verifications.c.outcome != "not testable")
+            .where(verifications.c.backup_id == backup_id, verifications.c.outcome != "not testable")
             .order_by(verifications.c.finished_at, verifications.c.id)
         ).all()
-        connection.execute(backups.update().where(backups.c.id == verification.backup_id).values(_verdict(rows)))
+        connection.execute(backups.update().where(backups.c.id == backup_id).values(_verdict(rows)))
 
 
 _DEPTH = {"stored": 0, "checksum": 1, "archive": 2, "restore": 3}
