@@ -1,7 +1,9 @@
 """Leftovers: what crashes, lost networks and killed machines leave behind, on the storages and the servers.
 
-Nothing that belongs to a run that is still active, and nothing younger than a day, is touched: it may be somebody's
-work in progress, of an installation that we do not see.
+A storage may hold other people's files, too. Ours is only what lies under the name of a configured database and is
+called as a backup's object is; everything else is neither reported nor touched. Nothing that belongs to a run that is
+still active, and nothing younger than a day, is removed: it may be work in progress of an installation that we do not
+see.
 """
 
 from __future__ import annotations
@@ -12,15 +14,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from services.backups.manifest import read_manifest
-from services.backups.naming import MANIFEST_SUFFIX, is_check_key
-from services.errors import BackupsError, UntrustedManifest
+from services.backups.naming import MANIFEST_SUFFIX, check_name
+from services.errors import BackupsError, InvalidName, UntrustedManifest
 from services.installation import Installation
 from services.jobs.context import RunContext
 from services.restores.scratch import drop_leftover_scratch_databases
 from services.storage.protocol import Storage, StoredObject
 
 GRACE = timedelta(hours=24)
-_OURS = re.compile(r"[^/]+/[^/]+\.dump(\.zst|\.gz)?(\.age)?\Z")
+_OBJECT = re.compile(r"(?P<database>[^/]+)/(?P<name>[^/]+)\.dump\.zst(\.age)?\Z")
+"""As ``services.backups.naming.object_key`` names what this product stores."""
 
 
 @dataclass
@@ -30,8 +33,9 @@ class JanitorReport:
     orphans: list[str] = field(default_factory=list)
     """Objects of our naming without a manifest."""
     unfinished_uploads: list[str] = field(default_factory=list)
+    """Uploads of such objects that were begun and neither finished nor aborted."""
     scratch_databases: list[str] = field(default_factory=list)
-    """Dropped ones, with ``apply``."""
+    """Those that were dropped, with ``apply``; without it nobody looks for any."""
     removed: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     """What could not be looked at or removed, with the reason. It is tried again the next time."""
@@ -81,14 +85,15 @@ def _sweep_storage(
     installation: Installation, storage: Storage, in_use: set[tuple[str, str]], apply: bool, report: JanitorReport
 ) -> None:
     now = installation.clock()
-    for orphan in find_orphans(installation, storage):
+    orphans, closed = _without_manifest(installation, storage, report)
+    for orphan in orphans:
         if (storage.name, orphan.key) in in_use:
             continue
         report.orphans.append(storage.location(orphan.key))
         if apply and _is_old(orphan.modified_at, now):
             _remove(storage, orphan, report)
     for upload in storage.unfinished():
-        if (storage.name, upload.key) in in_use:
+        if (storage.name, upload.key) in in_use or not _is_ours(installation, upload.key, closed):
             continue
         where = f"{storage.location(upload.key)} (upload of {upload.started_at:%Y-%m-%d %H:%M} UTC)"
         report.unfinished_uploads.append(where)
@@ -100,27 +105,45 @@ def _sweep_storage(
                 report.failed.append(f"{where}: {error}")
 
 
-def find_orphans(installation: Installation, storage: Storage) -> list[StoredObject]:
-    """Return the objects of our naming that no manifest names. An unreadable manifest protects its neighbours."""
+def _without_manifest(
+    installation: Installation, storage: Storage, report: JanitorReport
+) -> tuple[list[StoredObject], set[str]]:
+    """Return our objects that no manifest names, and the databases of which nothing may be removed.
+
+    A manifest that cannot be read, perhaps of a newer version, may name any object beside it. Raise StorageError when
+    one cannot be looked at.
+    """
     objects = list(storage.list())
     named: set[str] = set()
-    unreadable: set[str] = set()
+    closed: set[str] = set()
     for entry in objects:
-        if entry.key.endswith(MANIFEST_SUFFIX):
-            try:
-                named.update(
-                    copy.key for copy in read_manifest(installation.settings, storage, entry.key).backup.copies
-                )
-            except UntrustedManifest:
-                unreadable.add(entry.key.removesuffix(MANIFEST_SUFFIX) + ".")
-    return [
-        entry
-        for entry in objects
-        if _OURS.match(entry.key)
-        and not is_check_key(entry.key)
-        and entry.key not in named
-        and not entry.key.startswith(tuple(unreadable))
-    ]
+        database, slash, _ = entry.key.partition("/")
+        if not slash or not entry.key.endswith(MANIFEST_SUFFIX) or not _is_configured(installation, database):
+            continue
+        try:
+            manifest = read_manifest(installation.settings, storage, entry.key)
+            named.update(copy.key for copy in manifest.backup.copies)
+        except (UntrustedManifest, InvalidName) as error:
+            closed.add(database)
+            report.failed.append(f"Nothing of {database} in {storage.name} is removed: {error}")
+    orphans = [e for e in objects if _is_ours(installation, e.key, closed) and e.key not in named]
+    return orphans, closed
+
+
+def _is_ours(installation: Installation, key: str, closed: set[str]) -> bool:
+    """Say whether a key is one under which this installation stores a backup's object, in a folder not closed to us."""
+    match = _OBJECT.match(key)
+    if match is None or match["database"] in closed or not _is_configured(installation, match["database"]):
+        return False
+    try:
+        check_name(match["name"])
+    except InvalidName:
+        return False
+    return True
+
+
+def _is_configured(installation: Installation, database: str) -> bool:
+    return database in {known.name for known in installation.settings.databases}
 
 
 def _is_old(at: datetime, now: datetime) -> bool:

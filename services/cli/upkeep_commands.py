@@ -68,7 +68,10 @@ def janitor(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Look for leftovers on every storage: objects without a manifest, unfinished uploads, scratch databases."""
+    """Look for leftovers on every storage: objects without a manifest, unfinished uploads.
+
+    With --apply, scratch databases of runs that are over are dropped, too. Exit code: 1 when something of it failed.
+    """
     with opened(quiet=as_json) as installation:
         run = carry_out(
             installation,
