@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -13,27 +15,27 @@ from urllib.parse import quote
 
 import psycopg
 from psycopg import pq
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import SecretStr
 
 from services.errors import ConnectionFailed, SettingsError
+from services.jobs.context import RunContext
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 EXAMPLE = "postgresql://user:password@host:5432/dbname?sslmode=require"
 _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 _OWN_FIELDS = frozenset({"host", "port", "user", "password", "dbname"})
-# Settings without an environment variable that only tune a connection: client programs go without them.
-_OURS_ALONE = frozenset(
-    {
-        "keepalives",
-        "keepalives_idle",
-        "keepalives_interval",
-        "keepalives_count",
-        "tcp_user_timeout",
-        "fallback_application_name",
-    }
-)
+_WATCH_OVER_NETWORK: Mapping[str, str] = {
+    "keepalives": "1",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+}
+"""What a URL leaves open: a network that went silent ends a connection after about a minute, not after hours."""
+# Settings without an environment variable: client programs get them in a connection string.
+_WITHOUT_VARIABLE = frozenset({*_WATCH_OVER_NETWORK, "fallback_application_name"})
 # Ours to set: the names shown in pg_stat_activity, and the archive in the database's own encoding.
 _NEVER_FROM_URL = frozenset({"application_name", "client_encoding"})
 
@@ -82,7 +84,7 @@ class Address:
                 hint="Choose a password without line breaks.",
             )
         params = {key: value for key, value in found.items() if key not in _OWN_FIELDS | _NEVER_FROM_URL}
-        unknown = sorted(set(params) - set(_environment_names()) - _OURS_ALONE)
+        unknown = sorted(set(params) - set(_environment_names()) - _WITHOUT_VARIABLE)
         if unknown:
             raise SettingsError(
                 f"The database URL sets {', '.join(unknown)}, which cannot be handed to pg_dump.",
@@ -126,6 +128,18 @@ class Address:
             f"postgresql://{login}@{host}:{self.port}/{quote(self.dbname, safe='')}{'?' if query else ''}{query}"
         )
 
+    def child_conninfo(self, client_major: int) -> str:
+        """Return the connection string for the ``--dbname`` of a client program of that major version.
+
+        It holds the database, and the settings that no environment variable can carry; never the password. (A bare name
+        with ``=`` in it would be taken for such a string.)
+        """
+        settings = dict(_WATCH_OVER_NETWORK)
+        if client_major < 12:  # which refuses what it does not know
+            del settings["tcp_user_timeout"]
+        settings |= {key: value for key, value in self.params.items() if key in _WITHOUT_VARIABLE}
+        return make_conninfo(dbname=self.dbname, **settings)
+
     def child_environment(self, passfile: Path) -> dict[str, str]:
         """Return the whole environment of a client program: nothing of ours is inherited, no secret is in it."""
         environment = {
@@ -156,18 +170,26 @@ def _environment_names() -> dict[str, str]:
 
 
 @contextmanager
-def passfile(address: Address) -> Iterator[Path]:
+def passfile(address: Address, run: RunContext | None = None) -> Iterator[Path]:
     """Write the password where only we and our client programs can read it; remove it afterwards.
 
-    The single line matches any server: the file serves one address only.
+    The single line matches any server: the file serves one address only. With a ``run``, its folder is one of the
+    run's leftovers, so that recovery removes it after a crash; it is the attempt's own.
     """
-    with tempfile.TemporaryDirectory(prefix="backups-pass-") as folder:
-        path = Path(folder, "pgpass")
-        path.touch(mode=0o600)
-        if address.password is not None:
-            secret = address.password.get_secret_value().replace("\\", "\\\\").replace(":", "\\:")
-            path.write_text(f"*:*:*:*:{secret}\n", encoding="utf-8")
-        yield path
+    whose = f"{run.run_id}-{run.attempt}-" if run else ""
+    folder = Path(tempfile.gettempdir(), f"backups-pass-{whose}{secrets.token_hex(8)}")
+    with run.leftover("folder", path=str(folder)) if run else nullcontext():
+        folder.mkdir(mode=0o700)
+        try:
+            path = folder / "pgpass"
+            path.touch(mode=0o600)
+            if address.password is not None:
+                secret = address.password.get_secret_value().replace("\\", "\\\\").replace(":", "\\:")
+                path.write_text(f"*:*:*:*:{secret}\n", encoding="utf-8")
+            yield path
+        finally:
+            with suppress(FileNotFoundError):  # recovery may have taken this run for dead
+                shutil.rmtree(folder)
 
 
 def connect(
@@ -175,6 +197,7 @@ def connect(
 ) -> Connection:
     """Open a connection; ``connect_timeout`` is in seconds. Raise ConnectionFailed with reason and hint."""
     settings: dict[str, Any] = {
+        **_WATCH_OVER_NETWORK,
         **address.params,
         "host": address.host,
         "port": address.port,

@@ -88,12 +88,13 @@ def dump_stream(
         "--format=custom",
         "--compress=0",
         "--no-password",
+        f"--dbname={address.child_conninfo(client.major)}",
         f"--snapshot={snapshot_id}",
         f"--lock-wait-timeout={int(lock_timeout.total_seconds() * 1000)}",
         *(f"--exclude-table={pattern}" for pattern in exclude_tables),
     ]
     with (
-        passfile(address) as secret,
+        passfile(address, run) as secret,
         run_child(command, environment=address.child_environment(secret), run=run, stdout=True) as child,
     ):
         yield DumpProcess(child, address, run)

@@ -12,11 +12,10 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from psycopg.conninfo import make_conninfo
-
-from services.errors import BackupsError, NotADump, NotTestable, RestoreFailed
+from services.errors import BackupsError, ConnectionFailed, NotADump, NotTestable, RestoreFailed, TimedOut
 from services.jobs.context import RunContext
 from services.jobs.processes import Child, run_child
 from services.postgres.clients import ClientPrograms
@@ -47,7 +46,26 @@ _LACKING: tuple[tuple[str, str], ...] = (
     (r"(permission denied to create [^\n]+)", "the right for it ({0})"),
     (r"(must be superuser[^\n]*)", "the right for it ({0})"),
     (r"unsupported XML feature", "support for XML (it was built without libxml)"),
-    (r"No space left on device", "the disk space"),
+)
+
+# What went wrong with the attempt, as pg_restore reports it, and what to do: neither the archive nor what the server
+# is lies behind it. SQLSTATE class 53 (insufficient resources) by its words, since pg_restore shows no codes.
+_TROUBLE: tuple[tuple[str, str], ...] = (
+    (r"No space left on device|could not extend file|disk full", "Make room on the disk, then try again."),
+    (r"out of shared memory", "Raise max_locks_per_transaction on the target server: every table takes a lock."),
+    (r"out of memory|[Cc]annot allocate memory|could not fork", "Give the machine more memory, then try again."),
+    (
+        r"too many (clients|connections)|remaining connection slots|configured limit exceeded",
+        "Close idle sessions on the target server, or raise max_connections.",
+    ),
+    (r"could not open (input|output|TOC) file", "Look at the folder of the spooled file, then try again."),
+    (r"canceling statement due to", "The server ended a statement; see the role's timeouts and the server's log."),
+    # Said alone: a worker that met an error says that first.
+    (r"\A[^\n]*a worker process died unexpectedly", "The machine may have run out of memory; see its log."),
+)
+_SERVER_GONE = re.compile(
+    "server closed the connection|terminating connection|connection to server was lost|SSL SYSCALL"
+    "|no connection to the server|shutting down|in recovery mode"
 )
 
 
@@ -62,6 +80,8 @@ class ArchiveHeader:
     dumped_by: str
     """Version of the pg_dump that wrote it."""
     compression: str
+    created_at: datetime
+    """When the dump began, by the clock of the machine that pg_dump ran on. UTC."""
     entries: tuple[str, ...]
     """The table of contents, a line an entry."""
 
@@ -89,7 +109,11 @@ class ChildSink:
             ) from None
 
     def finish(self) -> None:
-        """Say that the archive ends here, and wait. Raise Cancelled, NotTestable, ConnectionFailed or RestoreFailed."""
+        """Say that the archive ends here, and wait.
+
+        Raise RestoreFailed when the archive is at fault, NotTestable when the server lacks something, ConnectionFailed
+        and BackupsError when the attempt failed (killed, no memory, no space), Cancelled.
+        """
         self._child.stdin.close()
         _check(self._child.wait(END_SECONDS), self._child, self._run, self._address)
 
@@ -106,11 +130,12 @@ def restore_archive(
     """Restore a plain archive file into an existing, empty database with ``jobs`` parallel sessions.
 
     ``use_list``: a file with the lines of the table of contents that are restored; None: all.
-    Raise NotTestable naming what the server lacks, ConnectionFailed, RestoreFailed, Cancelled.
+    Raise NotTestable naming what the server lacks, RestoreFailed when the archive is at fault, ConnectionFailed and
+    BackupsError when the attempt failed (killed, no memory, no space), Cancelled.
     """
     command: list[str | Path] = [*_restore_command(client, address, use_list), f"--jobs={jobs}", archive]
     with (
-        passfile(address) as secret,
+        passfile(address, run) as secret,
         run_child(command, environment=address.child_environment(secret), run=run) as child,
     ):
         _check(child.wait(END_SECONDS), child, run, address)
@@ -125,7 +150,7 @@ def restore_stream(
     ``use_list``: see ``restore_archive``.
     """
     with (
-        passfile(address) as secret,
+        passfile(address, run) as secret,
         run_child(
             _restore_command(client, address, use_list),
             environment=address.child_environment(secret),
@@ -148,11 +173,23 @@ def archive_reader(client: ClientPrograms, *, run: RunContext) -> Iterator[Child
 
 
 def archive_contents(client: ClientPrograms, archive: Path) -> ArchiveHeader:
-    """Return the header and the table of contents of an archive. Raise NotADump."""
-    listed = subprocess.run(
-        [str(client.program("pg_restore")), "--list", str(archive.absolute())],
-        stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=LIST_SECONDS, env=_ENVIRONMENT, cwd="/",
-    )  # fmt: skip
+    """Return the header and the table of contents of an archive.
+
+    Raise NotADump; TimedOut, and BackupsError when pg_restore was killed or cannot open the file.
+    """
+    try:
+        listed = subprocess.run(
+            [str(client.program("pg_restore")), "--list", str(archive.absolute())],
+            stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=LIST_SECONDS, env=_ENVIRONMENT, cwd="/",
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise TimedOut(
+            f"pg_restore did not list {archive.name} within {LIST_SECONDS:.0f} s.",
+            hint="Look at the disk and the load of this machine, then try again.",
+        ) from error
+    trouble = _trouble(listed.returncode, listed.stderr.decode("utf-8", "replace"))
+    if trouble is not None:
+        raise trouble
     if listed.returncode != 0:
         said = " ".join(listed.stderr.decode("utf-8", "replace").split()) or "it cannot be read"
         raise NotADump(
@@ -166,16 +203,15 @@ def archive_contents(client: ClientPrograms, archive: Path) -> ArchiveHeader:
         source_version=_header(text, "Dumped from database version").split(" ")[0],
         dumped_by=_header(text, "Dumped by pg_dump version").split(" ")[0],
         compression=_header(text, "Compression"),
+        created_at=_created_at(text),
         entries=tuple(line for line in text.splitlines() if line and not line.startswith(";")),
     )
 
 
-_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C", "LC_ALL": "C"}
+_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C", "LC_ALL": "C", "TZ": "UTC"}
 
 
 def _restore_command(client: ClientPrograms, address: Address, use_list: Path | None) -> list[str | Path]:
-    # As a connection string, since a name with "=" in it would be taken for one.
-    target = make_conninfo(dbname=address.dbname)
     return [
         client.program("pg_restore"),
         "--exit-on-error",
@@ -183,7 +219,7 @@ def _restore_command(client: ClientPrograms, address: Address, use_list: Path | 
         "--no-acl",
         "--no-subscriptions",
         "--no-password",
-        f"--dbname={target}",
+        f"--dbname={address.child_conninfo(client.major)}",
         *([f"--use-list={use_list}"] if use_list else []),
     ]
 
@@ -191,6 +227,14 @@ def _restore_command(client: ClientPrograms, address: Address, use_list: Path | 
 def _header(text: str, name: str) -> str:
     found = re.search(rf"^;\s+{re.escape(name)}: (.*)$", text, re.MULTILINE)
     return found[1].strip() if found else ""
+
+
+def _created_at(listing: str) -> datetime:
+    """Return the time of ``; Archive created at 2026-11-22 02:00:11 UTC``, which pg_restore prints in its time zone."""
+    found = re.search(r"^; Archive created at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)", listing, re.MULTILINE)
+    if found is None:
+        raise NotADump("pg_restore does not say when the archive was made.", hint="See `pg_restore --list`.")
+    return datetime.fromisoformat(found[1]).replace(tzinfo=UTC)
 
 
 def _check(status: int, child: Child, run: RunContext, address: Address | None) -> None:
@@ -202,6 +246,18 @@ def _check(status: int, child: Child, run: RunContext, address: Address | None) 
 
 def _restore_failed(status: int, child: Child, address: Address | None) -> BackupsError:
     text = "\n".join((*child.error_lines, *child.last_lines))
+    said = f": {' '.join(child.error_lines)}" if child.error_lines else ", without a word"
+    errors = "\n".join(child.error_lines)
+    if address is not None and re.search(r"connection to server .* failed", text):
+        return connection_failed(address, text)
+    if address is not None and _SERVER_GONE.search(errors):
+        return ConnectionFailed(
+            f"The server {address.label()} ended the restore{said}",
+            hint="It stopped, or the network failed; look into its log, then try again.",
+        )
+    trouble = _trouble(status, errors, said)
+    if trouble is not None:
+        return trouble
     for sign, lacking in _LACKING:
         found = re.search(sign, text)
         if found:
@@ -209,16 +265,23 @@ def _restore_failed(status: int, child: Child, address: Address | None) -> Backu
                 f"The server lacks {lacking.format(*found.groups())}.",
                 hint="Restore on a server that has it: set RESTORE_TEST_URL to one like the source.",
             )
-    if address is not None and re.search(r"connection to server .* failed", text):
-        return connection_failed(address, text)
     if re.search(r"unsupported version \([\d.]+\) in file header", text):
         hint = "The archive was written by a newer pg_dump; install newer client programs."
     elif re.search(r"end of file|could not read|corrupt|invalid|did not find magic string", text):
         hint = "The archive is cut or damaged; use another backup."
-    elif re.search(r"server closed the connection|terminating connection|SSL SYSCALL", text):
-        hint = "The target server stopped or the network failed; look into its log, then try again."
     else:
         hint = "See the run's log."
-    how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
-    said = f": {' '.join(child.error_lines)}" if child.error_lines else ", without a word"
-    return RestoreFailed(f"pg_restore {how}{said}", hint=hint)
+    return RestoreFailed(f"pg_restore ended with status {status}{said}", hint=hint)
+
+
+def _trouble(status: int, text: str, said: str = "") -> BackupsError | None:
+    """Return the error of an attempt that failed for reasons of its own; None when the archive may be at fault."""
+    if status < 0:
+        return BackupsError(
+            f"pg_restore was ended by signal {-status}{said}",
+            hint="Somebody killed it, or the machine ran out of memory; see its log, then try again.",
+        )
+    for sign, hint in _TROUBLE if status else ():
+        if re.search(sign, text):
+            return BackupsError(f"pg_restore ended with status {status}{said or f': {text.strip()}'}", hint=hint)
+    return None

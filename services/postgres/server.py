@@ -29,6 +29,7 @@ from services.postgres.server_user import reachable_bin_dir, reachable_data_dir,
 
 LOCK_SECONDS = 120.0
 START_SECONDS = 60
+RUN_SECONDS = START_SECONDS + 30.0
 FAST_STOP_SECONDS = 30
 IMMEDIATE_STOP_SECONDS = 30
 PORT_ATTEMPTS = 5
@@ -218,19 +219,26 @@ class LocalServer:
             return f"It left no log in {self.log_file}."
 
     def _run(self, program: str, *arguments: str | Path | int) -> subprocess.CompletedProcess[str]:
+        """Run a program of the server to its end. Raise TimedOut."""
         command: Sequence[str] = [str(self.bin_dir / program), *(str(a) for a in arguments)]
-        return subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=START_SECONDS + 30,
-            cwd="/",
-            env={"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C", "LC_ALL": "C"},
-            start_new_session=True,  # so that Ctrl-C in our terminal does not reach the server
-            **self._user.popen_arguments(),
-        )
+        try:
+            return subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=RUN_SECONDS,
+                cwd="/",
+                env={"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C", "LC_ALL": "C"},
+                start_new_session=True,  # so that Ctrl-C in our terminal does not reach the server
+                **self._user.popen_arguments(),
+            )
+        except subprocess.TimeoutExpired as error:
+            raise TimedOut(
+                f"{program} did not end within {RUN_SECONDS:.0f} s for the server in {self.data_dir}.",
+                hint="Look at the load and the disk of this machine, then try again.",
+            ) from error
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

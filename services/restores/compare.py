@@ -18,16 +18,23 @@ from services.restores.comparison_model import (
     TableOutcome,
     TableRow,
 )
-from services.restores.excluded import Excluded
+from services.restores.excluded import Excluded, Relation
 
 
-def compare_fingerprints(expected: Fingerprint, actual: Fingerprint, *, excluded: Collection[str] = ()) -> Comparison:
+def compare_fingerprints(
+    expected: Fingerprint,
+    actual: Fingerprint,
+    *,
+    excluded: Collection[str] = (),
+    excluded_tables: Collection[Relation] | None = None,
+) -> Comparison:
     """Given the fingerprint of the source and that of the restored database, return what is equal and what is not.
 
     ``excluded`` are the pg_dump patterns of the tables that a partial backup left out: what depends on them cannot be
-    in the restored database, so it is reported and does not fail the comparison.
+    in the restored database, so it is reported and does not fail the comparison. ``excluded_tables`` are the (schema,
+    name) that these matched; None where only the patterns are known (see ``services.restores.excluded``).
     """
-    gone = Excluded(excluded, expected.objects)
+    gone = Excluded(excluded, expected, excluded_tables)
     objects = compare_objects(expected.objects, actual.objects, gone)
     return Comparison(
         tables=tuple(_compare_tables(expected.tables, actual.tables, gone)),
@@ -55,7 +62,7 @@ def _compare_tables(
 
 
 def _missing_table(table: TableFingerprint, gone: Excluded) -> TableRow:
-    if table.kind == "materialized view" and gone.has_view(table.name):
+    if table.kind == "materialized view" and gone.has_view(table.schema, table.name):
         return _row(table, None, "not compared", "depends on excluded", "reads a table that the backup leaves out")
     return _row(table, None, "not compared", "missing", f"missing: the source had {_rows(table.rows)}")
 

@@ -13,7 +13,7 @@ from services.backups.manifest import Manifest
 from services.errors import NotADump
 from services.postgres.clients import ClientPrograms
 from services.postgres.restore import archive_contents
-from services.restores.excluded import Excluded, names_in
+from services.restores.excluded import Excluded, excluded_tables, names_in
 
 _TOC_LINE = re.compile(r"\d+; \d+ \d+ (.*)\Z", re.DOTALL)
 
@@ -25,7 +25,7 @@ def write_use_list(client: ClientPrograms, archive: Path, manifest: Manifest, pa
     """
     if not manifest.backup.excluded or manifest.fingerprint is None:
         return None
-    needles = _needles(Excluded(manifest.backup.excluded, manifest.fingerprint.objects).dependent)
+    needles = _needles(Excluded(manifest.backup.excluded, manifest.fingerprint, excluded_tables(manifest)).dependent)
     try:
         lines = archive_contents(client, archive).entries
     except NotADump:
@@ -59,9 +59,9 @@ def _needles(dependent: set[tuple[str, str]]) -> list[str]:
             schema, _, signature = identity.partition(".")
             for function in ("FUNCTION", "PROCEDURE", "AGGREGATE"):
                 needles += [f"{function} {schema} {signature} ", f"COMMENT {schema} {function} {signature} "]
-        elif kind in ("constraints", "triggers", "rules", "policies"):
+        elif kind in ("constraints", "triggers", "rules"):
             name, schema, table = names[0], names[-2], names[-1]
-            typed = {"constraints": "FK CONSTRAINT", "triggers": "TRIGGER", "rules": "RULE", "policies": "POLICY"}[kind]
+            typed = {"constraints": "FK CONSTRAINT", "triggers": "TRIGGER", "rules": "RULE"}[kind]
             needles += [f"{typed} {schema} {table} {name} "]
             needles += [f"COMMENT {schema} {typed.removeprefix('FK ')} {name} ON {table} "]
     return needles

@@ -6,13 +6,14 @@ import time
 from dataclasses import dataclass
 
 from services.backups.manifest import Manifest
-from services.catalog.model import Backup, Outcome
+from services.catalog.model import Backup
 from services.jobs.context import RunContext
 from services.postgres.fingerprint import take_fingerprint
 from services.restores.compare import compare_fingerprints
 from services.restores.comparison_model import Comparison
+from services.restores.excluded import excluded_tables
 from services.restores.perform import Restored
-from services.restores.report import RestoreReport
+from services.restores.report import ReportOutcome, RestoreReport
 from services.restores.watch import report_work
 
 EVERY_SIZE = 1 << 62
@@ -23,7 +24,7 @@ EVERY_SIZE = 1 << 62
 class Proof:
     """What is known of a restore at its end; ``failure`` says in words why there is no comparison."""
 
-    outcome: Outcome
+    outcome: ReportOutcome
     failure: str = ""
     comparison: Comparison | None = None
     seconds: float = 0.0
@@ -48,7 +49,9 @@ def prove(manifest: Manifest, restored: Restored, run: RunContext) -> Proof:
             "fingerprint of its source (it was adopted), so there is nothing to compare with.",
             seconds=seconds,
         )
-    comparison = compare_fingerprints(expected, actual, excluded=manifest.backup.excluded)
+    comparison = compare_fingerprints(
+        expected, actual, excluded=manifest.backup.excluded, excluded_tables=excluded_tables(manifest)
+    )
     for difference in comparison.differences():
         run.log(difference, "error")
     for remark in comparison.remarks():

@@ -14,13 +14,15 @@ from services.restores.comparison_model import Comparison
 _NAMED = 3  # differences that the summary names; the rest is counted
 
 Way = Literal["spooled", "streamed", ""]
+ReportOutcome = Outcome | Literal["not compared"]
+"""*Not compared*: a real restore made its database, and the comparison could not be made. Never a pass."""
 
 
 @dataclass(frozen=True)
 class RestoreReport:
     """One restore or restore test. Kept as JSON in ``Verification.detail``; times in seconds, sizes in bytes."""
 
-    outcome: Outcome
+    outcome: ReportOutcome
     backup_id: str
     backup_name: str
     database: str

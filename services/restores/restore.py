@@ -1,7 +1,8 @@
 """A real restore, always into a new database: nothing that exists is ever written to.
 
 The work is done in a database of the run's own name, which gets the target's name when all of it is there. Whoever
-sees the target sees all of it, and a crash leaves nothing under its name.
+sees the target sees all of it, and a crash before leaves nothing under its name. Only then is it compared: in an
+emergency, a database that is restored must not be lost to trouble with looking at it.
 """
 
 from __future__ import annotations
@@ -9,26 +10,29 @@ from __future__ import annotations
 import re
 import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import Literal
 
 import psycopg
 from psycopg import sql
 
+from services.backups.manifest import Manifest
 from services.catalog.model import Backup
-from services.errors import AlreadyExists, ConnectionFailed, InvalidName, RestoreFailed
+from services.errors import AlreadyExists, BackupsError, ConnectionFailed, InvalidName, RestoreFailed
 from services.installation import Installation
 from services.jobs.context import RunContext
 from services.postgres.connection import Address, Connection, connect
 from services.restores.copies import choose_copy
 from services.restores.evidence import read_evidence
 from services.restores.fetch import identities_for
-from services.restores.perform import Place, restored_database
-from services.restores.proof import describe, prove
+from services.restores.perform import Place, Restored, restored_database
+from services.restores.proof import Proof, describe, prove
 from services.restores.report import RestoreReport
 from services.restores.scratch import RESTORE_PREFIX, TEST_PREFIX, scratch_name
 from services.restores.watch import report_work
 
 TARGET_RULE = "1 to 63 letters, digits, '_' or '-'"
+_SEVERITY: dict[str, Literal["info", "warning", "error"]] = {"failed": "error", "not compared": "warning"}
 _TARGET = re.compile(r"[A-Za-z0-9_-]{1,63}\Z")
 
 
@@ -37,10 +41,11 @@ def restore_backup(
 ) -> RestoreReport:
     """Restore a backup into the new database ``target`` on ``server_url`` (None: the database's own server).
 
-    The report's outcome says whether the restored data equals the source; the target stays in either case, since in an
-    emergency a person decides. Raise InvalidName, AlreadyExists (nothing is touched), UntrustedManifest,
-    CorruptBackup, KeyMismatch, RestoreFailed, NotTestable, StorageError, ConnectionFailed, Cancelled: then there is no
-    target.
+    The report's outcome says whether the restored data equals the source, or that it could not be compared; the target
+    stays in either case, since in an emergency a person decides. Raise InvalidName, AlreadyExists (nothing is touched),
+    UntrustedManifest, CorruptBackup, KeyMismatch, RestoreFailed, NotTestable, StorageError, ConnectionFailed,
+    BackupsError, Cancelled: then there is no target. When the run has to stop during the comparison, the target stays,
+    the log says so, and Cancelled or TimedOut is raised.
     """
     check_target(target)
     copy = choose_copy(backup, None)
@@ -53,11 +58,14 @@ def restore_backup(
         version = (connection.info.parameter_status("server_version") or "unknown").split()[0]
         major = connection.info.server_version // 10000
     manifest = read_evidence(installation, backup, copy)
-    place = Place(server, major, scratch_name(run.run_id, RESTORE_PREFIX), f"{server.host}:{server.port}")
+    place = Place(server, major, scratch_name(run, RESTORE_PREFIX), f"{server.host}:{server.port}")
     with restored_database(installation, manifest, copy, place, run) as restored:
-        proof = prove(manifest, restored, run)
-        _analyze(restored.address, run)
         _rename(server, restored.address.dbname, target)
+    restored = replace(restored, address=server.with_database(target))
+    proof = _prove(manifest, restored, run)
+    note = _analyze(restored.address, run)
+    if note:
+        restored = replace(restored, notes=(*restored.notes, note))
     report = describe(
         backup,
         server=f"{server.user}@{server.host}:{server.port}",
@@ -67,8 +75,7 @@ def restore_backup(
         proof=proof,
         seconds=time.monotonic() - began,
     )
-    level: Literal["info", "error"] = "error" if report.outcome == "failed" else "info"
-    run.log(f"Restored into {target} on {report.server}. {report.summary}", level)
+    run.log(f"Restored into {target} on {report.server}. {report.summary}", _SEVERITY.get(report.outcome, "info"))
     return report
 
 
@@ -82,19 +89,36 @@ def check_target(target: str) -> None:
         )
 
 
-def _analyze(database: Address, run: RunContext) -> None:
-    """Give the planner its statistics: pg_restore brings none, and the first queries would be slow."""
+def _prove(manifest: Manifest, restored: Restored, run: RunContext) -> Proof:
+    """Compare the target. Trouble with that is said and takes nothing away; raise only when the run has to stop."""
+    try:
+        return prove(manifest, restored, run)
+    except (BackupsError, psycopg.Error) as error:
+        run.log(f"{restored.address.dbname} is restored and stays; it was not compared.", "warning")
+        run.check_cancelled()
+        return Proof("not compared", f"Restored without an error, but the comparison could not be made: {error}")
+
+
+def _analyze(database: Address, run: RunContext) -> str:
+    """Give the planner its statistics: pg_restore brings none, and the first queries would be slow.
+
+    Return in words why there are none; empty when all is well. Raise only when the run has to stop.
+    """
     run.phase("analyzing")
-    with (
-        connect(database) as connection,
-        run.on_cancel(connection.cancel_safe),
-        report_work(database, run, grows=False),
-    ):
-        try:
+    try:
+        with (
+            connect(database) as connection,
+            run.on_cancel(connection.cancel_safe),
+            report_work(database, run, grows=False),
+        ):
             connection.execute("ANALYZE")
-        except psycopg.errors.QueryCanceled:
-            run.check_cancelled()
-            raise
+    except (ConnectionFailed, psycopg.Error) as error:
+        run.check_cancelled()
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        note = f"ANALYZE did not end: {reason} Queries may be slow until it is run."
+        run.log(note, "warning")
+        return note
+    return ""
 
 
 def _server(installation: Installation, backup: Backup, server_url: str | None) -> Address:

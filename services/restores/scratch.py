@@ -1,7 +1,8 @@
 """Databases of ours that last as long as a run: made, registered as a leftover, and dropped whatever happens.
 
-Their names hold the run's id, so that after a crash the run says which of them nobody needs any more. A database of a
-run that this catalogue does not know belongs to another installation, and is left alone.
+Their names hold the run's id, so that after a crash the run says which of them nobody needs any more, and the attempt,
+so that an attempt that was taken for dead and wakes up late never drops what the next one uses. A database of a run
+that this catalogue does not know belongs to another installation, and is left alone.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ RESTORE_PREFIX = "restoring_"
 """A real restore works in a database of this name, and renames it when all of it is there."""
 
 
-def scratch_name(run_id: str, prefix: str = TEST_PREFIX) -> str:
-    """Return the name of a run's own database."""
-    return prefix + run_id
+def scratch_name(run: RunContext, prefix: str = TEST_PREFIX) -> str:
+    """Return the name of an attempt's own database: ``restore_test_RUN_ATTEMPT``."""
+    return f"{prefix}{run.run_id}_{run.attempt}"
 
 
 @contextmanager
@@ -36,13 +37,14 @@ def own_database(
 ) -> Iterator[tuple[Address, list[str]]]:
     """Make an empty database and yield its address, with notes on what differs from the source's; drop it at the end.
 
-    One of this name is left from an earlier attempt of the same run, and is dropped first. A database that was renamed
-    meanwhile is kept. Raise InputError without the right to create databases, StorageFull, ConnectionFailed.
+    Those of the run's earlier attempts are dropped first; a database that was renamed meanwhile is kept. Raise
+    InputError without the right to create databases, StorageFull, ConnectionFailed.
     """
     with run.leftover("scratch database", name=name, server=registered_server):
         try:
             with connect(server) as connection:
-                _drop(connection, name)
+                for earlier in range(1, run.attempt):
+                    _drop(connection, f"{name.removesuffix(str(run.attempt))}{earlier}")
                 notes = _create(connection, name, locale)
             yield server.with_database(name), notes
         finally:
@@ -90,12 +92,14 @@ def _drop_leftovers(server: Address, catalog: Catalog) -> list[str]:
 
 
 def _is_over(name: str, catalog: Catalog) -> bool:
-    """Say whether the database belongs to a run of ours that has ended."""
-    run_id = name.removeprefix(TEST_PREFIX).removeprefix(RESTORE_PREFIX)
+    """Say whether the database belongs to a run of ours that has ended, or to an earlier attempt of one."""
+    run_id, _, attempt = name.removeprefix(TEST_PREFIX).removeprefix(RESTORE_PREFIX).partition("_")
     try:
-        return not catalog.runs.get(run_id).is_active
+        run = catalog.runs.get(run_id)
     except UnknownName:
         return False
+    earlier = attempt.isdecimal() and (int(attempt) < run.attempt or run.state == "queued")
+    return not run.is_active or earlier
 
 
 def _create(connection: Connection, name: str, locale: DatabaseLocale) -> list[str]:

@@ -22,14 +22,13 @@ GROWTH = 1.1
 
 @contextmanager
 def spool_folder(home: Path, run: RunContext) -> Iterator[Path]:
-    """Make a folder of this run's own under ``home/spool``, closed to others; remove it with all that is in it.
+    """Make a folder of this attempt's own under ``home/spool``, closed to others; remove it with all that is in it.
 
-    Plain dumps lie in it: nobody else may read them. What an earlier attempt of this run left is removed first.
+    Plain dumps lie in it: nobody else may read them.
     """
-    folder = home / "spool" / run.run_id
+    folder = home / "spool" / f"{run.run_id}-{run.attempt}"
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with run.leftover("folder", path=str(folder)):
-        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)
         try:
             yield folder

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
 import threading
 import time
@@ -11,11 +13,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
 from services.errors import ConnectionFailed, SettingsError
 from services.postgres.connection import Address, connect, passfile
 from services.postgres.server import LocalServer
+from tests.support.run_context import RecordingRun
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0\r\n"), min_size=1, max_size=20)
 
@@ -129,3 +133,37 @@ def test_a_port_that_is_not_postgresql_is_told(server18: LocalServer) -> None:
         with pytest.raises(ConnectionFailed):
             connect(Address("127.0.0.1", other.getsockname()[1], "u", None, "d", {"sslmode": "disable"}))
         thread.join()
+
+
+def test_a_network_that_goes_silent_is_noticed_within_about_a_minute(server18: LocalServer) -> None:
+    def options(address: Address) -> tuple[int, ...]:
+        with connect(address) as connection, socket.socket(fileno=os.dup(connection.fileno())) as ours:
+            names = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
+            return (
+                ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+                *(ours.getsockopt(socket.IPPROTO_TCP, name) for name in names),
+            )
+
+    assert options(server18.address) == (1, 30, 10, 3, 60_000)
+    own = server18.address.with_params(keepalives_idle="77", tcp_user_timeout="5000")
+    assert options(own) == (1, 77, 10, 3, 5000)
+
+
+def test_client_programs_get_the_same_limits_and_a_urls_own_values_win() -> None:
+    address = Address.parse("postgresql://u:s3cret@h/a%3Db?keepalives_idle=77&sslmode=require")
+    limits = {"keepalives": "1", "keepalives_interval": "10", "keepalives_count": "3", "tcp_user_timeout": "60000"}
+    assert conninfo_to_dict(address.child_conninfo(18)) == {"dbname": "a=b", "keepalives_idle": "77", **limits}
+    assert "tcp_user_timeout" not in address.child_conninfo(11)  # which does not know it
+    assert "s3cret" not in address.child_conninfo(18)
+
+
+def test_a_password_file_is_a_leftover_of_its_attempt() -> None:
+    address = Address("h", 1, "u", SecretStr("p"), "d")
+    run = RecordingRun(attempt=2)
+    with passfile(address, run) as path:
+        assert run.leftovers == [("folder", {"path": str(path.parent)})]
+        assert path.parent.name.startswith("backups-pass-run-1-2-")
+        with passfile(address, run) as other:
+            assert other.parent != path.parent
+        shutil.rmtree(path.parent)  # as recovery does
+    assert run.leftovers == []

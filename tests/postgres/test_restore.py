@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from services.errors import BackupsError, Cancelled, ConnectionFailed, NotADump, NotTestable, RestoreFailed
+from services.errors import BackupsError, Cancelled, ConnectionFailed, NotADump, NotTestable, RestoreFailed, TimedOut
+from services.postgres import restore as restore_module
 from services.postgres.clients import ClientPrograms, choose_client, find_clients
 from services.postgres.connection import Address, connect
 from services.postgres.dump import dump_stream
@@ -175,3 +176,69 @@ def test_every_error_is_one_that_a_person_can_read(
         restore_archive(pg_restore(), database(server18), tmp_path / "file", jobs=1, run=RecordingRun())
     assert caught.value.message.startswith("pg_restore ended with status 1: ")
     assert "newer pg_dump" in caught.value.hint
+
+
+def program(folder: Path, script: str) -> ClientPrograms:
+    """Return a stand-in for pg_restore that does what the real one does when the machine fails it."""
+    (folder / "pg_restore").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "pg_restore").chmod(0o755)
+    return ClientPrograms(folder, "18.1", 18)
+
+
+TROUBLES = {
+    "killed": ("kill -9 $$", "ended by signal 9"),
+    "no locks": (
+        "echo 'pg_restore: error: could not execute query: ERROR:  out of shared memory' >&2; exit 1",
+        "max_locks_per_transaction",
+    ),
+    "no memory": ("echo 'pg_restore: error: could not execute query: ERROR:  out of memory' >&2; exit 1", "memory"),
+    "no space": (
+        "echo 'pg_restore: error: could not execute query: ERROR:  could not extend file: No space left' >&2; exit 1",
+        "Make room",
+    ),
+    "no file": (
+        "echo 'pg_restore: error: could not open input file \"x\": Permission denied' >&2; exit 1",
+        "spooled file",
+    ),
+    "no connections": ("echo 'pg_restore: error: FATAL:  sorry, too many clients already' >&2; exit 1", "max_connect"),
+    "a killed worker": ("echo 'pg_restore: error: a worker process died unexpectedly' >&2; exit 1", "memory"),
+}
+
+
+@pytest.mark.parametrize(("script", "words"), TROUBLES.values(), ids=TROUBLES.keys())
+def test_trouble_of_the_machine_is_not_the_archives(tmp_path: Path, script: str, words: str) -> None:
+    client = program(tmp_path, script)
+    with pytest.raises(BackupsError, match=words) as caught, archive_reader(client, run=RecordingRun()) as reader:
+        reader.finish()
+    assert type(caught.value) is BackupsError
+    with pytest.raises(BackupsError, match=words) as listing:
+        archive_contents(client, tmp_path / "archive")
+    assert type(listing.value) is BackupsError
+
+
+def test_an_error_of_the_archive_that_ends_a_worker_stays_one(tmp_path: Path) -> None:
+    first, then = "could not read from input file: end of file", "a worker process died unexpectedly"
+    client = program(tmp_path, f"echo 'pg_restore: error: {first}' >&2; echo 'pg_restore: error: {then}' >&2; exit 1")
+    with pytest.raises(RestoreFailed), archive_reader(client, run=RecordingRun()) as reader:
+        reader.finish()
+
+
+def test_a_missing_file_is_not_a_damaged_archive(server18: LocalServer, database: NewDatabase, tmp_path: Path) -> None:
+    with pytest.raises(BackupsError, match="could not open input file") as caught:
+        restore_archive(pg_restore(), database(server18), tmp_path / "absent", jobs=1, run=RecordingRun())
+    assert not isinstance(caught.value, RestoreFailed)
+
+
+def test_a_list_that_takes_too_long_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restore_module, "LIST_SECONDS", 0.2)
+    with pytest.raises(TimedOut, match="did not list archive within"):
+        archive_contents(program(tmp_path, "exec sleep 30"), tmp_path / "archive")
+
+
+def test_an_archive_tells_when_it_was_made(
+    server18: LocalServer, database: NewDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = datetime.now(UTC).replace(microsecond=0)
+    archive = dump(database(server18, ROWS), tmp_path / "dump")
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    assert began <= archive_contents(pg_restore(), archive).created_at <= datetime.now(UTC)

@@ -166,6 +166,7 @@ class Lab:
                 copies=(copy,),
             )
             document = to_document(backup, taken if fingerprint else None)
+            document["excluded_tables"] = [list(relation) for relation in excluded]
             write_manifest(settings, storage, document)
             installation.catalog.backups.add(backup)
         return backup

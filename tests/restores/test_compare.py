@@ -159,7 +159,7 @@ VIEWS = (
 
 
 def test_views_on_views_on_an_excluded_table_are_dependent_and_others_are_not() -> None:
-    gone = Excluded(("public.us*",), {"views": VIEWS})
+    gone = Excluded(("public.us*",), fingerprint(views=VIEWS), [("public", "users")])
     assert gone.dependent == {("views", "public.direct"), ("views", "public.indirect")}
 
 
@@ -173,6 +173,56 @@ def test_only_what_is_built_on_an_excluded_table_is_excused() -> None:
         "public.direct",
         "public.indirect",
     }
+
+
+OBJECTS = {
+    "tables": ("public.users = table", "public.orders = table"),
+    "indexes": ("public.users_name = CREATE INDEX users_name ON users USING btree name",),
+    "constraints": ("o_fkey on public.orders = FOREIGN KEY user_id REFERENCES users id",),
+    "views": (
+        "public.v = (id integer) reads public.users as 0123456789abcdef0123456789abcdef",
+        "public.w = (id integer) reads archive.users as 0123456789abcdef0123456789abcdef",
+    ),
+    "triggers": ("touch on public.users = CREATE TRIGGER touch BEFORE UPDATE ON users EXECUTE FUNCTION touch",),
+    "functions": (
+        "public.f(public.users) = function body 1",
+        "public.g(archive.users) = function body 2",
+        "public.users(integer) = function (audit) body 3",
+    ),
+    "rules": ("r on public.users = CREATE RULE r AS ON INSERT TO users DO INSERT INTO orders VALUES 1",),
+    "policies": ("p on public.users = permissive * using audit",),
+}
+
+
+@pytest.mark.parametrize("relations", [[("archive", "users"), ("archive", "audit")], None], ids=["pairs", "patterns"])
+@pytest.mark.parametrize("pattern", ["archive.*", "archive.users"])
+def test_only_what_names_the_excluded_schema_is_dependent(
+    pattern: str, relations: list[tuple[str, str]] | None
+) -> None:
+    gone = Excluded((pattern,), fingerprint(table("users"), table("orders"), **OBJECTS), relations)
+    assert gone.dependent == {("views", "public.w"), ("functions", "public.g(archive.users)")}
+
+
+@pytest.mark.parametrize("relations", [[("audit", "logs")], None], ids=["pairs", "patterns"])
+def test_a_foreign_key_into_a_schema_that_is_excluded_whole_is_dependent(
+    relations: list[tuple[str, str]] | None,
+) -> None:
+    keys = (
+        "a on public.orders = FOREIGN KEY log REFERENCES logs id",
+        "b on public.orders = FOREIGN KEY user_id REFERENCES users id",
+    )
+    expected = fingerprint(table("users"), table("orders"), constraints=keys)
+    assert Excluded(("audit.*",), expected, relations).dependent == {("constraints", "a on public.orders")}
+
+
+def test_what_belongs_to_a_dependent_view_goes_with_it() -> None:
+    objects = {
+        "views": ("public.m = materialized (id integer) reads audit.logs as 0123456789abcdef0123456789abcdef",),
+        "indexes": ("public.m_id = CREATE INDEX m_id ON m USING btree id", "other.i = CREATE INDEX i ON m"),
+        "triggers": ("t on public.m = CREATE TRIGGER", "t on other.m = CREATE TRIGGER"),
+    }
+    gone = Excluded(("audit.*",), fingerprint(**objects), [("audit", "logs")])
+    assert gone.dependent == {("views", "public.m"), ("indexes", "public.m_id"), ("triggers", "t on public.m")}
 
 
 def test_without_exclusions_nothing_is_excused() -> None:
