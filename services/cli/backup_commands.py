@@ -9,7 +9,7 @@ import typer
 
 from services import commands
 from services.backups.request import BackupRequest
-from services.catalog.model import Run
+from services.catalog.model import Backup, Run
 from services.cli.app import app
 from services.cli.forms import backup_form, run_form
 from services.cli.output import note, printable, say, stdout, table, write_json, write_pairs
@@ -109,22 +109,28 @@ def _report_backup(installation: Installation, run: Run, *, as_json: bool) -> No
             backup = None
     if as_json:
         write_json({"run": run_form(run), "backup": None if backup is None else backup_form(backup)})
-    elif run.state == "finished" and backup is not None:
-        checked = "no" if backup.verification_level is None else backup.verification_level
+    elif backup is not None:  # also when its own verification failed: it is stored, and listed as such
         write_pairs(
             [
                 ("backup", backup.name),
                 ("id", backup.id),
-                ("stored", f"{format_bytes(backup.stored_bytes)} at {backup.copies[0].location}"),
+                ("stored", f"{format_bytes(backup.stored_bytes)} at {', '.join(c.location for c in backup.copies)}"),
                 ("database", f"{format_bytes(backup.database_bytes)}, PostgreSQL {backup.server_version}"),
                 ("took", format_duration(backup.duration)),
                 ("sha256", backup.sha256),
-                ("verified", checked),
+                ("verified", _checked(backup)),
             ]
         )
         if backup.is_partial:
             note(f"Partial: without {', '.join(backup.excluded)}. It does not count as a whole backup.", style="yellow")
     fail_unless_finished(run)
+
+
+def _checked(backup: Backup) -> str:
+    """Say how deep the latest verification went, and how it ended."""
+    if backup.verification_level is None:
+        return "no"
+    return f"{backup.verification_level}: {'passed' if backup.verification_passed else 'FAILED'}"
 
 
 @app.command("preflight")

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from services import commands
+from services.catalog.model import Run
 from services.cli.app import app
 from services.cli.forms import run_form
 from services.cli.output import say, stdout, table, write_json, write_pairs
@@ -18,16 +19,18 @@ from services.installation import Installation
 from services.postgres.connection import Address
 from services.postgres.fingerprint import take_fingerprint
 from services.postgres.fingerprint_model import Fingerprint
-from services.postgres.snapshot import exported_snapshot
 from services.restores.compare import compare_fingerprints
+from services.restores.compare_databases import compare_databases
 from services.restores.comparison_model import DIFFERENCES, Comparison
 from services.restores.copies import choose_copy
 from services.restores.evidence import read_evidence
+from services.restores.proof import EVERY_SIZE
 from services.restores.report import RestoreReport
 from services.units import format_duration
 
-HASH_LIMIT = 50 * 10**9
-"""Bytes of the largest table whose content is compared between two databases, as in the settings' default."""
+_COMPARED = {"passed": "equal", "failed": "DIFFERENT"}
+_RESTORE_CODES = {"passed": 0, "failed": 2}
+_NOT_COMPARED = 3
 
 
 @app.command()
@@ -44,7 +47,10 @@ def restore(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Restore a backup into a new database. What exists is never touched."""
+    """Restore a backup into a new database. What exists is never touched.
+
+    Exit code: 0 restored and equal to the source, 2 restored but different, 3 restored but not compared.
+    """
     with opened(quiet=as_json) as installation:
         chosen = installation.catalog.backups.find(backup, database=database)
         run = carry_out(
@@ -56,19 +62,27 @@ def restore(
         )
         if run is None:
             return
-        if as_json:
-            write_json({"run": run_form(run)})
-        elif run.state == "finished":
-            report = RestoreReport.from_json(run.result["report"])
-            write_pairs(
-                [
-                    ("backup", report.backup_name),
-                    ("restored to", f"{target} on {report.server}, PostgreSQL {report.server_version}"),
-                    ("took", format_duration(report.total_seconds)),
-                    ("compared", report.summary),
-                ]
-            )
-        fail_unless_finished(run)
+        _report_restore(run, as_json=as_json)
+
+
+def _report_restore(run: Run, *, as_json: bool) -> None:
+    """Say what was restored and how it compares. Exit with 2 when it differs from the source, 3 when nobody knows."""
+    report = RestoreReport.from_json(run.result["report"]) if run.state == "finished" else None
+    if as_json:
+        outcome = None if report is None else report.outcome
+        write_json({"run": run_form(run), "outcome": outcome, "summary": "" if report is None else report.summary})
+    elif report is not None:
+        write_pairs(
+            [
+                ("backup", report.backup_name),
+                ("restored to", f"{report.target} on {report.server}, PostgreSQL {report.server_version}"),
+                ("took", format_duration(report.total_seconds)),
+                ("compared", f"{_COMPARED.get(report.outcome, report.outcome)}: {report.summary}"),
+            ]
+        )
+    fail_unless_finished(run)
+    if report is not None:
+        raise typer.Exit(_RESTORE_CODES.get(report.outcome, _NOT_COMPARED))
 
 
 @app.command()
@@ -102,13 +116,9 @@ def _compare(installation: Installation, expected: str, actual: str) -> Comparis
         )
     source = _address(installation, expected)
     if source is not None:
-        with exported_snapshot(source) as snapshot:
-            wanted = take_fingerprint(source, snapshot_id=snapshot.id, hash_limit=HASH_LIMIT)
-        return compare_fingerprints(
-            wanted, take_fingerprint(there, snapshot_id=None, hash_limit=HASH_LIMIT, like=wanted)
-        )
+        return compare_databases(source.url().get_secret_value(), there.url().get_secret_value())
     wanted, excluded = _of_backup(installation, expected)
-    found = take_fingerprint(there, snapshot_id=None, hash_limit=HASH_LIMIT, like=wanted)
+    found = take_fingerprint(there, snapshot_id=None, hash_limit=EVERY_SIZE, like=wanted)
     return compare_fingerprints(wanted, found, excluded=excluded)
 
 

@@ -78,11 +78,15 @@ def carry_out(installation: Installation, submit: Callable[[bool], str], mode: M
 
 
 def fail_unless_finished(run: Run) -> None:
-    """Raise what stopped the run, unless it finished."""
+    """Raise what stopped the run, unless it finished; with the exit code of the error that it met."""
     if run.state == "finished":
         return
     message = run.error or f"The run is {run.state}."
-    raise (Cancelled if run.state == "cancelled" else BackupsError)(message, hint=run.hint)
+    error = (Cancelled if run.state == "cancelled" else BackupsError)(message, hint=run.hint)
+    code = run.result.get("exit_code")
+    if isinstance(code, int) and code:
+        error.exit_code = code
+    raise error
 
 
 def _in_the_foreground(installation: Installation, run_id: str, *, quiet: bool) -> Run:

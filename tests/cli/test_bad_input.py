@@ -103,7 +103,7 @@ def test_an_exclude_pattern_that_matches_nothing_is_refused_before_the_dump(shel
 def test_a_file_that_is_no_dump_is_not_adopted(shell: Shell, content: bytes) -> None:
     (shell.folder / "x.dump").write_bytes(content)
     result = shell.run("adopt", "x.dump")
-    assert result.exit_code != 0
+    assert result.exit_code == 2, result.stderr
     assert result.stderr
     assert shell.json("list") == []
     assert not list(Path(shell.folder / "storage").rglob("*.manifest.json"))
