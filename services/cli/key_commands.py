@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
-import pyrage
 import typer
 
 from services.cli.app import app
-from services.cli.files import existing_file, first_line, fresh_file
-from services.cli.openssl_file import MAGIC, PBKDF2_ITERATIONS, Derivation, decrypt_openssl
 from services.cli.output import note, say
 from services.clock import isoformat, utc_now
 from services.errors import InputError
 from services.settings.load import load_settings
-from services.stream.encryption import (
-    decryption_failure,
-    generate_key,
-    no_key,
-    parse_identities,
-    parse_recipients,
-)
+from services.stream.encryption import generate_key
+from services.stream.files import decrypt_file, encrypt_file
+from services.stream.openssl import MAGIC, PBKDF2_ROUNDS, Derivation, decrypt_openssl
+from services.stream.partial import existing_file, first_line, new_file
 
 _OPENSSL_VARIABLE = "BACKUP_OPENSSL_PASSPHRASE"
 _AGE_MAGIC = b"age-encryption.org/v1"
@@ -38,7 +32,7 @@ def keygen(
 ) -> None:
     """Make an age key pair: the secret key into a file of mode 0600, the public key to standard output."""
     secret, public = generate_key()
-    with fresh_file(output) as file:
+    with new_file(output) as file:
         file.write(f"# created: {isoformat(utc_now())}\n# public key: {public}\n{secret}\n".encode())
     say(public)
     note(f"The secret key is in {output}. Keep a copy where this machine and its database cannot take it along:")
@@ -58,10 +52,8 @@ def encrypt(
     texts = recipient or _recipients_of_settings()
     if not texts:
         raise InputError("There is no recipient.", hint="Set BACKUP_RECIPIENTS, or give --recipient age1….")
-    recipients = parse_recipients(texts)
     target = output or file.with_name(f"{file.name}.age")
-    with existing_file(file) as source, fresh_file(target) as sink:
-        pyrage.encrypt_io(source, sink, recipients)
+    encrypt_file(file, target, texts)
     say(str(target))
 
 
@@ -79,43 +71,26 @@ def decrypt(
     derivation: Annotated[
         Derivation | None, typer.Option(help="Of an openssl file's key. Default: found out.", show_default=False)
     ] = None,
-    iterations: Annotated[
-        int, typer.Option(min=1, help="Of pbkdf2, where openssl was given -iter.")
-    ] = PBKDF2_ITERATIONS,
+    iterations: Annotated[int, typer.Option(min=1, help="Of pbkdf2, where openssl was given -iter.")] = PBKDF2_ROUNDS,
 ) -> None:
     """Decrypt a file. Nothing is left behind when the key does not fit or the file is damaged."""
     with existing_file(file) as source:
         head = source.read(len(_AGE_MAGIC))
-        source.seek(0)
-        if head.startswith(MAGIC):
-            passphrase = _passphrase(passphrase_file)
-            target = output or _without_suffix(file, ".enc")
-            with fresh_file(target) as sink:
-                found = decrypt_openssl(source, sink.write, passphrase, derivation=derivation, iterations=iterations)
-            note(f"Key derivation: {found}. This format does not notice changed bytes: check what came out.")
-        elif head == _AGE_MAGIC:
-            target = output or _without_suffix(file, ".age")
-            with fresh_file(target) as sink:
-                _decrypt_age(file, source, sink, key_file)
-        else:
-            raise InputError(
-                f"{file} is neither an age file nor one of `openssl enc`.",
-                hint="The former begins with age-encryption.org/v1, the latter with Salted__.",
-            )
+    if head.startswith(MAGIC):
+        passphrase = _passphrase(passphrase_file)
+        target = output or _without_suffix(file, ".enc")
+        found = decrypt_openssl(file, target, passphrase, derivation=derivation, iterations=iterations)
+        note(f"Key derivation: {found}. This format does not notice changed bytes: check what came out.")
+    elif head == _AGE_MAGIC:
+        secret = first_line(key_file) if key_file is not None else _key_of_settings()
+        target = output or _without_suffix(file, ".age")
+        decrypt_file(file, target, [secret] if secret else [])
+    else:
+        raise InputError(
+            f"{file} is neither an age file nor one of `openssl enc`.",
+            hint="The former begins with age-encryption.org/v1, the latter with Salted__.",
+        )
     say(str(target))
-
-
-def _decrypt_age(file: Path, source: BinaryIO, sink: BinaryIO, key_file: Path | None) -> None:
-    secret = first_line(key_file) if key_file is not None else _key_of_settings()
-    if not secret:
-        raise no_key(file.name)
-    identities = parse_identities([secret])
-    try:
-        pyrage.decrypt_io(source, sink, identities)
-    except (pyrage.DecryptError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # of the disk, not of age: fresh_file says it
-        raise decryption_failure(error, identities, file.name) from error
 
 
 def _passphrase(path: Path | None) -> str:

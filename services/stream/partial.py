@@ -20,7 +20,7 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
     Otherwise nothing is left. Raise AlreadyExists when the path is taken, InputError when its folder cannot be written
     to, StorageError (StorageFull, …) when writing fails.
     """
-    if path.exists():
+    if path.exists() or path.is_symlink():
         raise _taken(path)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
@@ -53,6 +53,16 @@ def existing_file(path: Path) -> Iterator[BinaryIO]:
         ) from error
     with file:
         yield file
+
+
+def first_line(path: Path) -> str:
+    """Return a file's first line that is neither empty nor a comment. Raise InputError."""
+    with existing_file(path) as file:
+        for raw in file:
+            line = raw.decode("utf-8", "replace").strip()
+            if line and not line.startswith("#"):
+                return line
+    raise InputError(f"{path} is empty.", hint="It should hold one line.")
 
 
 @contextmanager
