@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal
@@ -11,8 +12,10 @@ from typing import Literal
 import psycopg
 
 from services.catalog.model import Backup
+from services.catalog.summaries import storage_use
 from services.errors import ClientProgramMissing, ConnectionFailed, NothingMatches, StorageError
 from services.installation import Installation
+from services.jobs.context import RunContext
 from services.postgres.clients import choose_client, find_clients
 from services.postgres.connection import Address, Connection, connect
 from services.postgres.facts import DatabaseFacts, read_facts
@@ -30,6 +33,8 @@ TIGHT = 2.0
 WORKING_BYTES = 100_000_000
 """What the catalogue and the log of a run may need; the backup itself is streamed past the disk."""
 SHOWN = 20
+QUERY_SECONDS = 60
+"""The longest that a question to the database may take."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +71,12 @@ def preflight(
     *,
     exclude_tables: Sequence[str] = (),
     storages: Sequence[str] | None = None,
+    run: RunContext | None = None,
 ) -> Preflight:
     """Check a database and where its backup is going to be stored; ``storages`` None: those of the database.
 
-    Whatever is wrong with the server, the database or a storage is a check; only unknown names raise (UnknownName).
+    Whatever is wrong with the server, the database or a storage is a check; only unknown names raise (UnknownName),
+    and, with a ``run``, what it raises when it has to stop meanwhile.
     """
     settings = installation.settings
     targets = settings.storages_of(database) if storages is None else [settings.storage(name) for name in storages]
@@ -78,7 +85,8 @@ def preflight(
     expected = Preflight(())
     try:
         address = Address.parse(database.url.get_secret_value())
-        with connect(address) as connection:
+        with connect(address) as connection, run.on_cancel(connection.cancel_safe) if run else nullcontext():
+            connection.execute("SELECT pg_catalog.set_config('statement_timeout', %s, false)", [f"{QUERY_SECONDS}s"])
             checks.append(Check("connection", "ok", f"Connected to {address.label()}."))
             version = connection.info.server_version // 10000
             checks.append(_check_versions(installation, version, server_version_text(connection)))
@@ -88,6 +96,8 @@ def preflight(
         expected = _expectation(installation, database, facts.database_bytes, patterns)
         checks += [_check_size(expected), *_check_facts(facts)]
     except (ConnectionFailed, psycopg.Error) as error:
+        if run is not None:
+            run.check_cancelled()
         checks.append(_connection_lost(error))
     checks += [_check_storage(installation, target, expected) for target in targets]
     checks.append(_check_working_folder(installation))
@@ -103,6 +113,13 @@ def preflight(
 def _connection_lost(error: ConnectionFailed | psycopg.Error) -> Check:
     if isinstance(error, ConnectionFailed):
         return Check("connection", "blocking", error.message, error.hint)
+    if isinstance(error, psycopg.errors.QueryCanceled):
+        return Check(
+            "connection",
+            "blocking",
+            f"The server did not answer a question within {QUERY_SECONDS} s.",
+            "Look at its load, and at pg_locks for who locks its catalogue.",
+        )
     said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return Check("connection", "blocking", f"The server refused a question: {said}.", "Look into the server's log.")
 
@@ -172,6 +189,7 @@ def _check_facts(facts: DatabaseFacts) -> list[Check]:
         _check_locks(facts),
         _check_rights(facts),
         _check_role(facts),
+        _check_standby(facts),
         _check_row_security(facts),
         _note("extensions", facts.extensions, "extension", "The server of a restore needs them too."),
         _note("unlogged tables", facts.unlogged, "unlogged table", "The server empties them after a crash."),
@@ -253,6 +271,17 @@ def _check_role(facts: DatabaseFacts) -> Check:
     )
 
 
+def _check_standby(facts: DatabaseFacts) -> Check:
+    if not facts.in_recovery:
+        return Check("standby", "ok", "The server is a primary.")
+    return Check(
+        "standby",
+        "warning",
+        "The server is a standby: it may lag behind, and cancel a long dump in favour of its replay.",
+        "Set hot_standby_feedback = on there, or max_standby_streaming_delay longer than a backup takes.",
+    )
+
+
 def _check_row_security(facts: DatabaseFacts) -> Check:
     if not facts.row_security:
         return Check("row security", "ok", f"No row is hidden from {facts.user} by row-level security.")
@@ -315,12 +344,8 @@ def _check_storage(installation: Installation, target: StorageSettings, expected
 
 def _used(installation: Installation, storage: str) -> int:
     """Return the bytes that the catalogue knows in a storage."""
-    return sum(
-        copy.bytes
-        for backup in installation.catalog.backups.list(state="finished")
-        for copy in backup.copies
-        if copy.storage == storage and copy.state != "deleted"
-    )
+    use = storage_use(installation.catalog.engine).get(storage)
+    return use.bytes if use else 0
 
 
 def _check_working_folder(installation: Installation) -> Check:

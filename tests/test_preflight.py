@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pydantic import SecretStr
 
 from services import preflight as module
 from services.catalog.model import Backup, Copy
+from services.errors import Cancelled
 from services.installation import Installation
 from services.postgres import facts
 from services.postgres.connection import Address, connect
@@ -21,6 +23,7 @@ from services.postgres.server import LocalServer
 from services.preflight import Check, Preflight, preflight
 from services.settings.model import StorageSettings
 from tests.support.installations import make_installation
+from tests.support.run_context import RecordingRun
 from tests.support.servers import NewDatabase
 
 AT = datetime(2026, 11, 20, 2, tzinfo=UTC)
@@ -259,3 +262,52 @@ def test_a_full_working_folder_is_seen(
     Usage.free = free  # type: ignore[attr-defined]
     monkeypatch.setattr(module.shutil, "disk_usage", lambda _path: Usage)
     assert check(look(tmp_path, database(server18)), "working folder").severity == severity
+
+
+def test_a_check_that_waits_for_a_lock_is_stopped_by_a_cancel_and_by_its_limit(
+    server18: LocalServer, database: NewDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = database(server18, "CREATE TABLE a (i int)")
+    installation = make_installation(tmp_path, url=address.url().get_secret_value())
+    policy = installation.settings.databases[0]
+    run = RecordingRun()
+    with connect(address) as locker:
+        # What a VACUUM FULL of the catalogue does: every question about tables waits for it.
+        locker.execute("BEGIN; LOCK TABLE pg_catalog.pg_largeobject_metadata IN ACCESS EXCLUSIVE MODE")
+        threading.Timer(1, run.cancel).start()
+        began = time.monotonic()
+        with pytest.raises(Cancelled):
+            preflight(installation, policy, run=run)
+        assert time.monotonic() - began < 5
+
+        monkeypatch.setattr(module, "QUERY_SECONDS", 1)
+        waited = [c for c in preflight(installation, policy).checks if c.name == "connection"]
+        locker.execute("ROLLBACK")
+    found = [c for c in preflight(installation, policy).checks if c.name == "connection"]
+    assert [c.severity for c in found] == ["ok"]
+    assert [c.severity for c in waited] == ["ok", "blocking"]
+    assert waited[1].message == "The server did not answer a question within 1 s."
+    installation.close()
+
+
+def test_room_counts_every_copy_that_is_there_and_no_other(
+    server18: LocalServer, database: NewDatabase, tmp_path: Path
+) -> None:
+    storage = StorageSettings(name="primary", url=f"file://{tmp_path / 'storage'}", limit_bytes=100_000_000)
+    installation = with_history(tmp_path, database(server18), storages=(storage,))
+    gone = past_backup(8_000_000, name="b2")
+    gone = replace(gone, copies=(replace(gone.copies[0], state="deleted"),))
+    damaged = past_backup(6_000_000, name="b3")
+    damaged = replace(damaged, copies=(replace(damaged.copies[0], state="damaged"),))
+    for backup in (gone, damaged):
+        installation.catalog.backups.add(backup)
+    found = check(preflight(installation, installation.settings.databases[0]), "storage primary")
+    assert "95.0 MB left of limit_bytes" in found.message, found.message  # without 2 and 3 MB
+    installation.close()
+
+
+def test_a_standby_is_said() -> None:
+    known = {field.name: () for field in fields(facts.DatabaseFacts)}
+    standby = facts.DatabaseFacts(**known | {"user": "u", "in_recovery": True})  # type: ignore[arg-type]
+    assert module._check_standby(standby).severity == "warning"
+    assert module._check_standby(replace(standby, in_recovery=False)).severity == "ok"

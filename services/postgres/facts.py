@@ -12,7 +12,7 @@ LONG_TRANSACTION = timedelta(minutes=10)
 QUERY_CHARACTERS = 120
 
 _ROLE = """
-SELECT current_user, r.rolsuper, r.rolbypassrls, pg_catalog.pg_database_size(pg_catalog.current_database()),
+SELECT current_user, r.rolsuper, pg_catalog.pg_database_size(pg_catalog.current_database()),
        pg_catalog.pg_is_in_recovery(), pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
 FROM pg_catalog.pg_roles r WHERE r.rolname = current_user
 """
@@ -85,9 +85,9 @@ class DatabaseFacts:
 
     user: str
     is_superuser: bool
-    bypasses_row_security: bool
     database_bytes: int
     in_recovery: bool
+    """True on a standby."""
     sees_all_sessions: bool
     long_transactions: tuple[LongTransaction, ...]
     prepared_transactions: tuple[PreparedTransaction, ...]
@@ -116,10 +116,9 @@ def read_facts(connection: Connection, excluded: Collection[tuple[str, str]] = (
     return DatabaseFacts(
         user=role[0],
         is_superuser=role[1],
-        bypasses_row_security=role[2],
-        database_bytes=role[3],
-        in_recovery=role[4],
-        sees_all_sessions=role[1] or role[5],
+        database_bytes=role[2],
+        in_recovery=role[3],
+        sees_all_sessions=role[1] or role[4],
         long_transactions=tuple(LongTransaction(*row) for row in transactions),
         prepared_transactions=tuple(PreparedTransaction(*row) for row in connection.execute(_PREPARED)),
         locked=tuple(f"{schema}.{name} (pid {pid})" for pid, schema, name in locks if (schema, name) not in left_out),
