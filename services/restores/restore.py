@@ -107,7 +107,7 @@ def _analyze(database: Address, run: RunContext) -> str:
     run.phase("analyzing")
     try:
         with (
-            connect(database) as connection,
+            connect(database, application_name="backups analyze") as connection,
             run.on_cancel(connection.cancel_safe),
             report_work(database, run, grows=False),
         ):

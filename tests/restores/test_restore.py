@@ -6,14 +6,25 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from psycopg import sql
 from pydantic import SecretStr
 
-from services.errors import AlreadyExists, Cancelled, CorruptBackup, InvalidName, KeyMismatch, UntrustedManifest
+from services.errors import (
+    AlreadyExists,
+    Cancelled,
+    ConnectionFailed,
+    CorruptBackup,
+    InvalidName,
+    KeyMismatch,
+    UntrustedManifest,
+)
 from services.postgres.connection import Address, connect
+from services.postgres.fingerprint_model import Fingerprint
 from services.postgres.server import LocalServer
+from services.restores import proof
 from services.restores.compare_databases import compare_databases
 from services.restores.report import RestoreReport
 from services.restores.restore import restore_backup
@@ -188,3 +199,62 @@ def test_two_databases_that_differ_are_compared_by_name(
     right = database(server18, SCHEMA + "UPDATE orders SET amount = 0 WHERE id = 3;")
     found = compare_databases(left.url().get_secret_value(), right.url().get_secret_value())
     assert [d.split(":")[0] for d in found.differences()] == ["table public.orders"]
+
+
+def test_a_comparison_that_cannot_be_made_takes_no_restored_database_away(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The role of the restore may read less than it restored, or the server may be too busy to be read."""
+    lab.back_up()
+
+    def fail(*_: object, **__: object) -> None:
+        raise ConnectionFailed("The server has no free connection.", hint="Close idle sessions.")
+
+    monkeypatch.setattr(proof, "take_fingerprint", fail)
+    with kept_clean(lab.source):
+        report = restore(lab)
+        assert report.outcome == "not compared"
+        assert report.comparison is None
+        assert "no free connection" in report.summary
+        assert RestoreReport.from_json(report.to_json()).to_json() == report.to_json()
+        with connect(lab.source.with_database(TARGET)) as connection:
+            assert connection.execute("SELECT count(*) FROM users").fetchone() == (1000,)
+
+
+REFUSING_STATISTICS = """
+CREATE FUNCTION broken(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$BEGIN
+  IF current_setting('application_name') = 'backups analyze' THEN RAISE 'no statistics'; END IF;
+  RETURN $1;
+END$$;
+CREATE INDEX ON orders (broken(id));
+"""
+
+
+def test_statistics_that_cannot_be_taken_are_a_note(new_lab: NewLab) -> None:
+    lab = new_lab(SCHEMA + REFUSING_STATISTICS)
+    lab.back_up()
+    with kept_clean(lab.source):
+        report = restore(lab)
+        assert report.outcome == "passed", report.summary
+        assert len(report.notes) == 1
+        assert "ANALYZE did not end: no statistics" in report.notes[0]
+        assert TARGET in names(lab.source)
+
+
+def test_a_cancel_during_the_comparison_leaves_the_target_and_says_so(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup = lab.back_up()
+    with kept_clean(lab.source), lab.run("restore") as run:
+        take = proof.take_fingerprint
+
+        def cancel_first(*args: Any, **rest: Any) -> Fingerprint:
+            run.stop(Cancelled("Cancelled by a person."))
+            return take(*args, **rest)
+
+        monkeypatch.setattr(proof, "take_fingerprint", cancel_first)
+        with pytest.raises(Cancelled):
+            restore_backup(lab.installation, backup, TARGET, run, server_url=None)
+        assert TARGET in names(lab.source)
+    log = [line.message for line in lab.installation.catalog.runs.log(run.run_id)]
+    assert f"{TARGET} is restored and stays; it was not compared." in log

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from pydantic import SecretStr
 
-from services.errors import Cancelled, KeyMismatch
+from services.errors import BackupsError, Cancelled, KeyMismatch
 from services.postgres.connection import connect
 from services.postgres.server import LocalServer
 from services.restores.evidence import UnknownSigner
@@ -223,3 +227,34 @@ def test_what_depends_on_an_excluded_table_is_reported_and_fails_nothing(lab: La
     assert verification.outcome == "passed", verification.reason
     assert "not restorable without the excluded tables: " in verification.reason
     assert "public.big_orders" in verification.reason
+
+
+def test_a_pg_restore_that_is_killed_ends_the_test_and_condemns_nothing(new_lab: NewLab, server18: LocalServer) -> None:
+    """As the kernel does when memory is short, and as an operator may."""
+    rows = "SELECT i, md5(i::text) FROM generate_series(1, 300000) i"
+    lab = new_lab(f"CREATE TABLE t AS {rows}; CREATE TABLE u AS {rows}; CREATE INDEX ON t (md5)")
+    backup = lab.back_up()
+    assert lab.verify(backup, "checksum").outcome == "passed"
+    before = lab.again(backup)
+    ended = threading.Event()
+    killed: list[int] = []
+
+    def kill_once_it_restores() -> None:
+        while not killed and not ended.wait(0.01):
+            for child in psutil.Process().children():
+                with suppress(psutil.Error):
+                    if "--exit-on-error" in child.cmdline() and scratch_databases(server18.address):
+                        os.kill(child.pid, signal.SIGKILL)
+                        killed.append(child.pid)
+
+    killer = threading.Thread(target=kill_once_it_restores)
+    killer.start()
+    try:
+        with pytest.raises(BackupsError, match="ended by signal 9"):
+            lab.verify(backup, "restore")
+    finally:
+        ended.set()
+        killer.join()
+    assert lab.again(backup) == before
+    assert scratch_databases(server18.address) == []
+    assert leftovers(lab) == []

@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from collections import namedtuple
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,13 @@ from services.errors import ConnectionFailed, InputError, StorageFull
 from services.postgres.connection import connect
 from services.postgres.server import LocalServer
 from services.restores import spool
-from services.restores.scratch import TEST_PREFIX, drop_leftover_scratch_databases
+from services.restores.database_locale import DatabaseLocale
+from services.restores.scratch import TEST_PREFIX, drop_leftover_scratch_databases, own_database, scratch_name
 from services.restores.scratch_server import embedded_server
+from services.restores.spool import spool_folder
 from tests.restores.conftest import NewLab
 from tests.restores.lab import SCHEMA, Lab, leftovers, make_lab, on_server, report_of, scratch_databases
+from tests.support.run_context import RecordingRun
 from tests.support.servers import NewDatabase, make_server
 
 
@@ -118,7 +122,8 @@ def test_leftover_databases_of_ended_runs_are_dropped_and_others_stay(lab: Lab, 
     with lab.run() as ended:
         pass
     with lab.run() as active:
-        names = [f"{TEST_PREFIX}{run_id}" for run_id in (ended.run_id, active.run_id, "of_another_installation")]
+        runs = (f"{ended.run_id}_1", f"{active.run_id}_1", "of_another_installation")
+        names = [f"{TEST_PREFIX}{run}" for run in runs]
         with connect(server18.address) as connection:
             for name in names:
                 connection.execute(f'CREATE DATABASE "{name}"'.encode())
@@ -130,6 +135,30 @@ def test_leftover_databases_of_ended_runs_are_dropped_and_others_stay(lab: Lab, 
             with connect(server18.address) as connection:
                 for name in names:
                     connection.execute(f'DROP DATABASE IF EXISTS "{name}"'.encode())
+
+
+def test_an_attempt_that_wakes_up_late_removes_nothing_of_the_next_one(
+    lab: Lab, server18: LocalServer, tmp_path: Path
+) -> None:
+    def begin(attempt: int, stack: ExitStack) -> tuple[str, Path]:
+        run = RecordingRun(run_id="restarted", attempt=attempt)
+        locale = DatabaseLocale({"ENCODING": "UTF8"})
+        made = own_database(server18.address, scratch_name(run), locale, run, registered_server="restore_test")
+        address, _ = stack.enter_context(made)
+        return address.dbname, stack.enter_context(spool_folder(tmp_path, run))
+
+    first, second = ExitStack(), ExitStack()
+    with second:
+        with first:
+            earlier, earlier_folder = begin(1, first)
+            later, later_folder = begin(2, second)
+            assert (earlier, later) == (f"{TEST_PREFIX}restarted_1", f"{TEST_PREFIX}restarted_2")
+            assert earlier_folder != later_folder
+            assert scratch_databases(server18.address) == [later]  # the second attempt took away the first one's
+        assert scratch_databases(server18.address) == [later]
+        assert later_folder.is_dir()
+        assert not earlier_folder.exists()
+    assert scratch_databases(server18.address) == []
 
 
 def test_a_scratch_server_that_stops_in_the_middle_condemns_nothing(new_lab: NewLab, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -14,7 +15,8 @@ from pydantic import SecretStr
 from services.backups.rebuild import rebuild
 from services.backups.signing import check_document
 from services.catalog.model import Backup
-from services.errors import Cancelled, InputError, KeyMismatch, StorageError, UnknownName
+from services.errors import BackupsError, Cancelled, InputError, KeyMismatch, StorageError, UnknownName
+from services.postgres.restore import ChildSink
 from services.storage.local import LocalStorage
 from services.stream.encryption import generate_key
 from services.verification.levels import examine, verify_backup
@@ -293,3 +295,23 @@ def test_the_plain_hash_is_compared_as_well(lab: Lab) -> None:
     verification = lab.verify(backup, "archive")
     assert verification.outcome == "failed"
     assert "sha256 of the plain dump" in verification.reason
+
+
+def test_a_pg_restore_that_is_killed_ends_the_attempt_and_condemns_nothing(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the kernel does when memory is short, and as an operator may."""
+    backup = lab.back_up()
+    assert lab.verify(backup, "archive").outcome == "passed"
+    before = lab.again(backup)
+    write = ChildSink.write
+
+    def write_and_kill(self: ChildSink, data: bytes) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+        write(self, data)
+
+    monkeypatch.setattr(ChildSink, "write", write_and_kill)
+    with pytest.raises(BackupsError, match="ended by signal 9"):
+        lab.verify(backup, "archive")
+    assert lab.again(backup) == before
+    assert len(lab.installation.catalog.verifications.list(backup_id=backup.id)) == 1
