@@ -11,6 +11,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -88,8 +89,8 @@ def test_cancelling_ends_pg_dump_at_once(one_server: LocalServer, database: NewD
     with exported_snapshot(address) as snapshot:
         client = choose_client(find_clients(), snapshot.server_major)
         with dump_stream(client, address, snapshot_id=snapshot.id, lock_timeout=SECONDS, run=run) as dump:
-            assert [kind for kind, _ in run.leftovers] == ["process"]
-            assert run.leftovers[0][1]["pid"] == str(dump.pid)
+            assert [kind for kind, _ in run.leftovers] == ["folder", "process"]
+            assert run.leftovers[1][1]["pid"] == str(dump.pid)
             threading.Timer(0.1, run.cancel).start()
             began = time.monotonic()
             time.sleep(0.2)
@@ -356,3 +357,43 @@ def test_each_pattern_without_a_match_is_named(one_server: LocalServer, database
             match_tables(connection, ["a.b.c"])
         with pytest.raises(NothingMatches, match="cannot be read"):
             match_tables(connection, ["a("])
+
+
+def test_a_snapshot_brings_the_sequences_that_the_dump_will_hold(
+    one_server: LocalServer, database: NewDatabase
+) -> None:
+    script = """
+        CREATE TABLE a (i serial, j int GENERATED ALWAYS AS IDENTITY); CREATE TABLE b (i serial); CREATE SEQUENCE c;
+        SELECT nextval('c'), nextval('c'); CREATE TABLE kept (i serial)
+    """
+    address = database(one_server, script)
+    excluded = [("public", "a"), ("public", "b"), ("public", "b_i_seq"), ("public", "kept_i_seq")]
+    patterns = [f"{schema}.{name}" for schema, name in excluded]
+    with exported_snapshot(address, excluded=excluded) as snapshot:
+        # A serial column's sequence stays without its table, an identity column's does not, an owned one follows.
+        assert snapshot.sequences == {
+            "public.a_i_seq": "1/false", "public.c": "2/true", "public.kept_i_seq": "1/false"
+        }  # fmt: skip
+        client = choose_client(find_clients(), snapshot.server_major)
+        with dump_stream(
+            client, address, snapshot_id=snapshot.id, exclude_tables=patterns, lock_timeout=SECONDS, run=RecordingRun()
+        ) as process:
+            data = process.stdout.read()
+            process.finish()
+    for name in ("a_i_seq", "a_j_seq", "b_i_seq", "c", "kept_i_seq"):
+        dumped = f"CREATE SEQUENCE public.{name}\n".encode() in data
+        assert dumped == (f"public.{name}" in snapshot.sequences), name
+
+
+def test_a_sequence_that_may_not_be_read_is_said(one_server: LocalServer, database: NewDatabase) -> None:
+    address = database(one_server, "CREATE SEQUENCE hidden")
+    role = f"role_{address.dbname}"
+    with connect(address) as connection:
+        connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'reader'".encode())
+    try:
+        reader = replace(address, user=role, password=SecretStr("reader"))
+        with pytest.raises(DumpFailed, match="permission denied for sequence hidden"), exported_snapshot(reader):
+            pass
+    finally:
+        with connect(address) as connection:
+            connection.execute(f"DROP ROLE {role}".encode())

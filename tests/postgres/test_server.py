@@ -12,7 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.errors import BackupsError, ConnectionFailed
+from services.errors import BackupsError, ConnectionFailed, TimedOut
+from services.postgres import server as server_module
 from services.postgres.connection import connect
 from services.postgres.server import LocalServer
 from services.postgres.server_user import private_shelter, server_user
@@ -127,3 +128,12 @@ def test_a_shelter_that_somebody_else_made_is_refused(tmp_path: Path, monkeypatc
     made.chmod(0o777)
     with pytest.raises(BackupsError, match="not a private folder"):
         private_shelter("a purpose", user)
+
+
+def test_a_program_of_the_server_that_hangs_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "RUN_SECONDS", 0.01)
+    server = LocalServer(bin_dir(18), tmp_path / "data")
+    with pytest.raises(TimedOut, match="initdb did not end within") as caught:
+        server.start()
+    assert caught.value.hint
+    server.destroy()
