@@ -39,7 +39,8 @@ def verdict(seen: Overview) -> None:
     if found.detail:
         st.markdown(escape(short(found.detail, 240)))
     beat = seen.worker.heartbeat_at
-    worker = f"worker alive {ago(beat, seen.now)}" if beat else "no worker seen yet"
+    heard = "worker last heard" if seen.worker_problem else "worker alive"
+    worker = f"{heard} {ago(beat, seen.now)}" if beat else "no worker runs"
     st.caption(f"As of {instant(seen.now)} · {worker}")
     if seen.worker_problem is not None:
         hint = "Nothing that is queued starts, and nothing scheduled runs. " + seen.worker_problem.hint
@@ -58,7 +59,8 @@ def databases(seen: Overview) -> None:
         folded = len(seen.statuses) > ROOMY and status.state == "PROTECTED" and not status.active
         with st.expander(status.database) if folded else st.container(border=True):
             status_card(status, seen.months[status.database], theme=st.context.theme.type)
-    st.markdown(f":small[{STRIP_LEGEND}]")
+    if any(status.evidence.backups_ever for status in seen.statuses):
+        st.markdown(f":small[{STRIP_LEGEND}]")
 
 
 show()

@@ -15,6 +15,7 @@ from services.catalog.model import ENDED_STATES, Run
 from services.commands import submit_backup
 from services.errors import BackupsError
 from services.installation import Installation
+from services.preflight import Preflight
 from services.settings.model import DatabaseSettings
 
 
@@ -52,6 +53,15 @@ def outcome(inst: Installation, run: Run) -> None:
         )
 
 
+def expectation(found: Preflight) -> str:
+    if not found.database_bytes:
+        return ""  # the database could not be asked
+    return (
+        f"Database {size(found.database_bytes)} · expected backup {size(found.expected_bytes)} "
+        f"in {duration(found.expected_seconds)} · "
+    )
+
+
 def ask(inst: Installation, database: DatabaseSettings, newest: Run | None) -> None:
     left, right = st.columns([5, 6], gap="large")
     with left:
@@ -66,11 +76,7 @@ def ask(inst: Installation, database: DatabaseSettings, newest: Run | None) -> N
             found = None
         if found is not None:
             checks(found.preflight)
-            expected = found.preflight
-            st.caption(
-                f"Database {size(expected.database_bytes)} · expected backup {size(expected.expected_bytes)} "
-                f"in {duration(expected.expected_seconds)} · checked {instant(found.at)}"
-            )
+            st.caption(f"{expectation(found.preflight)}Checked {instant(found.at)}")
     with right:
         st.markdown("## The backup", anchors=False)
         excluded = excluded_tables()

@@ -64,7 +64,10 @@ def backup_form(
                 help="It is recorded in the run and in the backup's manifest.",
             )
         pressed = st.form_submit_button(
-            "Back up now", key=f"go-{database.name}", type="primary", icon=":material/backup:"
+            "Back up all the same" if blocked else "Back up now",
+            key=f"go-{database.name}",
+            type="secondary" if blocked else "primary",
+            icon=":material/backup:",
         )
     if not pressed:
         return None

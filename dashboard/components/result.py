@@ -26,7 +26,7 @@ def backup_result(backup: Backup) -> None:
         columns[2].caption("one consistent snapshot")
         outcome, words = verified(backup)
         columns[3].metric("Verified", outcome)
-        columns[3].caption(words)
+        columns[3].markdown(f":small[{words}]")  # a caption would fade the colour
         with st.container(horizontal=True):
             st.page_link(
                 page("inventory"), label="Open it in the inventory", icon=":material/inventory_2:",

@@ -65,10 +65,14 @@ def _numbers(status: DatabaseStatus) -> None:
         )
     with columns[1]:
         tested = now - proof.finished_at if proof else None
+        last = evidence.last_test
+        failed_since = proof and last and last.outcome == "failed" and last.finished_at > proof.finished_at
         _number(
             "Proven by a restore test",
             ago(proof.finished_at if proof else None, now),
-            _against(tested, promises.restore_test_max_age, "limit"),
+            ("a later test failed", "red")
+            if failed_since
+            else _against(tested, promises.restore_test_max_age, "limit"),
             day(proof.finished_at) if proof else "none has passed",
         )
     with columns[2]:

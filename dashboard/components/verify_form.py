@@ -30,7 +30,9 @@ def verify_form(
     if not backups:
         st.info("There is no backup to check yet. Take the first one under “Run backup”.")
         return None
-    index = next((n for n, row in enumerate(backups) if row.id == preferred), 0)
+    sound = next((row.id for row in backups if row.verification_passed is not False), None)
+    wanted = preferred if any(row.id == preferred for row in backups) else sound
+    index = next((n for n, row in enumerate(backups) if row.id == wanted), 0)
     with st.container(border=True):
         left, right = st.columns([3, 2], gap="large")
         with left:

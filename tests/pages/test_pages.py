@@ -66,6 +66,8 @@ def test_a_silent_worker_is_a_banner_that_says_what_to_do_and_nothing_stays_gree
     assert "backups worker" in banner.value
     assert "PROTECTED" not in everything(app)
     assert "UNKNOWN" in everything(app)
+    assert "worker last heard 5 min ago" in everything(app)
+    assert "alive" not in everything(app)
 
 
 def test_running_work_is_shown_over_the_state(open_page: OpenPage, tmp_path: Path) -> None:
@@ -82,6 +84,7 @@ def test_an_empty_installation_teaches_the_next_step(open_page: OpenPage, tmp_pa
     app = open_page(installation(tmp_path), page)
     assert not app.exception
     assert app.info
+    assert "■ good" not in everything(app), "no legend without a strip"
 
 
 @pytest.mark.usefixtures("fine")
@@ -109,6 +112,7 @@ def test_a_blocking_check_wants_a_reason(open_page: OpenPage, tmp_path: Path, mo
     inst = installation(tmp_path, "orders", recipients=True)
     app = open_page(inst, "run_backup")
     assert "This backup is blocked." in everything(app)
+    assert app.button(key="go-orders").label == "Back up all the same"
     app.button(key="go-orders").click().run()
     assert inst.catalog.runs.list() == []
     assert "give a reason" in app.error[0].value
@@ -189,6 +193,28 @@ def test_the_result_of_a_run_is_its_own_not_the_newest_of_its_backup(open_page: 
     assert "9 rows instead of 10" in everything(open_page(inst, "verify_and_restore", run=first.id))
     alone = add_run(inst, "orders", NOW, state="failed", kind="restore_test", error="no server")
     assert "Measured RTO" not in everything(open_page(inst, "verify_and_restore", run=alone.id))
+
+
+def test_an_older_proof_is_not_shown_as_kept_when_a_later_test_failed(open_page: OpenPage, tmp_path: Path) -> None:
+    inst = installation(tmp_path, "orders")
+    proven = add_backup(inst, "orders", NOW - timedelta(days=3))
+    add_verification(inst, proven, NOW - timedelta(days=3))
+    newer = add_backup(inst, "orders", NOW - timedelta(days=1))
+    add_verification(inst, newer, NOW - timedelta(hours=20), outcome="failed")
+    add_backup(inst, "orders", NOW - timedelta(hours=1))
+    app = open_page(inst)
+    proof = next(metric for metric in app.metric if metric.label == "Proven by a restore test")
+    assert proof.delta == "a later test failed"
+
+
+def test_the_form_offers_the_newest_backup_that_is_not_known_to_be_damaged(open_page: OpenPage, tmp_path: Path) -> None:
+    inst = installation(tmp_path, "orders")
+    sound = add_backup(inst, "orders", NOW - timedelta(days=2))
+    damaged = add_backup(inst, "orders", NOW - timedelta(days=1))
+    add_verification(inst, damaged, NOW, level="checksum", outcome="failed")
+    app = open_page(inst, "verify_and_restore")
+    assert app.selectbox[0].value.id == sound.id
+    assert open_page(inst, "verify_and_restore", backup=damaged.id).selectbox[0].value.id == damaged.id
 
 
 def test_the_inventory_filters_by_its_url_and_counts(open_page: OpenPage, tmp_path: Path) -> None:
