@@ -12,11 +12,13 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pyrage
+import sqlalchemy as sa
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.backups.signing import is_ed25519_key
 from services.errors import SettingsError
+from services.postgres.connection import Address
 from services.settings.model import DatabaseSettings, Settings, StorageSettings
 
 EXAMPLES = {
@@ -32,6 +34,8 @@ EXAMPLES = {
     "restore_test_url": "postgresql://tester:password@scratch-host:5432/postgres",
     "catalog_url": "sqlite:////var/lib/backups/catalog.db",
 }
+_SECRET_PARAMETERS = ("password", "sslpassword", "oauth_client_secret")
+"""What libpq takes as a secret in the query of a URL."""
 _ENVIRONMENT_NAMES = {
     "databases.url": "DATABASE_URL",
     "databases.name": "BACKUP_DATABASE_NAME",
@@ -90,7 +94,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings | None:
     faults: list[str] = []
     values = _from_file(Path(env.BACKUPS_CONFIG), faults) if env.BACKUPS_CONFIG else _from_environment(env, faults)
     from_file = env.BACKUPS_CONFIG is not None
-    _apply_common(values, env)
+    _apply_common(values, env, faults)
     settings = _validate(values, faults, from_file=from_file)
     if settings is not None:
         faults += _contradictions(settings, complete=not faults)
@@ -136,14 +140,19 @@ def _from_environment(env: _Environment, faults: list[str]) -> dict[str, Any]:
 
 def _database_name(url: str) -> str:
     """Given a database's URL, return the database's name in it, with what a name may not hold replaced."""
-    name = unquote(urlsplit(url).path.lstrip("/")) if "://" in url else ""
+    try:
+        name = unquote(urlsplit(url).path.lstrip("/")) if "://" in url else ""
+    except ValueError:  # no URL at all, an unclosed [ say; that is one fault, and this is the database's name
+        name = "database"
     return "".join(c if c.isascii() and (c.isalnum() or c in "_-.") else "_" for c in name)[:63]
 
 
-def _apply_common(values: dict[str, Any], env: _Environment) -> None:
-    values["home"] = Path(
-        env.BACKUPS_HOME if env.BACKUPS_HOME != "var" or "home" not in values else values["home"]
-    ).absolute()
+def _apply_common(values: dict[str, Any], env: _Environment, faults: list[str]) -> None:
+    home = env.BACKUPS_HOME if env.BACKUPS_HOME != "var" or "home" not in values else values["home"]
+    if not isinstance(home, str):
+        faults.append('home: is not a text; for example "/var/lib/backups"')
+        home = env.BACKUPS_HOME
+    values["home"] = Path(home).absolute()
     if env.BACKUP_RECIPIENTS:
         values["recipients"] = env.BACKUP_RECIPIENTS.replace(",", " ").split()
     given = {
@@ -237,6 +246,8 @@ def _contradictions(settings: Settings, *, complete: bool) -> list[str]:
             f"{_example('recipients')}, or set encrypt = false for the database"
         )
     faults += _bad_keys(settings)
+    faults += _bad_urls(settings)
+    faults += _unreadable_archives(settings)
     return faults
 
 
@@ -249,12 +260,39 @@ def _bad_keys(settings: Settings) -> list[str]:
         for key in settings.trusted_signers
         if not is_ed25519_key(key)
     ]
-    for url in [settings.restore_test_url] if settings.restore_test_url else []:
-        if not url.get_secret_value().startswith(("postgresql://", "postgres://")):
-            faults.append(
-                f"restore_test_url (RESTORE_TEST_URL): is not a PostgreSQL URL; {_example('restore_test_url')}"
-            )
     return faults
+
+
+def _bad_urls(settings: Settings) -> list[str]:
+    """Try each URL as whoever connects will; what is said of it never repeats it, since it may hold a password."""
+    faults = []
+    urls = [(f"databases[{d.name}].url (DATABASE_URL)", "databases.url", d.url) for d in settings.databases]
+    if settings.restore_test_url is not None:
+        urls.append(("restore_test_url (RESTORE_TEST_URL)", "restore_test_url", settings.restore_test_url))
+    for shown, field, url in urls:
+        try:
+            Address.parse(url.get_secret_value())
+        except SettingsError as error:
+            faults.append(f"{shown}: {error.message} {_example(field)}")
+    try:
+        backend = sa.engine.make_url(settings.catalog_url.get_secret_value()).get_backend_name()
+    except (sa.exc.ArgumentError, ValueError):
+        backend = ""
+    if backend not in ("sqlite", "postgresql"):
+        faults.append(
+            f"catalog_url (CATALOG_URL): is neither a sqlite:/// nor a postgresql:// URL; {_example('catalog_url')}"
+        )
+    return faults
+
+
+def _unreadable_archives(settings: Settings) -> list[str]:
+    """A backup that is encrypted can be read to its end only with the secret key."""
+    return [
+        f"databases[{database.name}].verify_after: is 'archive', which needs the secret key to read what is encrypted; "
+        'set encryption_key (BACKUP_ENCRYPTION_KEY), or verify_after = "checksum"'
+        for database in settings.databases
+        if database.verify_after == "archive" and database.encrypt and settings.encryption_key is None
+    ]
 
 
 def _refused(faults: list[str], where: str) -> SettingsError:
@@ -271,11 +309,20 @@ def secrets_of(settings: Settings) -> set[str]:
     found: set[str] = set()
     urls = [d.url for d in settings.databases] + [u for u in (settings.restore_test_url, settings.catalog_url) if u]
     for url in urls:
-        password = urlsplit(url.get_secret_value()).password
-        if password:
-            found |= {password, unquote(password)}
+        found |= _secrets_in(url.get_secret_value())
     keys: list[SecretStr | None] = [settings.encryption_key, settings.signing_key]
     for storage in settings.storages:
         keys += [storage.secret_access_key, storage.session_token]
     found |= {key.get_secret_value() for key in keys if key is not None}
     return {text for text in found if len(text) >= 4}
+
+
+def _secrets_in(url: str) -> set[str]:
+    """Return the passwords that a URL holds, before its @ or in its query, as they stand there and as they are."""
+    try:
+        parts = urlsplit(url)
+        pairs = [pair.partition("=") for pair in parts.query.split("&")]
+        written = [value for name, _, value in pairs if name in _SECRET_PARAMETERS] + [parts.password or ""]
+    except ValueError:
+        return set()
+    return {text for raw in written if raw for text in (raw, unquote(raw))}

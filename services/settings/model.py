@@ -103,7 +103,8 @@ class DatabaseSettings(_Strict):
     url: SecretStr
     """``postgresql://user:password@host:5432/dbname?sslmode=require``; holds a password, so it is secret."""
     storages: tuple[str, ...] = ()
-    """Names of storages; the first is the primary one. Empty: the first storage of the settings."""
+    """Names of storages. Empty: the first storage of the settings. Backups are written to the first one alone; the
+    others are read from where they hold a copy, and nothing is copied to them by itself."""
     rpo: Duration = timedelta(hours=24)
     """The oldest that the last good backup may be."""
     rto: Duration = timedelta(hours=1)

@@ -140,11 +140,11 @@ def test_keys_that_are_no_keys_and_storages_that_do_not_exist_are_faults(tmp_pat
             url = "file:///x"
             [[databases]]
             name = "one"
-            url = "postgresql://h/x"
+            url = "postgresql://u@h/x"
             storages = ["nowhere"]
             [[databases]]
             name = "one"
-            url = "postgresql://h/x"
+            url = "postgresql://u@h/x"
             """,
         )
     text = "\n".join(caught.value.faults)
@@ -154,7 +154,7 @@ def test_keys_that_are_no_keys_and_storages_that_do_not_exist_are_faults(tmp_pat
 
 
 def test_without_recipients_an_encrypted_backup_is_a_fault_and_a_plain_one_is_not(tmp_path: Path) -> None:
-    text = '[[storages]]\nname="d"\nurl="file:///x"\n[[databases]]\nname="one"\nurl="postgresql://h/x"\n'
+    text = '[[storages]]\nname="d"\nurl="file:///x"\n[[databases]]\nname="one"\nurl="postgresql://u@h/x"\n'
     with pytest.raises(SettingsError, match="backups keygen"):
         from_file(tmp_path, text)
     assert from_file(tmp_path, text + "encrypt = false\n").recipients == ()
@@ -168,13 +168,70 @@ def test_without_recipients_an_encrypted_backup_is_a_fault_and_a_plain_one_is_no
         ({"DATABASE_URL": "mysql://h/x"}, "DATABASE_URL"),
         ({"DATABASE_URL": ""}, "DATABASE_URL"),
         ({"DATABASE_URL": "postgresql://h"}, "BACKUP_DATABASE_NAME"),
+        ({"DATABASE_URL": "postgresql://u:planted@[::1/db"}, "DATABASE_URL"),
+        ({"DATABASE_URL": "postgresql://u:planted@h:abc/db"}, "DATABASE_URL"),
+        ({"DATABASE_URL": "postgresql://h/db"}, "DATABASE_URL"),
+        ({"DATABASE_URL": "postgresql://u:planted@h/db?nonsense=1"}, "DATABASE_URL"),
+        ({"RESTORE_TEST_URL": "postgresql://u:planted@h:abc/db"}, "RESTORE_TEST_URL"),
+        ({"RESTORE_TEST_URL": "postgresql://u:planted@[::1/db"}, "RESTORE_TEST_URL"),
+        ({"CATALOG_URL": "foo"}, "CATALOG_URL"),
+        ({"CATALOG_URL": "mysql://u:planted@h/x"}, "CATALOG_URL"),
+        ({"CATALOG_URL": "postgresql://u:planted@h:abc/x"}, "CATALOG_URL"),
         ({"BACKUP_RECIPIENTS": "age1x"}, "recipients"),
         ({"BACKUP_ENCRYPTION_KEY": "x"}, "BACKUP_ENCRYPTION_KEY"),
         ({"BACKUP_DATABASE_NAME": "a/b"}, "BACKUP_DATABASE_NAME"),
     ],
 )
 def test_each_fault_of_the_environment_names_its_variable(changes: dict[str, str], field: str) -> None:
-    assert any(field in fault for fault in faults_of(ENVIRONMENT | changes))
+    faults = faults_of(ENVIRONMENT | changes)
+    assert any(field in fault for fault in faults)
+    assert not any("planted" in fault for fault in faults)
+
+
+def test_every_url_that_cannot_be_used_is_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        from_file(
+            tmp_path,
+            f"""
+            home = 5
+            catalog_url = "foo"
+            restore_test_url = "postgresql://u:p@h:abc/x"
+            recipients = ["{PUBLIC}"]
+            [[storages]]
+            name = "disk"
+            url = "file:///x"
+            [[databases]]
+            name = "one"
+            url = "postgresql://u:p@[::1/x"
+            [[databases]]
+            name = "two"
+            url = "postgresql://h/x"
+            verify_after = "archive"
+            """,
+            BACKUPS_HOME="",
+        )
+    text = "\n".join(caught.value.faults)
+    for field in (
+        "home",
+        "CATALOG_URL",
+        "RESTORE_TEST_URL",
+        "databases[one].url",
+        "databases[two].url",
+        "verify_after",
+    ):
+        assert field in text, field
+    assert len(caught.value.faults) == 6
+
+
+def test_reading_archives_to_their_end_needs_the_key_only_where_they_are_encrypted(tmp_path: Path) -> None:
+    text = (
+        f'recipients = ["{PUBLIC}"]\n[[storages]]\nname="d"\nurl="file:///x"\n'
+        '[[databases]]\nname="one"\nurl="postgresql://u@h/x"\nverify_after="archive"\n'
+    )
+    with pytest.raises(SettingsError, match=r"databases\[one\].verify_after.*BACKUP_ENCRYPTION_KEY"):
+        from_file(tmp_path, text)
+    assert from_file(tmp_path, text + "encrypt = false\n").databases[0].verify_after == "archive"
+    assert from_file(tmp_path, text, BACKUP_ENCRYPTION_KEY=SECRET).databases[0].verify_after == "archive"
 
 
 @pytest.mark.parametrize("content", [None, "a = [", "\xff"])
@@ -187,6 +244,17 @@ def test_a_file_that_is_not_there_or_not_toml_says_so(tmp_path: Path, content: s
 
 def test_every_secret_is_known_so_that_it_can_be_masked() -> None:
     assert secrets_of(load(ENVIRONMENT)) == {"p%40ss", "p@ss", "planted-secret", SECRET}
+
+
+def test_a_password_in_the_query_of_a_url_is_masked_too() -> None:
+    url = "postgresql://ada@h/la_factoria?password=q%2Fuery"
+    found = secrets_of(
+        load(
+            ENVIRONMENT
+            | {"DATABASE_URL": url, "CATALOG_URL": "postgresql://h/c?password=cat-word&sslpassword=of-the-key"}
+        )
+    )
+    assert {"q%2Fuery", "q/uery", "of-the-key", "cat-word"} <= found
 
 
 def test_secrets_do_not_show_in_the_settings_text() -> None:
