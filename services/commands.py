@@ -7,6 +7,8 @@ reload or a second tab starts nothing twice.
 
 from __future__ import annotations
 
+import hashlib
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,13 +16,15 @@ from sqlalchemy.exc import IntegrityError
 
 from services.backups.naming import check_name, default_name
 from services.backups.request import BackupRequest
-from services.catalog.model import Backup, RunKind
+from services.catalog.model import Backup, Run, RunKind
 from services.errors import AlreadyExists, InputError, UntrustedManifest
 from services.installation import Installation
 from services.restores.restore import check_target
 from services.settings.model import VerificationLevel
 
 MAX_NOTE = 2000
+_MAX_KEY = 80
+"""Characters of an idempotency key in the catalogue; a longer one is kept as its sha256."""
 
 
 def submit_backup(
@@ -36,13 +40,12 @@ def submit_backup(
     database = installation.settings.database(request.database)
     if request.name is not None:
         check_name(request.name)
-        again = idempotency_key is not None and installation.catalog.runs.by_idempotency_key(idempotency_key)
+        again = _earlier(installation, idempotency_key) is not None
         if not again and installation.catalog.backups.exists(database.name, request.name):
             raise AlreadyExists(
                 f"{database.name} already has a backup called {request.name}.", hint="Choose another name."
             )
-    if len(request.note) > MAX_NOTE:
-        raise InputError(f"The note has {len(request.note):,} characters.", hint=f"Use at most {MAX_NOTE:,}.")
+    _check_note(request.note)
     if request.compression_level is not None and not 1 <= request.compression_level <= 19:
         raise InputError(f"Compression level {request.compression_level} is out of range.", hint="Use 1 to 19.")
     encrypt = database.encrypt if request.encrypt is None else request.encrypt
@@ -146,8 +149,11 @@ def submit_adopt(
     known = installation.settings.database(database)
     if not path.is_file():
         raise InputError(f"There is no file {path}.", hint="Give the path of a pg_dump -Fc file.")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path} may not be read by this user.", hint="Allow it: chmod or chown the file, or copy it.")
+    _check_note(note)
     name = check_name(name or default_name(known.name, installation.clock()))
-    if installation.catalog.backups.exists(known.name, name):
+    if _earlier(installation, idempotency_key) is None and installation.catalog.backups.exists(known.name, name):
         raise AlreadyExists(f"{known.name} already has a backup called {name}.", hint="Choose another name.")
     return _submit(
         installation,
@@ -193,7 +199,7 @@ def _submit(
     backup_id: str | None = None,
 ) -> str:
     runs = installation.catalog.runs
-    if idempotency_key is not None and (known := runs.by_idempotency_key(idempotency_key)):
+    if known := _earlier(installation, idempotency_key):
         return known.id
     if queue:
         # Imported here: DBOS costs a third of a second, which a command in the foreground need not pay.
@@ -211,7 +217,7 @@ def _submit(
                 reason=reason,
                 params=params | {"queued": queue},
                 now=installation.clock(),
-                idempotency_key=idempotency_key,
+                idempotency_key=_stored_key(idempotency_key),
                 expected_seconds=expected,
                 connection=transaction,
             )
@@ -219,11 +225,29 @@ def _submit(
                 enqueue(installation.catalog, run, transaction)
     except IntegrityError:
         # Two clicks at the same moment: the other one was first.
-        known = runs.by_idempotency_key(idempotency_key) if idempotency_key else None
+        known = _earlier(installation, idempotency_key)
         if known is None:
             raise
         return known.id
     return run.id
+
+
+def _earlier(installation: Installation, idempotency_key: str | None) -> Run | None:
+    """Return the run that was asked for with this key before."""
+    key = _stored_key(idempotency_key)
+    return None if key is None else installation.catalog.runs.by_idempotency_key(key)
+
+
+def _stored_key(idempotency_key: str | None) -> str | None:
+    """Return a key as the catalogue holds it, on SQLite as on PostgreSQL, which would refuse a long one."""
+    if idempotency_key is None or len(idempotency_key) <= _MAX_KEY:
+        return idempotency_key
+    return hashlib.sha256(idempotency_key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _check_note(note: str) -> None:
+    if len(note) > MAX_NOTE:
+        raise InputError(f"The note has {len(note):,} characters.", hint=f"Use at most {MAX_NOTE:,}.")
 
 
 def _refuse_expired(backup: Backup) -> None:
