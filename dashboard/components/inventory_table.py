@@ -17,7 +17,7 @@ def filters(databases: Sequence[str], now: datetime) -> InventoryQuery:
     """Draw the filters in one row. Each is bound to the URL, so that the view can be sent to a colleague."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.text_input(
-            "Search", key="q", bind="query-params", placeholder="name, note or person", width=220,
+            "Search", key="q", bind="query-params", placeholder="name, note or person", width=200,
             icon=":material/search:",
         )  # fmt: skip
         database = _choice("Database", databases, "db")
@@ -59,4 +59,4 @@ def inventory_table(backups: Sequence[InventoryRow], *, total: int) -> Inventory
 
 
 def _choice(label: str, options: Sequence[str], key: str) -> str | None:
-    return st.selectbox(label, options, index=None, key=key, bind="query-params", placeholder="all", width=150)
+    return st.selectbox(label, options, index=None, key=key, bind="query-params", placeholder="all", width=140)
