@@ -27,6 +27,8 @@ from services.storage.protocol import StorageProbe, StoredObject, UnfinishedUplo
 
 CHUNK = 1 << 20
 _ATTRIBUTE = "user.backups.sha256"
+_HAS_ATTRIBUTES = hasattr(os, "setxattr")
+"""Python knows extended attributes on Linux alone; elsewhere ``stat`` reads the file."""
 _PARTIAL = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{32}\.partial\Z", re.DOTALL)
 
 
@@ -81,7 +83,7 @@ class LocalStorage:
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield every finished object under the prefix, in key order; the ETag is empty where it would cost a read."""
         check_prefix(prefix)
-        for key, path in self._files():
+        for key, path in self._files(prefix.rpartition("/")[0]):
             if key.startswith(prefix) and not _PARTIAL.match(path.name):
                 # a file may go between the listing and the look at it
                 with suppress(FileNotFoundError), said_plainly(self.location(key), "be looked at", missing=False):
@@ -162,12 +164,12 @@ class LocalStorage:
                 hint="Is its disk mounted? Otherwise create the folder, or correct the url of this storage.",
             )
 
-    def _files(self) -> builtins.list[tuple[str, Path]]:
-        """Return key and path of every file under the root, in key order."""
+    def _files(self, under: str = "") -> builtins.list[tuple[str, Path]]:
+        """Return key and path of every file under the root, or under one folder in it, in key order."""
         self._check_root()
         found: builtins.list[tuple[str, Path]] = []
         with said_plainly(str(self.root), "be listed"):
-            for folder, _, names in os.walk(self.root, onerror=_refuse):
+            for folder, _, names in os.walk(self.root / under, onerror=_refuse):
                 found += [(Path(folder, name).relative_to(self.root).as_posix(), Path(folder, name)) for name in names]
         return sorted(found)
 
@@ -212,7 +214,8 @@ class LocalWriter:
             descriptor = self._open_descriptor()
             os.fsync(descriptor)
             # forget what the kernel holds of it, so that what is read back comes from the disk
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            if hasattr(os, "posix_fadvise"):  # macOS has none, and reads back what the kernel holds
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
             os.close(descriptor)
             self._descriptor = None
             sent = self._hash.hexdigest()
@@ -297,6 +300,8 @@ def _sha256_of(path: Path) -> str:
 
 
 def _remember(path: Path, digest: str) -> None:
+    if not _HAS_ATTRIBUTES:
+        return
     status = path.stat()
     with suppress(OSError):  # no extended attributes here: stat will read the file instead
         os.setxattr(path, _ATTRIBUTE, f"{digest} {status.st_size} {status.st_mtime_ns}".encode())
@@ -304,6 +309,8 @@ def _remember(path: Path, digest: str) -> None:
 
 def _remembered(path: Path, status: os.stat_result) -> str:
     """Return the sha256 kept with the file, empty when there is none or the file was changed since."""
+    if not _HAS_ATTRIBUTES:
+        return ""
     try:
         kept = os.getxattr(path, _ATTRIBUTE).decode("ascii", "replace").split(" ")
     except OSError:

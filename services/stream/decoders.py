@@ -13,6 +13,7 @@ from services.stream.zstd_frame import FrameSplitter
 
 MAX_OUTPUT = 1 << 20
 """Bytes that one step of the gzip decoder gives at most; zstd's steps give a block, at most 128 kB."""
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _GZIP = 31  # zlib's window bits: the largest window, with gzip's header and trailer
 _HINT = "Use another copy or another backup."
 
@@ -51,7 +52,7 @@ class ZstdDecoder:
     def feed(self, data: bytes) -> Iterator[bytes]:
         for piece in self._splitter.split(data):
             if self._decompressor.eof:
-                raise _appended("zstd")
+                raise _further_frame() if piece.startswith(_ZSTD_MAGIC[: len(piece)]) else _appended("zstd")
             try:
                 plain = self._decompressor.decompress(piece)
             except zstandard.ZstdError as error:
@@ -107,6 +108,13 @@ def _cut(name: str) -> CorruptBackup:
 
 def _appended(name: str) -> CorruptBackup:
     return CorruptBackup(f"The backup has bytes after the end of its {name} data.", hint=_HINT)
+
+
+def _further_frame() -> CorruptBackup:
+    return CorruptBackup(
+        "The zstd data has a further frame after its end: several files in one, or made by a parallel zstd.",
+        hint="A backup of this product has one, so it was changed. A file to be adopted: unpack it with `zstd -d`.",
+    )
 
 
 def _damaged(name: str, error: Exception) -> CorruptBackup:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
 import os
 import select
-import stat
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Protocol
 
 from services.stream.pipeline import CHUNK, Stopped
 
 POLL_MILLISECONDS = 100
-PIPE_BYTES = 1 << 20
-"""Size asked for a pipe, so that the dump is not stopped every 64 kB (Linux's default)."""
 
 
 class Readable(Protocol):
@@ -36,9 +31,6 @@ def read_pieces(source: Readable, *, stopping: Callable[[], bool]) -> Callable[[
         descriptor = source.fileno()
     except OSError:  # a raw file in memory
         return lambda: _plain(source)
-    if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
-        with suppress(OSError):  # refused beyond the user's share of pipe memory; the pipe works as it is
-            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     poller = select.poll()
     poller.register(descriptor, select.POLLIN)
 

@@ -269,3 +269,35 @@ def test_a_changed_clock_of_the_file_system_is_found(storage: LocalStorage, monk
     real_time = time.time
     monkeypatch.setattr(time, "time", lambda: real_time() - 600)
     assert 599 < storage.probe().clock_skew.total_seconds() < 601
+
+
+def test_a_listing_under_a_prefix_looks_into_no_other_folder(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("shop/a.dump", "shop/ab.dump", "shop/deep/a.dump", "shop2/a.dump", "top"):
+        storage.put(key, b"x")
+    walk, seen = os.walk, []
+
+    def watched(top: Path, **options: object) -> Iterator[tuple[str, list[str], list[str]]]:
+        for folder, folders, names in walk(top, **options):  # type: ignore[call-overload]
+            seen.append(Path(folder).name)
+            yield folder, folders, names
+
+    monkeypatch.setattr(os, "walk", watched)
+    assert [entry.key for entry in storage.list("shop/a")] == ["shop/a.dump", "shop/ab.dump"]
+    assert seen == ["shop", "deep"]
+    assert [entry.key for entry in storage.list("shop/deep/")] == ["shop/deep/a.dump"]
+    assert [entry.key for entry in storage.list("sho")][-1] == "shop2/a.dump"
+    assert list(storage.list("nowhere/x")) == []
+
+
+def test_a_system_without_extended_attributes_or_advice_is_enough(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.storage.local._HAS_ATTRIBUTES", False)
+    for name in ("posix_fadvise", "setxattr", "getxattr"):
+        monkeypatch.delattr(os, name, raising=False)
+    storage.put(KEY, b"content")
+    assert storage.get(KEY) == b"content"
+    assert storage.stat(KEY).etag == hashlib.sha256(b"content").hexdigest()
+    assert next(storage.list()).etag == ""

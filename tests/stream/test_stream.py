@@ -20,6 +20,7 @@ import zstandard
 from services.errors import Cancelled, CorruptBackup, InputError, KeyMismatch, StorageError, UntrustedManifest
 from services.storage.local import LocalStorage
 from services.stream import StreamResult, generate_key, read_stream, write_stream
+from services.stream.decoders import decoder_for
 from tests.stream.conftest import FakeRun, MemoryReader, MemoryWriter
 
 MB = 1 << 20
@@ -272,3 +273,12 @@ def test_every_shape_of_a_zstd_frame_is_read(key: Key) -> None:
             for damaged in (packed[:-1], packed + b"\0", packed + packed, b"x" + packed[1:]):
                 with pytest.raises(CorruptBackup):
                     read(damaged, (), encryption="none")
+
+
+def test_a_further_zstd_frame_is_refused_and_said_to_be_one() -> None:
+    frame = zstandard.ZstdCompressor().compress(b"plain")
+    with pytest.raises(CorruptBackup, match="further frame") as caught:
+        list(decoder_for("zstd").feed(frame + frame))
+    assert "zstd -d" in caught.value.hint
+    with pytest.raises(CorruptBackup, match="bytes after the end"):
+        list(decoder_for("zstd").feed(frame + b"garbage"))
