@@ -122,15 +122,15 @@ def test_leftover_databases_of_ended_runs_are_dropped_and_others_stay(lab: Lab, 
     with lab.run() as ended:
         pass
     with lab.run() as active:
-        runs = (f"{ended.run_id}_1", f"{active.run_id}_1", "of_another_installation")
+        runs = (f"{ended.run_id}_1", f"{active.run_id}_0", f"{active.run_id}_1", "of_another_installation")
         names = [f"{TEST_PREFIX}{run}" for run in runs]
         with connect(server18.address) as connection:
             for name in names:
                 connection.execute(f'CREATE DATABASE "{name}"'.encode())
         try:
             dropped = drop_leftover_scratch_databases(lab.installation)
-            assert [name.rpartition("/")[2] for name in dropped] == names[:1]
-            assert set(scratch_databases(server18.address)) == set(names[1:])
+            assert [name.rpartition("/")[2] for name in dropped] == names[:2]
+            assert set(scratch_databases(server18.address)) == set(names[2:])
         finally:
             with connect(server18.address) as connection:
                 for name in names:
