@@ -76,11 +76,12 @@ def create_backup(installation: Installation, request: BackupRequest, run: RunCo
     """
     plan = _plan(installation, request, run.attempt)
     run.phase("checking")
+    excluded = _excluded_tables(plan)
     checks = preflight(installation, plan.database, exclude_tables=plan.exclude_tables, run=run)
     _pass_or_stop(checks, request.force_reason, run)
     # If this process dies inside, recovery removes the object, or, where the manifest is there, finishes the job.
     with run.leftover("object", storage=plan.storage.name, key=plan.key, manifest=plan.manifest_key):
-        dumped = _dump_into_storage(installation, plan, checks, run)
+        dumped = _dump_into_storage(installation, plan, checks, excluded, run)
         with removed_on_failure(plan.storage, (plan.manifest_key, plan.key), run):
             run.phase("writing the manifest")
             backup = _describe(installation, plan, dumped, run)
@@ -163,6 +164,14 @@ def _plan(installation: Installation, request: BackupRequest, attempt: int) -> _
     )
 
 
+def _excluded_tables(plan: _Plan) -> list[tuple[str, str]]:
+    """Return (schema, name) of what the patterns match. Raise NothingMatches: a pattern without a match is a mistake."""
+    if not plan.exclude_tables:
+        return []
+    with connect(Address.parse(plan.database.url.get_secret_value())) as connection:
+        return match_tables(connection, plan.exclude_tables)
+
+
 def _pass_or_stop(checks: Preflight, force_reason: str, run: RunContext) -> None:
     for check in checks.checks:
         if check.severity != "ok":
@@ -199,10 +208,14 @@ def remove_objects(storage: Storage, keys: Sequence[str], run: RunContext) -> No
             return
 
 
-def _dump_into_storage(installation: Installation, plan: _Plan, checks: Preflight, run: RunContext) -> _Dumped:
+def _dump_into_storage(
+    installation: Installation,
+    plan: _Plan,
+    checks: Preflight,
+    excluded: Sequence[tuple[str, str]],
+    run: RunContext,
+) -> _Dumped:
     address = Address.parse(plan.database.url.get_secret_value())
-    with connect(address) as connection:
-        excluded = match_tables(connection, plan.exclude_tables)
     with exported_snapshot(address, excluded=excluded, lock_timeout=plan.database.lock_timeout, run=run) as snapshot:
         client = choose_client(find_clients(installation.settings.pg_bin_dirs), snapshot.server_major)
         run.log(
