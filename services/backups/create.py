@@ -165,7 +165,7 @@ def _plan(installation: Installation, request: BackupRequest, attempt: int) -> _
 
 
 def _excluded_tables(plan: _Plan) -> list[tuple[str, str]]:
-    """Return (schema, name) of what the patterns match. Raise NothingMatches: a pattern without a match is a mistake."""
+    """Return (schema, name) of what the patterns match. Raise NothingMatches for a pattern without a match."""
     if not plan.exclude_tables:
         return []
     with connect(Address.parse(plan.database.url.get_secret_value())) as connection:
