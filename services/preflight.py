@@ -336,7 +336,7 @@ def _check_storage(installation: Installation, target: StorageSettings, expected
     if need is None:
         return Check(name, "ok" if room > 0 else "blocking", f"{message}.")
     message += f", about {format_bytes(need)} needed."
-    hint = "Delete old backups (`backups cleanup`), raise limit_bytes, or use a larger storage."
+    hint = "Make room, raise limit_bytes, or use a larger storage."
     if room < need:
         return Check(name, "blocking", message, hint)
     return Check(name, "warning", message, hint) if room < TIGHT * need else Check(name, "ok", message)

@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from services import commands
-from services.catalog.model import RunKind, RunState
+from services.catalog.model import Run, RunKind, RunState
 from services.cli.app import app
 from services.cli.forms import backup_form, log_form, run_form
 from services.cli.output import instant, note, printable, say, stdout, table, write_json, write_pairs
@@ -164,12 +164,19 @@ def runs(
             each.state,
             instant(each.queued_at),
             "–" if each.duration is None else format_duration(each.duration),
-            each.error,
+            _reason(each),
         )
         for each in found
     ]
     columns = ["Run", "Kind", "Database", "State", "Asked for (UTC)", "Took", "Reason"]
     stdout().print(table(columns, rows, right=["Took"], whole=["Run", "State"]))
+
+
+def _reason(run: Run) -> str:
+    """Return why a run failed, or, of a check that ended, what it found: ``finished`` alone says nothing of that."""
+    outcome = run.result.get("outcome")
+    found = f"{outcome}: {run.result.get('reason', '')}".rstrip(": ") if outcome else ""
+    return run.error or found
 
 
 def _show_run(installation: Installation, run_id: str, *, as_json: bool) -> None:
