@@ -6,6 +6,7 @@ once its manifest is stored.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -139,29 +140,40 @@ def _plan(installation: Installation, request: BackupRequest, attempt: int) -> _
     database = settings.database(request.database)
     storage = installation.storage(settings.storages_of(database)[0].name)
     now = installation.clock()
-    name = attempt_name(check_name(request.name or default_name(database.name, now)), attempt)
     encrypt = database.encrypt if request.encrypt is None else request.encrypt
     if encrypt and not settings.recipients:
         raise InputError(
             "The backup is to be encrypted, and no recipient is set.",
             hint="Run `backups keygen` and set BACKUP_RECIPIENTS, or back up without encryption.",
         )
-    key = object_key(database.name, name, compression="zstd", encrypted=encrypt)
-    taken = {entry.key for entry in storage.list(f"{database.name}/{name}.")}
-    if installation.catalog.backups.exists(database.name, name) or taken & {key, manifest_key(database.name, name)}:
-        raise AlreadyExists(f"{database.name} already has a backup called {name}.", hint="Choose another name.")
+    if request.name is None:
+        name = _free_name(installation, storage, database.name, attempt_name(default_name(database.name, now), attempt))
+    else:
+        name = attempt_name(check_name(request.name), attempt)
+        if _is_taken(installation, storage, database.name, name):
+            raise AlreadyExists(f"{database.name} already has a backup called {name}.", hint="Choose another name.")
     return _Plan(
         request=request,
         database=database,
         storage=storage,
         name=name,
-        key=key,
+        key=object_key(database.name, name, compression="zstd", encrypted=encrypt),
         manifest_key=manifest_key(database.name, name),
         level=request.compression_level or database.compression_level,
         recipients=settings.recipients if encrypt else (),
         exclude_tables=tuple(dict.fromkeys(database.exclude_tables + request.exclude_tables)),
         started_at=now,
     )
+
+
+def _is_taken(installation: Installation, storage: Storage, database: str, name: str) -> bool:
+    return installation.catalog.backups.exists(database, name) or any(storage.list(f"{database}/{name}."))
+
+
+def _free_name(installation: Installation, storage: Storage, database: str, name: str) -> str:
+    """Return the name, or with ``-2``, ``-3``, … where another backup began in the same second."""
+    candidates = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return next(each for each in candidates if not _is_taken(installation, storage, database, each))
 
 
 def _excluded_tables(plan: _Plan) -> list[tuple[str, str]]:

@@ -206,7 +206,11 @@ def _signals_raise() -> Iterator[None]:
     Later ones change nothing: what was begun is being removed then, and that must not be cut short.
     """
 
+    stopped = False
+
     def stop(number: int, _frame: FrameType | None) -> None:
+        nonlocal stopped
+        stopped = True
         for each in _ENDING:
             signal.signal(each, signal.SIG_IGN)
         raise Stopped(number)
@@ -215,5 +219,6 @@ def _signals_raise() -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if not stopped:  # else the process is ending, and a further signal must not change its exit code
+            for number, handler in before.items():
+                signal.signal(number, handler)
