@@ -8,12 +8,12 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import pyrage
 import sqlalchemy as sa
-from pydantic import SecretStr, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.backups.signing import is_ed25519_key
@@ -21,9 +21,16 @@ from services.errors import SettingsError
 from services.postgres.connection import Address
 from services.settings.model import DatabaseSettings, Settings, StorageSettings
 
+M = TypeVar("M", bound=BaseModel)
 EXAMPLES = {
     "databases.name": "la_factoria",
     "databases.url": "postgresql://backup:password@host:5432/la_factoria?sslmode=require",
+    "databases.rpo": "24h",
+    "databases.rto": "1h",
+    "databases.restore_test_max_age": "35d",
+    "databases.compression_level": "3",
+    "databases.hash_limit": "50GB",
+    "databases.verify_after": "checksum",
     "databases.storages": '["r2", "s3"]',
     "storages.name": "r2",
     "storages.url": "s3://la-factoria-backups/prod",
@@ -185,17 +192,27 @@ def _validate(values: dict[str, Any], faults: list[str], *, from_file: bool) -> 
             continue
         built = []
         for index, entry in enumerate(entries):
-            try:
-                built.append(model.model_validate(entry))
-            except ValidationError as error:
-                label = f"{kind}[{entry.get('name', index)}]"
-                faults += [_fault(detail, kind, label, from_file=from_file) for detail in error.errors()]
+            label = f"{kind}[{entry.get('name', index)}]"
+            made, errors = _build(model, entry)
+            faults += [_fault(detail, kind, label, from_file=from_file) for detail in errors]
+            built += [made] if made is not None else []
         values[kind] = built
+    settings, errors = _build(Settings, values)
+    faults += [_fault(detail, "", "", from_file=from_file) for detail in errors]
+    return settings
+
+
+def _build(model: type[M], values: dict[str, Any]) -> tuple[M | None, list[Any]]:
+    """Return the model and what is wrong. The faulty fields are left out of it, so that what else is wrong is seen."""
     try:
-        return Settings.model_validate(values)
+        return model.model_validate(values), []
     except ValidationError as error:
-        faults += [_fault(detail, "", "", from_file=from_file) for detail in error.errors()]
-        return None
+        errors = error.errors()
+    faulty = {detail["loc"][0] for detail in errors}
+    try:
+        return model.model_validate({name: value for name, value in values.items() if name not in faulty}), errors
+    except ValidationError:
+        return None, errors  # what is wrong must not be missing
 
 
 def _fault(detail: Any, kind: str, label: str, *, from_file: bool) -> str:

@@ -119,11 +119,33 @@ def test_every_fault_is_named_at_once_with_its_field_and_an_example(tmp_path: Pa
             """,
         )
     text = "\n".join(caught.value.faults)
-    for field in ("name", "url", "limit_bytes", "rpo", "compression_level", "colour"):
+    for field in ("name", "url", "limit_bytes", "rpo", "compression_level", "colour", "recipients", "encryption_key"):
         assert field in text, field
     assert "for example 500GB" in text
     assert "planted-secret" not in str(caught.value)
     assert "7 faults" in caught.value.message or len(caught.value.faults) >= 7
+
+
+def test_a_faulty_field_does_not_hide_what_else_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        from_file(
+            tmp_path,
+            """
+            recipients = ["agezzz"]
+            workers = 0
+            [[storages]]
+            name = "disk"
+            url = "file:///x"
+            [[databases]]
+            name = "one"
+            url = "postgresql://u@h/x"
+            rpo = "soon"
+            storages = ["nope"]
+            """,
+        )
+    assert len(caught.value.faults) == 4, caught.value.faults
+    for part in ("agezzz", "workers", "rpo", "'nope'"):
+        assert part in str(caught.value)
 
 
 def test_keys_that_are_no_keys_and_storages_that_do_not_exist_are_faults(tmp_path: Path) -> None:
