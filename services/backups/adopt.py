@@ -98,7 +98,7 @@ def kind_of(path: Path) -> str:
     for magic, what, hint in _NOT_DUMPS:
         if head.startswith(magic):
             raise NotADump(f"{path.name} is {what}, not a dump of pg_dump --format=custom.", hint=hint)
-    what = "empty" if not head else f"something else (it begins with {ascii(head[:8].decode('latin-1'))})"
+    what = "empty" if not head else f"something else (it begins with {head[:8].decode('latin-1')!a})"
     raise NotADump(f"{path.name} is {what}, not a dump.", hint="Give a file of pg_dump --format=custom.")
 
 
