@@ -96,7 +96,7 @@ def recent_checks(engine: sa.Engine, *, limit: int) -> list[CheckRow]:
 
 def holdings(engine: sa.Engine) -> dict[str, Holding]:
     """Return what there is of each database that was ever backed up."""
-    restorable = sa.and_(good(), _has_stored_copy())
+    restorable = good()
     query = sa.select(
         backups.c.database,
         sa.func.count().label("backups_ever"),
@@ -116,7 +116,7 @@ def last_good_backups(engine: sa.Engine) -> dict[str, GoodBackup]:
     names = ("id", "name", "snapshot_at", "finished_at", "database_bytes", "stored_bytes", "proven_at")
     ranked = (
         sa.select(backups.c.database, *(backups.c[name] for name in names), newest)
-        .where(good(), _has_stored_copy())
+        .where(good())
         .subquery()
     )
     query = sa.select(ranked).where(ranked.c.rank == 1)
@@ -267,10 +267,6 @@ def _by_day(engine: sa.Engine, database: sa.Column[Any], at: sa.Column[datetime]
     else:
         day = sa.func.to_char(sa.func.timezone("UTC", at), "YYYY-MM-DD")
     return sa.select(database.label("database"), day.label("day")).group_by(database, day)
-
-
-def _has_stored_copy() -> sa.ColumnElement[bool]:
-    return sa.exists().where(copies.c.backup_id == backups.c.id, copies.c.state == "stored")
 
 
 def _newest_of_each(
