@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,8 +20,6 @@ from tests.support.s3 import (
     plain_client,
     settings_for,
 )
-
-_bucket_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -42,8 +40,8 @@ def moto() -> Iterator[str]:
 
 
 def new_bucket(endpoint: str) -> str:
-    """Create a bucket and return its name."""
-    bucket = f"bucket-{next(_bucket_numbers)}"
+    """Create a bucket that no other test has, and return its name; all of moto's servers in a process share theirs."""
+    bucket = f"bucket-{secrets.token_hex(6)}"
     plain_client(endpoint).create_bucket(Bucket=bucket)
     return bucket
 
