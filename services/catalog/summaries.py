@@ -114,11 +114,7 @@ def last_good_backups(engine: sa.Engine) -> dict[str, GoodBackup]:
     """Return each database's newest good backup that still has a stored copy; newest by what it holds."""
     newest = _newest_of_each(backups.c.database, backups.c.snapshot_at, backups.c.id)
     names = ("id", "name", "snapshot_at", "finished_at", "database_bytes", "stored_bytes", "proven_at")
-    ranked = (
-        sa.select(backups.c.database, *(backups.c[name] for name in names), newest)
-        .where(good())
-        .subquery()
-    )
+    ranked = sa.select(backups.c.database, *(backups.c[name] for name in names), newest).where(good()).subquery()
     query = sa.select(ranked).where(ranked.c.rank == 1)
     with engine.connect() as connection:
         return {
