@@ -138,7 +138,7 @@ def test_tests_that_all_run_pass_where_everything_is_installed(tmp_path: Path) -
     [
         ("services/units.py", "import streamlit"),
         ("services/units.py", "import dashboard"),
-        ("services/commands.py", "import services.cli"),
+        ("services/commands/upkeep.py", "import services.cli"),
         ("dashboard/__init__.py", "import psycopg"),
         ("dashboard/__init__.py", "import subprocess"),
     ],

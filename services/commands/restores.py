@@ -1,0 +1,93 @@
+"""Asking for a look at a stored backup: a verification, a restore test, a restore into a new database."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from services.catalog.model import Backup, RunKind
+from services.commands.submit import submit_run
+from services.errors import InputError, UntrustedManifest
+from services.installation import Installation
+from services.restores.restore import check_target
+from services.settings.model import VerificationLevel
+
+
+def submit_verification(
+    installation: Installation,
+    backup_id: str,
+    level: VerificationLevel,
+    *,
+    storage: str | None = None,
+    actor: str,
+    reason: str = "",
+    idempotency_key: str | None = None,
+    queue: bool = True,
+) -> str:
+    """Ask for a verification; level ``restore`` is a restore test. Raise UnknownName, InputError, UntrustedManifest."""
+    backup = installation.catalog.backups.get(backup_id)
+    _refuse_expired(backup)
+    if storage is not None:
+        installation.settings.storage(storage)
+        if storage not in [copy.storage for copy in backup.copies]:
+            raise InputError(
+                f"{backup.name} has no copy in {storage}.",
+                hint=f"It is in {', '.join(copy.storage for copy in backup.copies) or 'no storage'}.",
+            )
+    if level == "restore":
+        _refuse_untrusted(backup)
+    kind: RunKind = "restore_test" if level == "restore" else "verification"
+    return submit_run(
+        installation,
+        kind,
+        database=backup.database,
+        backup_id=backup.id,
+        params={"level": level, "storage": storage},
+        actor=actor,
+        reason=reason,
+        idempotency_key=idempotency_key,
+        queue=queue,
+    )
+
+
+def submit_restore(
+    installation: Installation,
+    backup_id: str,
+    target: str,
+    *,
+    server: Literal["source", "restore-test"] = "source",
+    actor: str,
+    reason: str = "",
+    idempotency_key: str | None = None,
+    queue: bool = True,
+) -> str:
+    """Ask for a restore into a new database, on the source's own server or on the restore test server."""
+    backup = installation.catalog.backups.get(backup_id)
+    _refuse_expired(backup)
+    _refuse_untrusted(backup)
+    check_target(target)
+    if server == "restore-test" and installation.settings.restore_test_url is None:
+        raise InputError("There is no restore test server.", hint="Set RESTORE_TEST_URL, or restore to the source's.")
+    return submit_run(
+        installation,
+        "restore",
+        database=backup.database,
+        backup_id=backup.id,
+        params={"target": target, "server": server},
+        actor=actor,
+        reason=reason,
+        idempotency_key=idempotency_key,
+        queue=queue,
+    )
+
+
+def _refuse_expired(backup: Backup) -> None:
+    if backup.state == "expired":
+        raise InputError(f"{backup.name} has expired; its object was deleted.", hint="Choose a backup that is kept.")
+
+
+def _refuse_untrusted(backup: Backup) -> None:
+    if backup.trust == "untrusted":
+        raise UntrustedManifest(
+            f"The manifest of {backup.name} is not signed by a key that this installation trusts.",
+            hint="Add the writer's public key to trusted_signers if you know it; otherwise do not restore it.",
+        )

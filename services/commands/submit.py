@@ -1,0 +1,85 @@
+"""How every command that starts work ends: the run's row and its place in the queue, in one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+
+from services.catalog.model import Run, RunKind
+from services.errors import InputError
+from services.installation import Installation
+
+MAX_NOTE = 2000
+_MAX_KEY = 80
+"""Characters of an idempotency key in the catalogue; a longer one is kept as its sha256."""
+
+
+def submit_run(
+    installation: Installation,
+    kind: RunKind,
+    *,
+    database: str | None,
+    params: dict[str, Any],
+    actor: str,
+    reason: str,
+    idempotency_key: str | None,
+    queue: bool,
+    backup_id: str | None = None,
+) -> str:
+    """Write the run's row and, with ``queue``, put it into the worker's queue; return its id.
+
+    The same idempotency key returns the same run.
+    """
+    runs = installation.catalog.runs
+    if known := earlier_run(installation, idempotency_key):
+        return known.id
+    if queue:
+        # Imported here: DBOS costs a third of a second, which a command in the foreground need not pay.
+        from services.jobs.queue import enqueue, prepare_queue
+
+        prepare_queue(installation.catalog)
+    expected = runs.typical_seconds(kind, database, level=params.get("level"))
+    try:
+        with installation.catalog.engine.begin() as transaction:
+            run = runs.add(
+                kind=kind,
+                database=database,
+                backup_id=backup_id,
+                actor=actor,
+                reason=reason,
+                params=params | {"queued": queue},
+                now=installation.clock(),
+                idempotency_key=_stored_key(idempotency_key),
+                expected_seconds=expected,
+                connection=transaction,
+            )
+            if queue:
+                enqueue(installation.catalog, run, transaction)
+    except IntegrityError:
+        # Two clicks at the same moment: the other one was first.
+        known = earlier_run(installation, idempotency_key)
+        if known is None:
+            raise
+        return known.id
+    return run.id
+
+
+def earlier_run(installation: Installation, idempotency_key: str | None) -> Run | None:
+    """Return the run that was asked for with this key before."""
+    key = _stored_key(idempotency_key)
+    return None if key is None else installation.catalog.runs.by_idempotency_key(key)
+
+
+def _stored_key(idempotency_key: str | None) -> str | None:
+    """Return a key as the catalogue holds it, on SQLite as on PostgreSQL, which would refuse a long one."""
+    if idempotency_key is None or len(idempotency_key) <= _MAX_KEY:
+        return idempotency_key
+    return hashlib.sha256(idempotency_key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def check_note(note: str) -> None:
+    """Raise InputError for a note that is too long."""
+    if len(note) > MAX_NOTE:
+        raise InputError(f"The note has {len(note):,} characters.", hint=f"Use at most {MAX_NOTE:,}.")

@@ -1,0 +1,25 @@
+"""Asking for upkeep, and for a run to stop."""
+
+from __future__ import annotations
+
+from services.commands.submit import submit_run
+from services.installation import Installation
+
+
+def submit_janitor(installation: Installation, *, apply: bool, actor: str, queue: bool = True) -> str:
+    """Ask for leftovers to be looked for and, with ``apply``, removed."""
+    return submit_run(
+        installation,
+        "janitor",
+        database=None,
+        params={"apply": apply},
+        actor=actor,
+        reason="",
+        idempotency_key=None,
+        queue=queue,
+    )
+
+
+def request_cancel(installation: Installation, run_id: str, *, actor: str) -> None:
+    """Ask a run to stop. Raise UnknownName, InputError when it has ended."""
+    installation.catalog.runs.request_cancel(run_id, actor=actor, now=installation.clock())
