@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import streamlit as st
 
-from dashboard.charts import day_strip, strip_frame, strip_words
+from dashboard.charts.strip import day_strip, strip_frame, strip_words
 from dashboard.components.run_view import step_words
 from dashboard.format import NOTHING, ago, day, duration, escape, left, percent
 from dashboard.navigation import page

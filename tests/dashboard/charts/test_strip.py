@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.charts import STRIP_COLUMNS, day_strip, strip_frame, strip_words
+from dashboard.charts.strip import STRIP_COLUMNS, day_strip, strip_frame, strip_words
 from dashboard.theme import DARK, LIGHT, Palette, palette
 from services.catalog.summaries import Day
 
-CONFIG = tomllib.loads((Path(__file__).parents[2] / ".streamlit/config.toml").read_text())
+CONFIG = tomllib.loads((Path(__file__).parents[3] / ".streamlit/config.toml").read_text())
 FIRST = date(2026, 11, 1)
 
 

@@ -1,4 +1,4 @@
-"""Charts: pure functions from a DataFrame and a palette to an Altair chart. Nothing here knows Streamlit."""
+"""The strip of days: a month of one database at a glance."""
 
 from __future__ import annotations
 
