@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
+from datetime import datetime, time
 
 import altair as alt
 import pandas as pd
 
+from dashboard.charts.spec import Rows
 from dashboard.theme import Palette
 from services.catalog.summaries import Day
 
@@ -21,22 +24,16 @@ def strip_frame(days: Iterable[Day]) -> pd.DataFrame:
     """
     heights = {"good": 1.0, "partial": 0.5, "failed": 0.0, "none": 0.0}
     rows = [
-        {
-            "day": pd.Timestamp(day.day),
-            "state": day.state,
-            "good": day.good,
-            "partial": day.partial,
-            "failed": day.failed,
-            "tests_passed": day.tests_passed,
-            "words": _words(day),
-            "top": heights[day.state],
-        }
+        (
+            datetime.combine(day.day, time()), day.state, day.good, day.partial, day.failed, day.tests_passed,
+            _words(day), heights[day.state],
+        )
         for day in days
-    ]
+    ]  # fmt: skip
     return pd.DataFrame(rows, columns=list(STRIP_COLUMNS))
 
 
-def day_strip(frame: pd.DataFrame, colours: Palette) -> alt.LayerChart:
+def day_strip(frame: Rows, colours: Palette) -> alt.LayerChart:
     """Given ``strip_frame``'s rows, draw one mark a day.
 
     Each state has a silhouette of its own, so that colour is not needed to read it: a full bar (good), half a bar
@@ -78,19 +75,17 @@ def day_strip(frame: pd.DataFrame, colours: Palette) -> alt.LayerChart:
 
 def strip_words(frame: pd.DataFrame) -> str:
     """Say the strip in words, for those who do not see it."""
-    counts = frame["state"].value_counts()
-    parts = [f"{counts.get('good', 0)} of {len(frame)} days with a good backup"]
+    counts = Counter(frame["state"])
+    parts = [f"{counts['good']} of {len(frame)} days with a good backup"]
     for state, words in (("partial", "with a partial one only"), ("failed", "on which it failed"), ("none", "without")):
-        if counts.get(state, 0):
+        if counts[state]:
             parts.append(f"{counts[state]} {words}")
     tests = int(frame["tests_passed"].sum()) if len(frame) else 0
     parts.append(f"{tests} restore {'test' if tests == 1 else 'tests'} passed")
     return " · ".join(parts)
 
 
-def _points(
-    frame: pd.DataFrame, keep: str, at: float, x: alt.X, height: alt.Scale, tooltip: list[alt.Tooltip]
-) -> alt.Chart:
+def _points(frame: Rows, keep: str, at: float, x: alt.X, height: alt.Scale, tooltip: list[alt.Tooltip]) -> alt.Chart:
     y = alt.Y("at:Q", axis=None, scale=height)
     return alt.Chart(frame).transform_filter(keep).transform_calculate(at=str(at)).encode(x=x, y=y, tooltip=tooltip)
 
