@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+
+# Importing makes a hundred thousand objects and no garbage: looking for some costs a fifth of the start.
+gc.disable()
+
 # isort: off
 from services.cli import (  # noqa: F401
     run_commands,
@@ -16,6 +21,9 @@ from services.cli import (  # noqa: F401
 
 # isort: on
 from services.cli.app import app
+
+gc.freeze()  # what the imports made stays until the end
+gc.enable()
 
 
 def main() -> None:

@@ -8,10 +8,8 @@ modification time; where the file system has none, or they no longer fit, ``stat
 from __future__ import annotations
 
 import builtins
-import hashlib
 import os
 import re
-import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -22,13 +20,12 @@ from typing import BinaryIO
 
 from services.errors import CorruptBackup, NoSuchBucket, ObjectMissing, StorageError
 from services.storage.keys import check_key, check_prefix, taken
+from services.storage.local_digest import remember, remembered, sha256_of
 from services.storage.local_errors import said_plainly
+from services.storage.local_folders import make_folder, sync_folder
+from services.storage.local_writer import LocalWriter
 from services.storage.protocol import StorageProbe, StoredObject, UnfinishedUpload
 
-CHUNK = 1 << 20
-_ATTRIBUTE = "user.backups.sha256"
-_HAS_ATTRIBUTES = hasattr(os, "setxattr")
-"""Python knows extended attributes on Linux alone; elsewhere ``stat`` reads the file."""
 _PARTIAL = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{32}\.partial\Z", re.DOTALL)
 
 
@@ -76,8 +73,8 @@ class LocalStorage:
             found = self._stored(key, path)
             if found.etag:
                 return found
-            digest = _sha256_of(path)
-            _remember(path, digest)
+            digest = sha256_of(path)
+            remember(path, digest)
             return StoredObject(key, found.bytes, digest, found.modified_at)
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
@@ -151,7 +148,7 @@ class LocalStorage:
         self._check_root()
         partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
         with said_plainly(self.location(key), "be written"):
-            _make_folder(path.parent)
+            make_folder(path.parent)
             return os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600), partial
 
     def _path(self, key: str) -> Path:
@@ -178,81 +175,11 @@ class LocalStorage:
         if not path.is_file():
             raise ObjectMissing(f"{self.location(key)} is a folder, not an object.")
         modified = datetime.fromtimestamp(status.st_mtime, UTC)
-        return StoredObject(key, status.st_size, _remembered(path, status), modified)
+        return StoredObject(key, status.st_size, remembered(path, status), modified)
 
 
 _COARSE_CLOCK = 0.02
 """Seconds by which the kernel's clock for file times may lag behind the exact one."""
-
-
-class LocalWriter:
-    """Writes one file. May be aborted from another thread while ``write`` is at work."""
-
-    def __init__(self, storage: LocalStorage, key: str, *, replace: bool = False) -> None:
-        self._storage = storage
-        self._key = key
-        self._path = storage.root / check_key(key)
-        self._location = storage.location(key)
-        self._replace = replace
-        self._hash = hashlib.sha256()
-        self._lock = threading.Lock()
-        self._descriptor: int | None
-        self._descriptor, self._partial = storage.open_partial(key)
-
-    def write(self, data: bytes) -> None:
-        """Append. Raise StorageFull, AccessDenied, StorageUnavailable or StorageError."""
-        with self._lock, said_plainly(self._location, "be written"):
-            descriptor = self._open_descriptor()
-            view = memoryview(data)
-            while view:
-                view = view[os.write(descriptor, view) :]
-            self._hash.update(data)
-
-    def commit(self) -> StoredObject:
-        """Sync, read back, compare, and give the file its name. Raise CorruptBackup, AlreadyExists, StorageError."""
-        with self._lock, said_plainly(self._location, "be written"):
-            descriptor = self._open_descriptor()
-            os.fsync(descriptor)
-            # forget what the kernel holds of it, so that what is read back comes from the disk
-            if hasattr(os, "posix_fadvise"):  # macOS has none, and reads back what the kernel holds
-                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-            os.close(descriptor)
-            self._descriptor = None
-            sent = self._hash.hexdigest()
-            if _sha256_of(self._partial) != sent:
-                self._partial.unlink()
-                raise CorruptBackup(
-                    f"{self._location} was read back with other bytes than were written.",
-                    hint="The disk or its memory is failing; look at the kernel's log, and use another storage.",
-                )
-            _remember(self._partial, sent)
-            self._give_name()
-            sync_folder(self._path.parent)
-            status = self._path.stat()
-        return StoredObject(self._key, status.st_size, sent, datetime.fromtimestamp(status.st_mtime, UTC))
-
-    def abort(self) -> None:
-        """Leave nothing behind. Never raises."""
-        with self._lock, suppress(OSError):
-            if self._descriptor is not None:
-                os.close(self._descriptor)
-                self._descriptor = None
-            self._partial.unlink(missing_ok=True)
-
-    def _give_name(self) -> None:
-        if self._replace:
-            self._partial.replace(self._path)
-            return
-        try:
-            os.link(self._partial, self._path)  # unlike a rename, this never replaces what is there
-        except FileExistsError:
-            raise taken(self._location) from None
-        self._partial.unlink()
-
-    def _open_descriptor(self) -> int:
-        if self._descriptor is None:
-            raise StorageError(f"{self._location} is not being written any more: it was finished or aborted.")
-        return self._descriptor
 
 
 class LocalReader:
@@ -272,51 +199,9 @@ class LocalReader:
         self._file.close()
 
 
-def sync_folder(folder: Path) -> None:
-    """Make sure that names made or removed in the folder outlive a crash of the machine."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _make_folder(folder: Path) -> None:
-    """Create a folder and those above it that are missing, for their owner alone, to outlive a crash of the machine."""
-    if not folder.is_dir():
-        _make_folder(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        sync_folder(folder.parent)
-
-
 def _sibling(key: str, name: str) -> str:
     folder, slash, _ = key.rpartition("/")
     return folder + slash + name
-
-
-def _sha256_of(path: Path) -> str:
-    with path.open("rb", buffering=0) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _remember(path: Path, digest: str) -> None:
-    if not _HAS_ATTRIBUTES:
-        return
-    status = path.stat()
-    with suppress(OSError):  # no extended attributes here: stat will read the file instead
-        os.setxattr(path, _ATTRIBUTE, f"{digest} {status.st_size} {status.st_mtime_ns}".encode())
-
-
-def _remembered(path: Path, status: os.stat_result) -> str:
-    """Return the sha256 kept with the file, empty when there is none or the file was changed since."""
-    if not _HAS_ATTRIBUTES:
-        return ""
-    try:
-        kept = os.getxattr(path, _ATTRIBUTE).decode("ascii", "replace").split(" ")
-    except OSError:
-        return ""
-    fits = len(kept) == 3 and kept[1:] == [str(status.st_size), str(status.st_mtime_ns)]
-    return kept[0] if fits else ""
 
 
 def _refuse(error: OSError) -> None:

@@ -55,6 +55,7 @@ def read_stream(
     pipeline = Pipeline()
     fetched = pipeline.channel()
     decrypted = pipeline.channel() if keys else fetched
+    unpacked = pipeline.channel()
 
     def fetch() -> None:
         while piece := reader.read(CHUNK):
@@ -65,14 +66,20 @@ def read_stream(
     def unpack() -> None:
         for piece in decrypted.pieces():
             for out in decoder.feed(piece):
-                plain.add(out)
-                sink(out)
+                unpacked.put(out)
         decoder.finish()
+        unpacked.end()
+
+    def hand_over() -> None:
+        for piece in unpacked.pieces():
+            plain.add(piece)
+            sink(piece)
 
     pipeline.start("fetch", fetch)
     if keys:
         pipeline.start("decrypt", lambda: _decrypt(fetched, decrypted, keys))
     pipeline.start("unpack", unpack)
+    pipeline.start("hand over", hand_over)
     pipeline.run(run, lambda: stored.bytes)
     return StreamResult(plain.bytes, plain.sha256, stored.bytes, stored.sha256, time.monotonic() - began)
 

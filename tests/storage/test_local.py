@@ -294,7 +294,7 @@ def test_a_listing_under_a_prefix_looks_into_no_other_folder(
 def test_a_system_without_extended_attributes_or_advice_is_enough(
     storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.storage.local._HAS_ATTRIBUTES", False)
+    monkeypatch.setattr("services.storage.local_digest._HAS_ATTRIBUTES", False)
     for name in ("posix_fadvise", "setxattr", "getxattr"):
         monkeypatch.delattr(os, name, raising=False)
     storage.put(KEY, b"content")
