@@ -41,8 +41,8 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="The product against the same work by hand.")
-    parser.add_argument("--size", type=_size, default=10**9, metavar="SIZE", help="of the database; default 1GB")
-    parser.add_argument("--rounds", type=int, default=5, help="default 5, after one to warm up")
+    parser.add_argument("--size", type=_size, default=2 * 10**9, metavar="SIZE", help="of the database; default 2GB")
+    parser.add_argument("--rounds", type=int, default=3, help="default 3, after one to warm up")
     parser.add_argument("--memory", action="store_true", help="measure peak memory, too")
     parser.add_argument("--memory-only", action="store_true", help="measure nothing else")
     parser.add_argument(
