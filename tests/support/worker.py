@@ -75,7 +75,7 @@ def patches(phase: str, flag: Path) -> list[Any]:
         return [mock.patch.object(create, "exported_snapshot", before(create.exported_snapshot, flag))]
     if phase in ("in the middle", "during the upload"):
         point = "write" if phase == "in the middle" else "commit"
-        plan = create._plan
+        plan = create.plan_backup
 
         def planned(*args: Any, **kwargs: Any) -> Any:
             made = plan(*args, **kwargs)
@@ -83,7 +83,7 @@ def patches(phase: str, flag: Path) -> list[Any]:
             made.storage.writer = lambda *a, **k: PausingWriter(writer(*a, **k), point, flag)
             return made
 
-        return [mock.patch.object(create, "_plan", planned)]
+        return [mock.patch.object(create, "plan_backup", planned)]
     if phase == "before the manifest":
         return [mock.patch.object(create, "write_manifest", before(create.write_manifest, flag))]
     if phase == "before the catalogue row":
