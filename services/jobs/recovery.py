@@ -55,14 +55,10 @@ def recover_dead_runs(installation: Installation, watch: DeathWatch, *, enqueue:
 def recover_now(installation: Installation) -> list[Run]:
     """Look once after the runs of dead processes of this machine, where no worker does it all the time."""
     # Imported here: the queue brings DBOS along, which a command in the foreground need not pay for.
-    from services.jobs.queue import enqueue, prepare_queue
+    from services.jobs.queue import enqueuer, prepare_queue
 
     prepare_queue(installation.catalog)
-    return recover_dead_runs(
-        installation,
-        DeathWatch(),
-        enqueue=lambda run, transaction: enqueue(installation.catalog, run, transaction),
-    )
+    return recover_dead_runs(installation, DeathWatch(), enqueue=enqueuer(installation.catalog))
 
 
 def _end_abandoned(installation: Installation) -> None:
