@@ -1,7 +1,7 @@
-"""A worker for tests of what happens when it is killed: ``python -m tests.support.worker PHASE FLAG``.
+"""A worker for tests of what happens when it is killed: ``python -m tests.support.worker PHASE FLAG [COMMAND…]``.
 
 At the named phase it creates the file FLAG and stands still, until somebody kills it. ``never`` is an ordinary worker.
-It is configured by the environment, like any other.
+It is configured by the environment, like any other. With a command it does what ``backups COMMAND…`` does instead.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from unittest import mock
 
 import services.backups.create as create
 import services.postgres.restore as restore
+from services.cli.main import app
 from services.installation import open_installation
 from services.jobs.worker import run_worker
 
@@ -104,9 +105,11 @@ def patches(phase: str, flag: Path) -> list[Any]:
 
 
 def main() -> None:
-    phase, flag = sys.argv[1], Path(sys.argv[2])
-    for patch in patches(phase, flag):
+    phase, flag, *command = sys.argv[1:]
+    for patch in patches(phase, Path(flag)):
         patch.start()
+    if command:
+        app(command)
     run_worker(open_installation())
 
 
