@@ -180,7 +180,7 @@ def test_every_command_that_the_readme_names_exists() -> None:
 
 
 def test_the_settings_page_names_every_setting_and_no_other() -> None:
-    from services.settings.load import _Environment
+    from services.settings.environment import Environment
     from services.settings.model import DatabaseSettings, Settings, StorageSettings
 
     text = (ROOT / "docs" / "settings.md").read_text()
@@ -190,7 +190,7 @@ def test_the_settings_page_names_every_setting_and_no_other() -> None:
         if line.startswith("| `")
         for name in re.findall(r"`(\w+)`", line.split("|")[1])
     }
-    variables = set(_Environment.model_fields)
+    variables = set(Environment.model_fields)
     assert variables <= set(re.findall(r"`(\w+)`", text))
     fields = {*Settings.model_fields, *StorageSettings.model_fields, *DatabaseSettings.model_fields}
     not_set_by_people = {"sample", "databases", "storages"}

@@ -11,19 +11,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from services.backups.create import record_backup, removed_on_failure, verify_new_backup
+from services.backups.describe import Dump, describe_backup
 from services.backups.manifest import to_document, write_manifest
-from services.backups.naming import check_name, manifest_key, object_key
-from services.backups.signing import own_trust
-from services.catalog.model import Backup, Copy
-from services.errors import AlreadyExists, InputError, NotADump, StorageFull
-from services.ids import new_id
+from services.backups.plan import Plan, plan_backup
+from services.catalog.model import Backup
+from services.errors import NotADump, StorageFull
 from services.installation import Installation
 from services.jobs.context import RunContext
 from services.postgres.clients import ClientPrograms, find_clients
 from services.postgres.connection import Address
-from services.postgres.restore import ArchiveHeader, archive_contents, archive_reader
+from services.postgres.restore import archive_contents, archive_reader
 from services.restores.spool import MARGIN, private_file, spool_folder
-from services.storage.protocol import Storage, StoredObject
+from services.storage.protocol import StoredObject
 from services.stream.read import read_stream
 from services.stream.result import StreamResult
 from services.stream.write import write_stream
@@ -54,16 +53,7 @@ def adopt_file(
     instead; KeyMismatch for one encrypted to another key; AlreadyExists, StorageError. Then nothing is stored.
     """
     settings = installation.settings
-    policy = settings.database(database)
-    storage = installation.storage(settings.storages_of(policy)[0].name)
-    recipients = settings.recipients if policy.encrypt else ()
-    if policy.encrypt and not recipients:
-        raise InputError("The backup is to be encrypted, and no recipient is set.", hint="Run `backups keygen`.")
-    key = object_key(database, check_name(name), compression="zstd", encrypted=bool(recipients))
-    taken = {entry.key for entry in storage.list(f"{database}/{name}.")}
-    if taken & {key, manifest_key(database, name)}:
-        raise AlreadyExists(f"{storage.location(key)} is there already.", hint="Choose another name.")
-    started_at = installation.clock()
+    plan = plan_backup(installation, database, attempt=run.attempt, name=name)
     client = max(find_clients(settings.pg_bin_dirs), key=lambda found: found.major)
     with spool_folder(settings.home, run) as folder:
         run.phase("reading the file", total_bytes=path.stat().st_size)
@@ -71,20 +61,28 @@ def adopt_file(
         header = archive_contents(client, plain)
         _read_to_its_end(client, plain, run)
         run.log(f"A dump of {header.dbname} from PostgreSQL {header.source_version}, {len(header.entries)} entries.")
-        if header.dbname != Address.parse(policy.url.get_secret_value()).dbname:
+        if header.dbname != Address.parse(plan.database.url.get_secret_value()).dbname:
             run.log(f"It was dumped from a database called {header.dbname}, not from that of {database}.", "warning")
-        keys = (manifest_key(database, name), key)
-        with run.leftover("object", storage=storage.name, key=key, manifest=manifest_key(database, name)):
+        keys = (plan.manifest_key, plan.key)
+        with run.leftover("object", storage=plan.storage.name, key=plan.key, manifest=plan.manifest_key):
             run.phase("storing", total_bytes=plain.stat().st_size)
-            stored, stream = _store(storage, key, plain, policy.compression_level, recipients, run)
-            with removed_on_failure(storage, keys, run):
-                backup = _describe(
-                    installation, database, name, note, path, started_at, header, storage, stored, stream, run
+            stored, stream = _store(plan, plain, run)
+            with removed_on_failure(plan.storage, keys, run):
+                dumped_at = min(header.created_at, datetime.fromtimestamp(path.stat().st_mtime, UTC))
+                backup = describe_backup(
+                    installation,
+                    plan,
+                    Dump(dumped_at, header.source_version, header.dumped_by, stream.plain_bytes),
+                    stream,
+                    stored,
+                    run,
+                    adopted=True,
+                    note=note or f"Adopted from {path.name}.",
                 )
                 with run.guarded():
                     pass  # a run that was taken over must not make its backup real
-                write_manifest(settings, storage, to_document(backup, None, reason=run.reason))
-            record_backup(installation, backup, storage, keys, run)
+                write_manifest(settings, plan.storage, to_document(backup, None, reason=run.reason))
+            record_backup(installation, backup, plan.storage, keys, run)
     return verify_new_backup(installation, backup, run)
 
 
@@ -138,66 +136,12 @@ def _read_to_its_end(client: ClientPrograms, plain: Path, run: RunContext) -> No
         sink.finish()
 
 
-def _store(
-    storage: Storage, key: str, plain: Path, level: int, recipients: tuple[str, ...], run: RunContext
-) -> tuple[StoredObject, StreamResult]:
-    writer = storage.writer(key, expected_bytes=plain.stat().st_size)
+def _store(plan: Plan, plain: Path, run: RunContext) -> tuple[StoredObject, StreamResult]:
+    writer = plan.storage.writer(plan.key, expected_bytes=plain.stat().st_size)
     try:
         with plain.open("rb") as source:
-            stream = write_stream(source, writer, level=level, recipients=recipients, run=run)
+            stream = write_stream(source, writer, level=plan.level, recipients=plan.recipients, run=run)
         return writer.commit(), stream
     except BaseException:
         writer.abort()
         raise
-
-
-def _describe(
-    installation: Installation,
-    database: str,
-    name: str,
-    note: str,
-    path: Path,
-    started_at: datetime,
-    header: ArchiveHeader,
-    storage: Storage,
-    stored: StoredObject,
-    stream: StreamResult,
-    run: RunContext,
-) -> Backup:
-    now = installation.clock()
-    key, policy = stored.key, installation.settings.database(database)
-    recipients = installation.settings.recipients if policy.encrypt else ()
-    return Backup(
-        id=new_id(started_at),
-        run_id=run.run_id,
-        name=name,
-        database=database,
-        type="on-demand",
-        state="finished",
-        started_at=started_at,
-        finished_at=now,
-        snapshot_at=min(header.created_at, datetime.fromtimestamp(path.stat().st_mtime, UTC)),
-        database_bytes=stream.plain_bytes,
-        plain_bytes=stream.plain_bytes,
-        stored_bytes=stream.stored_bytes,
-        sha256=stream.stored_sha256,
-        plain_sha256=stream.plain_sha256,
-        format="custom",
-        compression="zstd",
-        compression_level=policy.compression_level,
-        encryption="age" if recipients else "none",
-        recipients=recipients,
-        server_version=header.source_version,
-        client_version=header.dumped_by,
-        excluded=(),
-        pinned=False,
-        adopted=True,
-        note=note or f"Adopted from {path.name}.",
-        actor=run.actor,
-        trust=own_trust(installation.settings),
-        copies=(
-            Copy(
-                storage.name, key, storage.location(key), stored.storage_class, "stored", stored.bytes, stored.etag, now
-            ),
-        ),
-    )

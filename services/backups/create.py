@@ -6,25 +6,22 @@ once its manifest is stored.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 
+from services.backups.describe import Dump, describe_backup
 from services.backups.manifest import to_document, write_manifest
-from services.backups.naming import attempt_name, check_name, default_name, manifest_key, object_key
+from services.backups.plan import Plan, plan_backup
 from services.backups.request import BackupRequest
-from services.backups.signing import own_trust
-from services.catalog.model import Backup, Copy
+from services.catalog.model import Backup
 from services.catalog.runs import ClaimLost
-from services.errors import AlreadyExists, Blocked, CorruptBackup, InputError, StorageError
-from services.ids import new_id
+from services.errors import Blocked, CorruptBackup, StorageError
 from services.installation import Installation
 from services.jobs.beside import Beside
 from services.jobs.context import RunContext
-from services.postgres.clients import ClientPrograms, choose_client, find_clients
+from services.postgres.clients import choose_client, find_clients
 from services.postgres.connection import Address, connect
 from services.postgres.dump import dump_stream, match_tables
 from services.postgres.fingerprint import take_fingerprint
@@ -40,33 +37,13 @@ from services.verification.levels import verify_backup
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """What is going to be done, settled before anything is started."""
-
-    request: BackupRequest
-    database: DatabaseSettings
-    storage: Storage
-    name: str
-    key: str
-    manifest_key: str
-    level: int
-    recipients: tuple[str, ...]
-    exclude_tables: tuple[str, ...]
-    started_at: datetime
-
-
-@dataclass(frozen=True)
 class _Dumped:
     """What the one snapshot gave."""
 
-    snapshot_at: datetime
-    server_version: str
-    client: ClientPrograms
-    database_bytes: int
+    dump: Dump
     stream: StreamResult
     stored: StoredObject
     fingerprint: Fingerprint
-    excluded_tables: tuple[tuple[str, str], ...]
 
 
 def create_backup(installation: Installation, request: BackupRequest, run: RunContext) -> Backup:
@@ -75,23 +52,42 @@ def create_backup(installation: Installation, request: BackupRequest, run: RunCo
     Raise InputError for a request that cannot be met, Blocked when a pre-check stands in the way, and what the
     server, the client program or the storage raises. Then nothing is stored.
     """
-    plan = _plan(installation, request, run.attempt)
+    plan = plan_backup(
+        installation,
+        request.database,
+        attempt=run.attempt,
+        name=request.name,
+        encrypt=request.encrypt,
+        level=request.compression_level,
+    )
+    patterns = tuple(dict.fromkeys(plan.database.exclude_tables + request.exclude_tables))
     run.phase("checking")
-    excluded = _excluded_tables(plan)
-    checks = preflight(installation, plan.database, exclude_tables=plan.exclude_tables, run=run)
+    excluded = _excluded_tables(plan.database, patterns)
+    checks = preflight(installation, plan.database, exclude_tables=patterns, run=run)
     _pass_or_stop(checks, request.force_reason, run)
     # If this process dies inside, recovery removes the object, or, where the manifest is there, finishes the job.
     with run.leftover("object", storage=plan.storage.name, key=plan.key, manifest=plan.manifest_key):
-        dumped = _dump_into_storage(installation, plan, checks, excluded, run)
+        dumped = _dump_into_storage(installation, plan, checks, patterns, excluded, run)
         with removed_on_failure(plan.storage, (plan.manifest_key, plan.key), run):
             run.phase("writing the manifest")
-            backup = _describe(installation, plan, dumped, run)
+            backup = describe_backup(
+                installation,
+                plan,
+                dumped.dump,
+                dumped.stream,
+                dumped.stored,
+                run,
+                type=request.type,
+                excluded=patterns,
+                pinned=request.pin,
+                note=request.note,
+            )
             document = to_document(
                 backup,
                 dumped.fingerprint,
                 reason=run.reason,
                 forced=request.force_reason,
-                excluded_tables=dumped.excluded_tables,
+                excluded_tables=excluded,
             )
             with run.guarded():
                 pass  # a run that was taken over must not make its backup real
@@ -135,53 +131,12 @@ def record_backup(
         raise
 
 
-def _plan(installation: Installation, request: BackupRequest, attempt: int) -> _Plan:
-    settings = installation.settings
-    database = settings.database(request.database)
-    storage = installation.storage(settings.storages_of(database)[0].name)
-    now = installation.clock()
-    encrypt = database.encrypt if request.encrypt is None else request.encrypt
-    if encrypt and not settings.recipients:
-        raise InputError(
-            "The backup is to be encrypted, and no recipient is set.",
-            hint="Run `backups keygen` and set BACKUP_RECIPIENTS, or back up without encryption.",
-        )
-    if request.name is None:
-        name = _free_name(installation, storage, database.name, attempt_name(default_name(database.name, now), attempt))
-    else:
-        name = attempt_name(check_name(request.name), attempt)
-        if _is_taken(installation, storage, database.name, name):
-            raise AlreadyExists(f"{database.name} already has a backup called {name}.", hint="Choose another name.")
-    return _Plan(
-        request=request,
-        database=database,
-        storage=storage,
-        name=name,
-        key=object_key(database.name, name, compression="zstd", encrypted=encrypt),
-        manifest_key=manifest_key(database.name, name),
-        level=request.compression_level or database.compression_level,
-        recipients=settings.recipients if encrypt else (),
-        exclude_tables=tuple(dict.fromkeys(database.exclude_tables + request.exclude_tables)),
-        started_at=now,
-    )
-
-
-def _is_taken(installation: Installation, storage: Storage, database: str, name: str) -> bool:
-    return installation.catalog.backups.exists(database, name) or any(storage.list(f"{database}/{name}."))
-
-
-def _free_name(installation: Installation, storage: Storage, database: str, name: str) -> str:
-    """Return the name, or with ``-2``, ``-3``, … where another backup began in the same second."""
-    candidates = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
-    return next(each for each in candidates if not _is_taken(installation, storage, database, each))
-
-
-def _excluded_tables(plan: _Plan) -> list[tuple[str, str]]:
+def _excluded_tables(database: DatabaseSettings, patterns: Sequence[str]) -> list[tuple[str, str]]:
     """Return (schema, name) of what the patterns match. Raise NothingMatches for a pattern without a match."""
-    if not plan.exclude_tables:
+    if not patterns:
         return []
-    with connect(Address.parse(plan.database.url.get_secret_value())) as connection:
-        return match_tables(connection, plan.exclude_tables)
+    with connect(Address.parse(database.url.get_secret_value())) as connection:
+        return match_tables(connection, patterns)
 
 
 def _pass_or_stop(checks: Preflight, force_reason: str, run: RunContext) -> None:
@@ -222,8 +177,9 @@ def remove_objects(storage: Storage, keys: Sequence[str], run: RunContext) -> No
 
 def _dump_into_storage(
     installation: Installation,
-    plan: _Plan,
+    plan: Plan,
     checks: Preflight,
+    patterns: Sequence[str],
     excluded: Sequence[tuple[str, str]],
     run: RunContext,
 ) -> _Dumped:
@@ -252,7 +208,7 @@ def _dump_into_storage(
                     client,
                     address,
                     snapshot_id=snapshot.id,
-                    exclude_tables=plan.exclude_tables,
+                    exclude_tables=patterns,
                     lock_timeout=plan.database.lock_timeout,
                     run=run,
                 ) as dump:
@@ -268,60 +224,5 @@ def _dump_into_storage(
             raise
     run.log(f"Fingerprint: {len(taken.tables)} tables, {taken.rows:,} rows, in {format_duration(taken.seconds)}.")
     return _Dumped(
-        snapshot_at=snapshot.at,
-        server_version=snapshot.server_version,
-        client=client,
-        database_bytes=snapshot.database_bytes,
-        stream=stream,
-        stored=stored,
-        fingerprint=taken,
-        excluded_tables=tuple(excluded),
-    )
-
-
-def _describe(installation: Installation, plan: _Plan, dumped: _Dumped, run: RunContext) -> Backup:
-    now = installation.clock()
-    if dumped.stored.bytes != dumped.stream.stored_bytes:
-        raise CorruptBackup(
-            f"The storage has {dumped.stored.bytes} bytes of the {dumped.stream.stored_bytes} that were sent.",
-            hint="Back up again, and look at the storage.",
-        )
-    copy = Copy(
-        storage=plan.storage.name,
-        key=plan.key,
-        location=plan.storage.location(plan.key),
-        storage_class=dumped.stored.storage_class,
-        state="stored",
-        bytes=dumped.stored.bytes,
-        etag=dumped.stored.etag,
-        checked_at=now,
-    )
-    return Backup(
-        id=new_id(plan.started_at),
-        run_id=run.run_id,
-        name=plan.name,
-        database=plan.database.name,
-        type=plan.request.type,
-        state="finished",
-        started_at=plan.started_at,
-        finished_at=now,
-        snapshot_at=dumped.snapshot_at,
-        database_bytes=dumped.database_bytes,
-        plain_bytes=dumped.stream.plain_bytes,
-        stored_bytes=dumped.stream.stored_bytes,
-        sha256=dumped.stream.stored_sha256,
-        plain_sha256=dumped.stream.plain_sha256,
-        format="custom",
-        compression="zstd",
-        compression_level=plan.level,
-        encryption="age" if plan.recipients else "none",
-        recipients=plan.recipients,
-        server_version=dumped.server_version,
-        client_version=dumped.client.version,
-        excluded=plan.exclude_tables,
-        pinned=plan.request.pin,
-        note=plan.request.note,
-        actor=run.actor,
-        trust=own_trust(installation.settings),
-        copies=(copy,),
+        Dump(snapshot.at, snapshot.server_version, client.version, snapshot.database_bytes), stream, stored, taken
     )

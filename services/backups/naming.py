@@ -54,3 +54,11 @@ def check_key(database: str, name: str, *, at: datetime, level: str, check_id: s
 def is_check_key(key: str) -> bool:
     """Say whether a key is that of a verification's record."""
     return _CHECK in key and key.endswith(".json")
+
+
+def is_key_of(key: str, database: str, name: str) -> bool:
+    """Say whether a key is one of this backup's: of its object, its manifest or a verification's record.
+
+    A name may hold dots, so ``D/a.b.dump.zst`` begins like a key of the backup ``a`` and is none.
+    """
+    return key.startswith((f"{database}/{name}.dump", manifest_key(database, name), f"{database}/{name}{_CHECK}"))

@@ -299,22 +299,21 @@ class RunStore:
         self,
         run: Run,
         *,
-        state: Literal["queued", "lost", "finished"],
+        state: Literal["queued", "lost"],
         now: datetime,
         error: str = "",
         hint: str = "",
-        result: dict[str, Any] | None = None,
         enqueue: Enqueue | None = None,
     ) -> bool:
         """End the claim of a run whose worker is gone and free its lock; return False if it moved in the meantime.
 
         ``enqueue`` puts a run that is queued again into the queue, in the same transaction.
         """
-        values: dict[str, Any] = {"state": state, "error": error, "hint": hint, "leftovers": [], "result": result or {}}
+        values: dict[str, Any] = {"state": state, "error": error, "hint": hint, "leftovers": [], "result": {}}
         if state != "queued":
             values["finished_at"] = now
-        if result and "backup_id" in result:
-            values["backup_id"] = result["backup_id"]
+        if enqueue is not None:
+            values["params"] = run.params | {"queued": True}  # from now on the worker's, if it was not before
         with self._engine.begin() as connection:
             changed = connection.execute(
                 runs.update()

@@ -6,9 +6,11 @@ import os
 from pathlib import Path
 
 from services.backups.naming import check_name, default_name
+from services.backups.plan import choose_recipients
 from services.backups.request import BackupRequest
+from services.backups.taken import refuse_taken
 from services.commands.submit import check_note, earlier_run, submit_run
-from services.errors import AlreadyExists, InputError
+from services.errors import InputError
 from services.installation import Installation
 
 
@@ -25,20 +27,12 @@ def submit_backup(
     database = installation.settings.database(request.database)
     if request.name is not None:
         check_name(request.name)
-        again = earlier_run(installation, idempotency_key) is not None
-        if not again and installation.catalog.backups.exists(database.name, request.name):
-            raise AlreadyExists(
-                f"{database.name} already has a backup called {request.name}.", hint="Choose another name."
-            )
+        if earlier_run(installation, idempotency_key) is None:
+            refuse_taken(installation, database.name, request.name)
     check_note(request.note)
     if request.compression_level is not None and not 1 <= request.compression_level <= 19:
         raise InputError(f"Compression level {request.compression_level} is out of range.", hint="Use 1 to 19.")
-    encrypt = database.encrypt if request.encrypt is None else request.encrypt
-    if encrypt and not installation.settings.recipients:
-        raise InputError(
-            "The backup is to be encrypted, and no recipient is set.",
-            hint="Run `backups keygen` and set BACKUP_RECIPIENTS, or back up without encryption.",
-        )
+    choose_recipients(installation.settings, database, encrypt=request.encrypt)
     return submit_run(
         installation,
         "backup",
@@ -70,8 +64,9 @@ def submit_adopt(
         raise InputError(f"{path} may not be read by this user.", hint="Allow it: chmod or chown the file, or copy it.")
     check_note(note)
     name = check_name(name or default_name(known.name, installation.clock()))
-    if earlier_run(installation, idempotency_key) is None and installation.catalog.backups.exists(known.name, name):
-        raise AlreadyExists(f"{known.name} already has a backup called {name}.", hint="Choose another name.")
+    if earlier_run(installation, idempotency_key) is None:
+        refuse_taken(installation, known.name, name)
+    choose_recipients(installation.settings, known)
     return submit_run(
         installation,
         "adopt",

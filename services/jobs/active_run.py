@@ -18,7 +18,7 @@ from services.catalog.model import LogLine
 from services.catalog.runs import Claim, ClaimLost
 from services.errors import BackupsError, Cancelled, TimedOut
 from services.installation import Installation
-from services.settings.load import secrets_of
+from services.settings.secret_texts import secrets_of
 from services.units import format_duration
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from dbos import DBOS, DBOSClient
 
 from services.catalog.catalog import Catalog
 from services.catalog.model import Run
-from services.catalog.runs import lock_name
+from services.catalog.runs import Enqueue, lock_name
 
 QUEUE = "runs"
 WORKFLOW = "work on a run"
@@ -41,6 +41,11 @@ def prepare_queue(catalog: Catalog) -> None:
 @functools.lru_cache(maxsize=8)
 def _client(engine: sa.Engine, url: str) -> DBOSClient:
     return DBOSClient(system_database_url=url, system_database_engine=engine, use_listen_notify=False)
+
+
+def enqueuer(catalog: Catalog) -> Enqueue:
+    """Return what puts runs into this catalogue's queue, for stores that know nothing of the queue."""
+    return functools.partial(enqueue, catalog)
 
 
 def enqueue(catalog: Catalog, run: Run, connection: sa.Connection) -> None:

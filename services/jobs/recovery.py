@@ -1,4 +1,4 @@
-"""After a crash: what a dead process left is cleaned up, and its run is finished, queued again, or said to be lost."""
+"""After a crash: what a dead process left is recorded or removed, and its run is queued again, or said to be lost."""
 
 from __future__ import annotations
 
@@ -30,13 +30,18 @@ ABANDONED_AFTER = timedelta(minutes=10)
 _one_at_a_time = threading.Lock()
 _REPEATABLE = ("backup", "verification", "restore_test", "janitor")
 """What may be started again by itself. A restore or an adoption is repeated by the person who asked for it."""
+_MAKES_BACKUPS = ("backup", "adopt")
+"""What is started again once its backup is recorded, whoever asked for it: only the closing verification is left."""
 
 
-def recover_dead_runs(installation: Installation, watch: DeathWatch, *, enqueue: Enqueue | None) -> list[Run]:
+def recover_dead_runs(
+    installation: Installation, watch: DeathWatch, *, enqueue: Enqueue | None, attended: bool = True
+) -> list[Run]:
     """Look after every run whose process is gone and that nobody else looks after; return them as they are now.
 
-    ``enqueue`` puts a run back into the queue; None (no worker here) leaves such runs lost. A run whose leftovers
-    cannot be removed now is lost all the same, and says what is left; the janitor removes it later.
+    ``enqueue`` puts a run back into the queue; None leaves such runs lost. ``attended`` says whether a worker is there
+    to take them up. A run whose leftovers cannot be removed now is lost all the same, and says what is left; the
+    janitor removes it later.
     """
     runs = installation.catalog.runs
     recovered = []
@@ -46,7 +51,7 @@ def recover_dead_runs(installation: Installation, watch: DeathWatch, *, enqueue:
                 continue
             if runs.take_over(run, worker=process_identity(), now=installation.clock()):
                 logger.warning("run %s (%s %s) died with %s", run.id, run.kind, run.database, run.worker)
-                _recover(installation, run, enqueue)
+                _recover(installation, run, enqueue, attended=attended)
                 recovered.append(runs.get(run.id))
         _end_abandoned(installation)
     return recovered
@@ -55,13 +60,14 @@ def recover_dead_runs(installation: Installation, watch: DeathWatch, *, enqueue:
 def recover_now(installation: Installation) -> list[Run]:
     """Look once after the runs of dead processes of this machine, where no worker does it all the time."""
     # Imported here: the queue brings DBOS along, which a command in the foreground need not pay for.
-    from services.jobs.queue import enqueue, prepare_queue
+    from services.jobs.queue import enqueuer, prepare_queue
 
     prepare_queue(installation.catalog)
     return recover_dead_runs(
         installation,
         DeathWatch(),
-        enqueue=lambda run, transaction: enqueue(installation.catalog, run, transaction),
+        enqueue=enqueuer(installation.catalog),
+        attended=bool(installation.catalog.workers.alive(installation.clock())),
     )
 
 
@@ -75,40 +81,62 @@ def _end_abandoned(installation: Installation) -> None:
             )
 
 
-def _recover(installation: Installation, run: Run, enqueue: Enqueue | None) -> None:
+def _recover(installation: Installation, run: Run, enqueue: Enqueue | None, *, attended: bool) -> None:
     runs = installation.catalog.runs
     now = installation.clock()
     leftovers = runs.leftovers(run.id)
     why = f"The process {run.worker} that worked on it is gone (phase: {run.phase or 'starting'})."
     _end_processes(run, leftovers)
     left = _remove_folders(run, leftovers)
-    completed = None
     for entry in leftovers:
         if entry["kind"] in ("object", "upload"):
             try:
-                completed = _finish_or_remove(installation, run, entry) or completed
+                _record_or_remove(installation, run, entry)
             except BackupsError as error:
                 left.append(f"{entry['storage']}: {entry['key']} ({error})")
-    if completed is not None:
-        _log(installation, run, f"{why} Its backup was already complete and signed; it is recorded now.")
-        result = {"backup_id": completed.id, "name": completed.name, "stored_bytes": completed.stored_bytes}
-        runs.take_back(run, state="finished", now=now, result=result)
-        return
-    may_repeat = run.kind in _REPEATABLE and run.params.get("queued") and run.cancel_requested_at is None
-    if enqueue is not None and may_repeat and run.attempt < MAX_ATTEMPTS and not left:
-        _log(installation, run, f"{why} Starting again (attempt {run.attempt + 1} of {MAX_ATTEMPTS}).")
+    backup = _made_by(installation, run)
+    if enqueue is not None and not left and _may_start_again(run, backup, attended=attended):
+        done = "Its backup is stored and listed; what is left is its verification. " if backup else ""
+        waiting = "" if attended else ", once a worker is running"
+        _log(installation, run, f"{why} {done}Starting again (attempt {run.attempt + 1} of {MAX_ATTEMPTS}){waiting}.")
         runs.take_back(run, state="queued", now=now, enqueue=enqueue)
-        _drop_scratch_databases(installation, run, leftovers)
-        return
-    if left:
-        remains = f"Still to be removed: {'; '.join(left)}."
-    elif run.backup_id and run.kind == "backup":
-        remains = "Its backup is stored and listed."
     else:
-        remains = "What it had begun was removed."
-    _log(installation, run, f"{why} {remains}")
-    runs.take_back(run, state="lost", now=now, error=why, hint=f"{remains} Start it again.")
+        remains, hint = _what_remains(backup, left)
+        advice = f"{remains} {hint}".strip()
+        _log(installation, run, f"{why} {advice}")
+        runs.take_back(run, state="lost", now=now, error=why, hint=advice)
     _drop_scratch_databases(installation, run, leftovers)
+
+
+def _made_by(installation: Installation, run: Run) -> Backup | None:
+    """Return the backup that the run made, which may have been recorded just now; None when it made none."""
+    backup_id = installation.catalog.runs.get(run.id).backup_id if run.kind in _MAKES_BACKUPS else None
+    return installation.catalog.backups.get(backup_id) if backup_id else None
+
+
+def _may_start_again(run: Run, backup: Backup | None, *, attended: bool) -> bool:
+    """Say whether the run goes back to the queue.
+
+    Whoever worked in the foreground is gone with what was to be done, but for a backup that is stored: that is to be
+    verified, by a worker if there is one.
+    """
+    if run.cancel_requested_at is not None or run.attempt >= MAX_ATTEMPTS:
+        return False
+    if backup is not None:
+        return attended or bool(run.params.get("queued"))
+    return run.kind in _REPEATABLE and bool(run.params.get("queued"))
+
+
+def _what_remains(backup: Backup | None, left: list[str]) -> tuple[str, str]:
+    """Return what is left of a lost run, and what to do."""
+    unclean = f"Still to be removed: {'; '.join(left)}." if left else ""
+    if backup is None:
+        return unclean or "What it had begun was removed.", "Start it again."
+    if backup.verification_passed is None:
+        said = "Its backup is stored and listed, but was not verified."
+        return f"{said} {unclean}".strip(), f"Verify it: `backups verify {backup.name}`."
+    outcome = "passed" if backup.verification_passed else "failed"
+    return f"Its backup is stored and listed; its verification {outcome}. {unclean}".strip(), ""
 
 
 def _drop_scratch_databases(installation: Installation, run: Run, leftovers: list[dict[str, str]]) -> None:
@@ -149,7 +177,7 @@ def _remove_folders(run: Run, leftovers: list[dict[str, str]]) -> list[str]:
     return left
 
 
-def _finish_or_remove(installation: Installation, run: Run, entry: dict[str, str]) -> Backup | None:
+def _record_or_remove(installation: Installation, run: Run, entry: dict[str, str]) -> None:
     """Given an object that the run was storing, record its backup if the manifest is there; otherwise remove it.
 
     An object that a manifest of somebody else names, or beside which a manifest lies that cannot be read, is let be.
@@ -165,14 +193,15 @@ def _finish_or_remove(installation: Installation, run: Run, entry: dict[str, str
     else:
         if manifest.backup.run_id != run.id or manifest.backup.trust == "untrusted":
             _log(installation, run, f"{storage.location(key)} was not removed: its manifest is of another run.")
-            return None
+            return
         backup = as_stored(manifest, {key: storage.stat(key)})
-        installation.catalog.backups.add(backup)
-        return backup
+        with installation.catalog.engine.begin() as transaction:
+            installation.catalog.backups.add(backup, transaction)
+            installation.catalog.runs.set_backup(run.id, backup.id, transaction)
+        return
     for upload in storage.unfinished():
         if upload.key == key:
             storage.abort_unfinished(upload)
-    return None
 
 
 def _log(installation: Installation, run: Run, message: str) -> None:

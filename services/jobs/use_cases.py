@@ -9,7 +9,7 @@ from typing import Any
 from services.backups.adopt import adopt_file
 from services.backups.create import create_backup, verify_new_backup
 from services.backups.request import BackupRequest
-from services.catalog.model import Run, RunKind, Verification
+from services.catalog.model import Backup, Run, RunKind, Verification
 from services.installation import Installation
 from services.janitor import sweep
 from services.jobs.active_run import ActiveRun
@@ -23,8 +23,17 @@ def _backup(installation: Installation, run: Run, active: ActiveRun) -> dict[str
     request = BackupRequest.from_params(run.params)
     if run.backup_id is None:
         backup = create_backup(installation, request, active)
-    else:  # an earlier attempt got as far as the verification
-        backup = verify_new_backup(installation, installation.catalog.backups.get(run.backup_id), active)
+    else:
+        backup = _verify_made(installation, run.backup_id, active)
+    return _made(backup)
+
+
+def _verify_made(installation: Installation, backup_id: str, active: ActiveRun) -> Backup:
+    """Do what is left when an earlier attempt got as far as a stored backup: its closing verification."""
+    return verify_new_backup(installation, installation.catalog.backups.get(backup_id), active)
+
+
+def _made(backup: Backup) -> dict[str, Any]:
     return {"backup_id": backup.id, "name": backup.name, "stored_bytes": backup.stored_bytes}
 
 
@@ -51,6 +60,8 @@ def _restore(installation: Installation, run: Run, active: ActiveRun) -> dict[st
 
 
 def _adopt(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
+    if run.backup_id is not None:
+        return _made(_verify_made(installation, run.backup_id, active))
     backup = adopt_file(
         installation,
         Path(run.params["path"]),
@@ -59,7 +70,7 @@ def _adopt(installation: Installation, run: Run, active: ActiveRun) -> dict[str,
         name=run.params["name"],
         note=run.params.get("note", ""),
     )
-    return {"backup_id": backup.id, "name": backup.name, "stored_bytes": backup.stored_bytes}
+    return _made(backup)
 
 
 def _janitor(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def work_on_run(run_id: str, attempt: int) -> None:
                 run_id,
                 worker=state.identity,
                 started=lambda active: _enter(state, active),
-                enqueue=lambda run, transaction: queue.enqueue(state.installation.catalog, run, transaction),
+                enqueue=queue.enqueuer(state.installation.catalog),
             )
             return
         except Busy:
@@ -114,11 +114,7 @@ def run_worker(installation: Installation, *, stop: threading.Event | None = Non
 
 def _recover(state: _State) -> None:
     """Look after the runs of dead processes."""
-    recover_dead_runs(
-        state.installation,
-        state.watch,
-        enqueue=lambda run, transaction: queue.enqueue(state.installation.catalog, run, transaction),
-    )
+    recover_dead_runs(state.installation, state.watch, enqueue=queue.enqueuer(state.installation.catalog))
 
 
 def _launch_dbos(installation: Installation) -> None:

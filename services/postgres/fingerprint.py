@@ -16,6 +16,7 @@ from psycopg import sql
 from services.errors import BackupsError
 from services.jobs.context import RunContext
 from services.postgres.connection import Address, Connection, connect
+from services.postgres.fingerprint_excluded import read_on_excluded
 from services.postgres.fingerprint_model import Fingerprint, TableFingerprint
 from services.postgres.fingerprint_objects import read_objects, read_sequences
 from services.postgres.fingerprint_tables import Table, list_tables, measure
@@ -82,6 +83,7 @@ def take_fingerprint(
                 sequences = read_sequences(connection, excluded)
             measured = _measure_all(connection, hash_limit, excluded, like, run)
             objects = read_objects(connection, excluded)
+            on_excluded = read_on_excluded(connection, excluded)
             objects["large objects"] = read_large_objects(connection, _hash_large_objects(like, hash_limit, connection))
             version = server_version_text(connection)
     return Fingerprint(
@@ -89,6 +91,7 @@ def take_fingerprint(
         tables=tuple(measured),
         sequences=sequences,
         objects=objects,
+        on_excluded=on_excluded,
         seconds=round(time.monotonic() - started, 3),
     )
 

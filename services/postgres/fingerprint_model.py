@@ -34,6 +34,9 @@ class Fingerprint:
     objects: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """kind (``indexes``, ``constraints``, ``views``, ``functions``, ``triggers``, ``extensions``, ``large objects``, …)
     -> sorted identities with what defines them, so that equality is meaningful."""
+    on_excluded: dict[str, tuple[str, ...]] | None = None
+    """Of a partial backup: kind (``constraints``, ``rules``) -> identities of those of kept tables that are built on an
+    excluded one; None where that was not recorded, in manifests from before it was."""
     seconds: float = 0.0
 
     @property
@@ -59,7 +62,8 @@ class Fingerprint:
                 for t in self.tables
             ],
             "sequences": dict(self.sequences),
-            "objects": {kind: list(names) for kind, names in self.objects.items()},
+            "objects": _lists(self.objects),
+            "on_excluded": None if self.on_excluded is None else _lists(self.on_excluded),
         }
 
     @classmethod
@@ -70,5 +74,14 @@ class Fingerprint:
             seconds=float(data.get("seconds", 0.0)),
             tables=tuple(TableFingerprint(**t) for t in data["tables"]),
             sequences=dict(data["sequences"]),
-            objects={kind: tuple(names) for kind, names in data["objects"].items()},
+            objects=_tuples(data["objects"]),
+            on_excluded=None if data.get("on_excluded") is None else _tuples(data["on_excluded"]),
         )
+
+
+def _lists(entries: dict[str, tuple[str, ...]]) -> dict[str, list[str]]:
+    return {kind: list(names) for kind, names in entries.items()}
+
+
+def _tuples(entries: dict[str, list[str]]) -> dict[str, tuple[str, ...]]:
+    return {kind: tuple(names) for kind, names in entries.items()}

@@ -50,8 +50,9 @@ class Excluded:
 
     Decided on exact (schema, name) pairs. The indexes, triggers and constraints of an excluded table are in no
     fingerprint; so nothing that belongs to another table is ever dependent, but its foreign keys to an excluded one and
-    its rules that name one. Views and functions name relations with their schema. Foreign keys and rules do not: a bare
-    name counts only when nothing of that name, in any schema, is in the backup.
+    its rules that name one. Views and functions name relations with their schema. Foreign keys and rules do not: the
+    fingerprint lists those that are built on an excluded table. Where it does not (an old manifest), and for rules that
+    name a view, a bare name counts only when nothing of that name, in any schema, is in the backup.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Excluded:
         """``relations``: what was left out; None (an old manifest): what ``patterns`` match and ``expected`` lacks."""
         self._relations = None if relations is None else frozenset(relations)
         self._regexes = [_compiled(pattern) for pattern in patterns] if relations is None else []
+        self._listed = expected.on_excluded
         self._kept = _relations_of(expected)
         self._kept_names: set[str] = set()
         self.dependent: set[tuple[str, str]] = set()
@@ -111,9 +113,11 @@ class Excluded:
         if kind == "indexes":  # lies in the schema of its relation, which may be a materialized view
             on = _INDEX_ON.search(definition)
             return on is not None and (relations_in(identity)[0][0], _bare(on[1])) in self._views
+        if identity in (self._listed or {}).get(kind, ()):
+            return True
         if kind == "constraints":
             target = _REFERENCES.search(definition)
-            return target is not None and self._is_target_gone(_bare(target[1]))
+            return self._listed is None and target is not None and self._is_target_gone(_bare(target[1]))
         if not self._views.isdisjoint(relations_in(identity)):
             return True  # a trigger or a rule on such a view
         return kind != "triggers" and any(map(self._is_name_gone, names_in(definition)))
@@ -136,11 +140,13 @@ class Excluded:
     def _is_name_gone(self, name: str) -> bool:
         """Say whether a word in a rule can only be a relation that is not there.
 
-        Without the relations nothing is told of words: every one would fit the pattern of a whole schema.
+        Without the relations nothing is told of words: every one would fit the pattern of a whole schema. Where the
+        rules on excluded tables are listed, only views are left to be told by their names.
         """
         if name in self._kept_names:
             return False
-        return any(name == gone for _, gone in (*self._views, *(self._relations or ())))
+        relations = self._relations if self._listed is None and self._relations is not None else ()
+        return any(name == gone for _, gone in (*self._views, *relations))
 
 
 _BUILT = ("views", "functions", "indexes", "constraints", "triggers", "rules")

@@ -69,14 +69,39 @@ def restored_database(
     Raise CorruptBackup or ObjectMissing before anything is made (streamed: before the block is entered), RestoreFailed,
     NotTestable when the server cannot hold this backup, KeyMismatch, StorageError, ConnectionFailed, Cancelled.
     """
-    client = _prepare(installation, manifest.backup, place)
+    backup = manifest.backup
+    client = _prepare(installation, backup, place)
     with spool_folder(installation.settings.home, run) as folder:
-        if can_spool(folder, manifest.backup, place.data_dir):
-            restored = _spooled(installation, manifest, copy, place, client, folder, run)
+        way: Way = "spooled" if can_spool(folder, backup, place.data_dir) else "streamed"
+        began = fetched = time.monotonic()
+        archive = folder / "dump"
+        if way == "spooled":
+            run.phase("fetching", total_bytes=backup.stored_bytes)
+            with private_file(archive) as write:
+                fetch_plain(installation, backup, copy, write, run)
+            fetched = time.monotonic()
         else:
-            restored = _streamed(installation, manifest, copy, place, client, folder, run)
-        with restored as result:
-            yield result
+            run.log("No room to fetch the dump to the disk first: it is streamed into pg_restore, with one job.")
+            run.phase("restoring", total_bytes=backup.stored_bytes)
+            with private_file(archive) as write:
+                _fetch_beginning(installation, backup, copy, write, run)
+        locale = read_locale(client, archive)
+        use_list = write_use_list(client, archive, manifest, folder / "list")
+        registered = place.registered_server
+        with own_database(place.server, place.name, locale, run, registered_server=registered) as (made, notes):
+            if way == "spooled":
+                jobs = min(MOST_JOBS, os.cpu_count() or 1)
+                run.phase("restoring", total_bytes=backup.database_bytes)
+                with report_work(made, run, grows=True):
+                    restore_archive(client, made, archive, jobs=jobs, run=run, use_list=use_list)
+            else:
+                jobs = 1
+                with restore_stream(client, made, run=run, use_list=use_list) as sink:
+                    fetch_plain(installation, backup, copy, sink.write, run)
+                    sink.finish()
+            restored = time.monotonic()
+            archive.unlink()  # the disk may be needed by the comparison's temporary files
+            yield Restored(made, way, jobs, fetched - began, restored - fetched, tuple(notes))
 
 
 def _prepare(installation: Installation, backup: Backup, place: Place) -> ClientPrograms:
@@ -94,68 +119,6 @@ def _prepare(installation: Installation, backup: Backup, place: Place) -> Client
         )
     clients = find_clients(installation.settings.pg_bin_dirs)
     return choose_client(clients, max(place.major, dumped_by(backup)), program="pg_restore")
-
-
-@contextmanager
-def _spooled(
-    installation: Installation,
-    manifest: Manifest,
-    copy: Copy,
-    place: Place,
-    client: ClientPrograms,
-    folder: Path,
-    run: RunContext,
-) -> Iterator[Restored]:
-    backup = manifest.backup
-    run.phase("fetching", total_bytes=backup.stored_bytes)
-    began = time.monotonic()
-    archive = folder / "dump"
-    with private_file(archive) as write:
-        fetch_plain(installation, backup, copy, write, run)
-    fetched = time.monotonic()
-    jobs = min(MOST_JOBS, os.cpu_count() or 1)
-    locale = read_locale(client, archive)
-    use_list = write_use_list(client, archive, manifest, folder / "list")
-    with own_database(place.server, place.name, locale, run, registered_server=place.registered_server) as (
-        made,
-        notes,
-    ):
-        run.phase("restoring", total_bytes=backup.database_bytes)
-        with report_work(made, run, grows=True):
-            restore_archive(client, made, archive, jobs=jobs, run=run, use_list=use_list)
-        restored = time.monotonic()
-        archive.unlink()  # the disk may be needed by the comparison's temporary files
-        yield Restored(made, "spooled", jobs, fetched - began, restored - fetched, tuple(notes))
-
-
-@contextmanager
-def _streamed(
-    installation: Installation,
-    manifest: Manifest,
-    copy: Copy,
-    place: Place,
-    client: ClientPrograms,
-    folder: Path,
-    run: RunContext,
-) -> Iterator[Restored]:
-    backup = manifest.backup
-    run.log("There is no room to fetch the dump to the disk first: it is streamed into pg_restore, with one job.")
-    run.phase("restoring", total_bytes=backup.stored_bytes)
-    began = time.monotonic()
-    beginning = folder / "beginning"
-    with private_file(beginning) as write:
-        _fetch_beginning(installation, backup, copy, write, run)
-    locale = read_locale(client, beginning)
-    use_list = write_use_list(client, beginning, manifest, folder / "list")
-    beginning.unlink()
-    with own_database(place.server, place.name, locale, run, registered_server=place.registered_server) as (
-        made,
-        notes,
-    ):
-        with restore_stream(client, made, run=run, use_list=use_list) as sink:
-            fetch_plain(installation, backup, copy, sink.write, run)
-            sink.finish()
-        yield Restored(made, "streamed", 1, 0.0, time.monotonic() - began, tuple(notes))
 
 
 class _Enough(Exception):

@@ -69,8 +69,10 @@ def environ(
 
 
 @contextmanager
-def worker(environ: dict[str, str], phase: str, flag: Path) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, "-m", "tests.support.worker", phase, str(flag)], env=environ)
+def worker(
+    environ: dict[str, str], phase: str, flag: Path, command: tuple[str, ...] = ()
+) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([sys.executable, "-m", "tests.support.worker", phase, str(flag), *command], env=environ)
     try:
         yield process
     finally:
@@ -89,9 +91,9 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.1)
 
 
-def kill_at(environ: dict[str, str], phase: str, flag: Path) -> None:
+def kill_at(environ: dict[str, str], phase: str, flag: Path, command: tuple[str, ...] = ()) -> None:
     """Start a worker, wait until it stands still at the phase, kill it, and see that its children are gone as well."""
-    with worker(environ, phase, flag) as process:
+    with worker(environ, phase, flag, command) as process:
         wait_for(flag.exists, phase)
         children = psutil.Process(process.pid).children(recursive=True)
         os.kill(process.pid, signal.SIGKILL)
@@ -137,7 +139,9 @@ def test_a_worker_killed_during_a_backup_leaves_nothing_and_its_run_goes_on(
     with worker(environ, "never", tmp_path / "unused"):
         run = ended(installation, run_id)
         assert run.state == "finished", run.error
-        assert run.attempt == (1 if phase == "before the catalogue row" else 2)
+        assert run.attempt == 2
+        assert run.backup_id is not None
+        assert installation.catalog.backups.get(run.backup_id).verification_passed is True
         again = commands.submit_backup(installation, BackupRequest("la_factoria", name="the_next"), actor="test")
         following = ended(installation, again)
         assert following.state == "finished", following.error
@@ -160,6 +164,22 @@ def test_a_worker_killed_during_the_verification_verifies_the_same_backup_afterw
     assert (run.state, run.attempt, run.backup_id) == ("finished", 2, backup.id), run.error
     assert [b.name for b in installation.catalog.backups.list()] == ["before_deploy"]
     assert installation.catalog.backups.get(backup.id).verification_passed is True
+    assert_nothing_half_done(installation)
+    installation.close()
+
+
+def test_a_backup_stored_by_a_command_that_was_killed_is_recorded_and_verified_by_the_next_worker(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    kill_at(environ, "before the catalogue row", tmp_path / "flag", ("create", "--name", "before_deploy"))
+    installation = open_installation(environ)
+    (run,) = installation.catalog.runs.list()
+    assert (run.state, installation.catalog.backups.list()) == ("running", [])
+    with worker(environ, "never", tmp_path / "unused"):
+        run = ended(installation, run.id)
+    assert (run.state, run.attempt) == ("finished", 2), run.error
+    (backup,) = installation.catalog.backups.list()
+    assert (backup.id, backup.name, backup.verification_passed) == (run.backup_id, "before_deploy", True)
     assert_nothing_half_done(installation)
     installation.close()
 

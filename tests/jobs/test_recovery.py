@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -13,9 +14,10 @@ import sqlalchemy as sa
 from services import commands
 from services.backups.manifest import to_document, write_manifest
 from services.backups.request import BackupRequest
-from services.catalog.model import Run
+from services.catalog.model import Backup, Run
 from services.installation import Installation
-from services.jobs.identity import DeathWatch
+from services.jobs.execute import execute_run
+from services.jobs.identity import DeathWatch, process_identity
 from services.jobs.recovery import ABANDONED_AFTER, recover_dead_runs
 from tests.catalog.rows import make_backup
 from tests.support.installations import make_installation
@@ -31,6 +33,16 @@ class EverybodyIsDead(DeathWatch):
 def dead_backup(installation: Installation, *, queued: bool = True) -> str:
     """Return the id of a backup run whose process died while it was storing ``la_factoria/b1.dump.zst.age``."""
     run_id = commands.submit_backup(installation, BackupRequest("la_factoria"), actor="t", queue=queued)
+    return died_storing(installation, run_id)
+
+
+def dead_adoption(installation: Installation, path: Path) -> str:
+    """Return the id of an adoption in the foreground whose process died at the same place."""
+    path.touch()
+    return died_storing(installation, commands.submit_adopt(installation, path, "la_factoria", name="b1", actor="t"))
+
+
+def died_storing(installation: Installation, run_id: str) -> str:
     installation.catalog.runs.claim(run_id, worker=GONE, now=installation.clock())
     entry = {
         "kind": "object",
@@ -43,8 +55,22 @@ def dead_backup(installation: Installation, *, queued: bool = True) -> str:
     return run_id
 
 
-def recover(installation: Installation, enqueue: Callable[[Run, sa.Connection], None] | None = None) -> list[Run]:
-    return recover_dead_runs(installation, EverybodyIsDead(), enqueue=enqueue)
+def recover(
+    installation: Installation, enqueue: Callable[[Run, sa.Connection], None] | None = None, *, attended: bool = True
+) -> list[Run]:
+    return recover_dead_runs(installation, EverybodyIsDead(), enqueue=enqueue, attended=attended)
+
+
+def write_its_manifest(installation: Installation, run_id: str) -> Backup:
+    """Store the manifest of the object that the dead run has stored; what it says of its bytes is true."""
+    sha256 = hashlib.sha256(b"0123456789").hexdigest()
+    backup = make_backup("b1", run_id=run_id, sha256=sha256)
+    write_manifest(installation.settings, installation.storage("primary"), to_document(backup, None))
+    return backup
+
+
+def log(installation: Installation, run_id: str) -> str:
+    return "\n".join(line.message for line in installation.catalog.runs.log(run_id))
 
 
 def stored(installation: Installation) -> list[str]:
@@ -87,13 +113,69 @@ def test_without_a_queue_the_run_is_lost_and_says_so(installation: Installation)
     assert "removed" in run.hint
 
 
-def test_a_complete_backup_is_recorded_instead_of_made_again(installation: Installation) -> None:
+def test_a_complete_backup_is_recorded_and_its_run_goes_on_with_the_closing_verification(
+    installation: Installation,
+) -> None:
     run_id = dead_backup(installation)
-    backup = make_backup("b1", run_id=run_id)
-    write_manifest(installation.settings, installation.storage("primary"), to_document(backup, None))
-    (run,) = recover(installation, lambda *_: pytest.fail("queued again"))
-    assert (run.state, run.backup_id) == ("finished", backup.id)
+    backup = write_its_manifest(installation, run_id)
+    (run,) = recover(installation, lambda *_: None)
+    assert (run.state, run.backup_id) == ("queued", backup.id)
     assert installation.catalog.backups.get(backup.id).trust == "signed"
+    assert installation.catalog.runs.leftovers(run_id) == []
+    done = execute_run(installation, run_id, worker=process_identity())
+    assert (done.state, done.attempt, done.result["backup_id"]) == ("finished", 2, backup.id), done.error
+    verified = installation.catalog.backups.get(backup.id)
+    level = installation.settings.database("la_factoria").verify_after
+    assert (verified.verification_level, verified.verification_passed) == (level, True)
+    assert [b.id for b in installation.catalog.backups.list()] == [backup.id], "no second backup was made"
+
+
+def test_a_complete_backup_that_is_damaged_fails_the_run_that_goes_on(installation: Installation) -> None:
+    run_id = dead_backup(installation)
+    backup = write_its_manifest(installation, run_id)
+    installation.storage("primary").put(backup.copies[0].key, b"012345678?")
+    recover(installation, lambda *_: None)
+    assert execute_run(installation, run_id, worker=process_identity()).state == "failed"
+    assert not installation.catalog.backups.get(backup.id).is_good
+
+
+@pytest.mark.parametrize("kind", ["backup", "adoption"])
+def test_what_was_stored_in_the_foreground_is_verified_by_the_worker_that_finds_it(
+    installation: Installation, tmp_path: Path, kind: str
+) -> None:
+    if kind == "backup":
+        run_id = dead_backup(installation, queued=False)
+    else:
+        run_id = dead_adoption(installation, tmp_path / "old.dump")
+    backup = write_its_manifest(installation, run_id)
+    queued: list[str] = []
+    recover(installation, lambda run, _: queued.append(run.id))
+    assert queued == [run_id]
+    assert installation.catalog.runs.get(run_id).params["queued"], "else it would be ended as abandoned"
+    assert execute_run(installation, run_id, worker=process_identity()).state == "finished"
+    assert installation.catalog.backups.get(backup.id).verification_passed is True
+
+
+def test_where_no_worker_is_what_was_stored_in_the_foreground_is_said_to_be_unverified(
+    installation: Installation,
+) -> None:
+    run_id = dead_backup(installation, queued=False)
+    backup = write_its_manifest(installation, run_id)
+    recover(installation, lambda *_: pytest.fail("nobody would take it up"), attended=False)
+    run = installation.catalog.runs.get(run_id)
+    assert (run.state, run.backup_id) == ("lost", backup.id)
+    for said in (run.hint, log(installation, run_id)):
+        assert "stored and listed, but was not verified" in said
+        assert "backups verify b1" in said
+    assert installation.catalog.backups.get(backup.id).verification_passed is None
+
+
+def test_a_run_of_a_worker_waits_for_the_next_one_and_says_so(installation: Installation) -> None:
+    run_id = dead_backup(installation)
+    write_its_manifest(installation, run_id)
+    recover(installation, lambda *_: None, attended=False)
+    assert installation.catalog.runs.get(run_id).state == "queued"
+    assert "once a worker is running" in log(installation, run_id)
 
 
 @pytest.mark.parametrize("whose", ["another run's", "unreadable", "unsigned"])
@@ -111,7 +193,7 @@ def test_what_a_manifest_that_is_not_ours_may_name_is_let_be(installation: Insta
     recover(installation)
     assert stored(installation) == ["la_factoria/b1.dump.zst.age", "la_factoria/b1.manifest.json"]
     assert installation.catalog.backups.list() == []
-    assert any("not removed" in line.message for line in installation.catalog.runs.log(run_id))
+    assert "not removed" in log(installation, run_id)
 
 
 def test_a_run_that_died_too_often_is_lost(installation: Installation) -> None:

@@ -324,8 +324,14 @@ def test_hundreds_of_partitions_take_few_round_trips(server18: LocalServer, data
 
 
 def test_a_fingerprint_survives_json(server18: LocalServer, database: NewDatabase) -> None:
-    found = take(database(server18, OBJECTS))
-    assert Fingerprint.from_json(found.to_json()) == found
+    keyed = "CREATE TABLE log (id int PRIMARY KEY); CREATE TABLE seen (id int REFERENCES log)"
+    address = database(server18, OBJECTS + keyed)
+    for excluded in ([], [("public", "log")]):
+        found = take(address, excluded=excluded)
+        assert Fingerprint.from_json(found.to_json()) == found
+    assert found.on_excluded == {"constraints": ("seen_id_fkey on public.seen",), "rules": ()}
+    earlier = {name: value for name, value in found.to_json().items() if name != "on_excluded"}
+    assert Fingerprint.from_json(earlier) == replace(found, on_excluded=None)
 
 
 def test_a_wrong_password_is_a_failed_connection(server18: LocalServer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -213,6 +214,37 @@ def test_a_foreign_key_into_a_schema_that_is_excluded_whole_is_dependent(
     )
     expected = fingerprint(table("users"), table("orders"), constraints=keys)
     assert Excluded(("audit.*",), expected, relations).dependent == {("constraints", "a on public.orders")}
+
+
+def test_what_the_fingerprint_lists_is_dependent_and_nothing_else_of_that_bare_name() -> None:
+    expected = fingerprint(
+        table("users"),
+        table("orders"),
+        constraints=(
+            "a on public.orders = FOREIGN KEY old_id REFERENCES users id",
+            "b on public.orders = FOREIGN KEY user_id REFERENCES users id",
+        ),
+        rules=(
+            "r on public.orders = CREATE RULE r AS ON DELETE TO orders DO DELETE FROM users",
+            "s on public.orders = CREATE RULE s AS ON UPDATE TO orders DO DELETE FROM users",
+        ),
+        views=("public.v = (id integer) reads archive.users as 0123456789abcdef0123456789abcdef",),
+    )
+    listed = {"constraints": ("a on public.orders",), "rules": ("r on public.orders",)}
+    gone = Excluded(("archive.users",), replace(expected, on_excluded=listed), [("archive", "users")])
+    assert gone.dependent == {
+        ("constraints", "a on public.orders"), ("rules", "r on public.orders"), ("views", "public.v"),
+    }  # fmt: skip
+
+
+def test_a_rule_on_a_view_that_is_gone_is_dependent_though_it_names_no_excluded_table() -> None:
+    expected = fingerprint(
+        table("orders"),
+        views=("public.v = (id integer) reads audit.logs as 0123456789abcdef0123456789abcdef",),
+        rules=("r on public.orders = CREATE RULE r AS ON INSERT TO orders DO SELECT FROM v",),
+    )
+    gone = Excluded(("audit.logs",), replace(expected, on_excluded={}), [("audit", "logs")])
+    assert gone.dependent == {("views", "public.v"), ("rules", "r on public.orders")}
 
 
 def test_what_belongs_to_a_dependent_view_goes_with_it() -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 
+from services.catalog.model import Backup
 from services.postgres.connection import Address, connect
 from services.postgres.fingerprint import take_fingerprint
 from services.postgres.patterns import match_tables
 from services.postgres.server import LocalServer
 from services.restores.compare import compare_fingerprints
+from services.restores.report import RestoreReport
 from services.restores.restore import restore_backup
 from tests.restores.conftest import NewLab
 from tests.restores.lab import Lab
@@ -27,6 +32,11 @@ CREATE VIEW names AS SELECT name FROM users;
 
 CREATE SCHEMA archive;
 CREATE TABLE archive.users (id int PRIMARY KEY, name text);
+INSERT INTO archive.users VALUES (1, 'ada');
+ALTER TABLE orders ADD old_id int REFERENCES archive.users (id);
+UPDATE orders SET old_id = 1 WHERE id < 10;
+CREATE TABLE archive.tree (id int PRIMARY KEY, parent int REFERENCES archive.tree (id));
+CREATE RULE forget AS ON DELETE TO orders DO ALSO DELETE FROM archive.users WHERE users.id = old.old_id;
 CREATE INDEX users_name ON archive.users (name);
 CREATE VIEW old_names AS SELECT name FROM archive.users;
 CREATE MATERIALIZED VIEW old_count AS SELECT count(*) AS n FROM old_names;
@@ -52,17 +62,37 @@ LOSS = """
 DROP INDEX public.users_name; DROP TRIGGER touch ON users; DROP VIEW names;
 ALTER TABLE orders DROP CONSTRAINT orders_user_id_fkey
 """
+OF_ARCHIVE = {
+    "orders_old_id_fkey on public.orders", "forget on public.orders", "public.old_names", "public.old_count",
+    "public.old_count_n",
+}  # fmt: skip
+"""What is built on archive.users, and can be told from what is built on public.users by more than its bare name."""
 FOUND = {"index": 3, "key": 1, "trigger": 1, "rule": 1, "view": 1, "function": 1}
 
 
-def healthy(database: Address) -> dict[str, int]:
+def restored(
+    lab: Lab, backup: Backup, server: LocalServer, *, then: Callable[[Address], None] = lambda _: None
+) -> tuple[RestoreReport, list[str]]:
+    """Restore into a database that is dropped afterwards, and return the report and the run's log."""
+    target = server.address.with_database("restored_partially")
+    try:
+        with lab.run("restore") as run:
+            url = server.address.url().get_secret_value()
+            report = restore_backup(lab.installation, backup, target.dbname, run, server_url=url)
+        then(target)
+    finally:
+        drop_database(target)
+    return report, [line.message for line in lab.installation.catalog.runs.log(run.run_id)]
+
+
+def assert_healthy(database: Address) -> None:
     found = {}
     with connect(database) as connection:
         for name, query in HEALTHY.items():
             row = connection.execute(query.encode()).fetchone()
             assert row is not None
             found[name] = row[0]
-    return found
+    assert found == FOUND
 
 
 @pytest.fixture
@@ -74,11 +104,8 @@ def schemas(new_lab: NewLab) -> Lab:
     ("excluded", "dependent"),
     [
         (("audit.*",), {"orders_log_id_fkey on public.orders", "public.first_log()"}),
-        (("archive.users",), {"public.old_names", "public.old_count", "public.old_count_n"}),
-        (("archive.*", "audit.*"), {
-            "orders_log_id_fkey on public.orders", "public.first_log()", "public.old_names", "public.old_count",
-            "public.old_count_n",
-        }),
+        (("archive.users",), OF_ARCHIVE),
+        (("archive.*", "audit.*"), {"orders_log_id_fkey on public.orders", "public.first_log()", *OF_ARCHIVE}),
         (("audit.counted",), set()),
     ],
 )  # fmt: skip
@@ -86,17 +113,34 @@ def test_a_partial_backup_loses_nothing_that_does_not_name_an_excluded_table(
     schemas: Lab, server18: LocalServer, excluded: tuple[str, ...], dependent: set[str]
 ) -> None:
     backup = schemas.back_up(exclude=excluded)
-    target = server18.address.with_database("restored_partially")
-    try:
-        with schemas.run("restore") as run:
-            url = server18.address.url().get_secret_value()
-            report = restore_backup(schemas.installation, backup, target.dbname, run, server_url=url)
-        assert report.outcome == "passed", report.summary
-        assert report.comparison is not None
-        assert {o.name for o in report.comparison.objects} == dependent
-        assert healthy(target) == FOUND
-    finally:
-        drop_database(target)
+    report, _ = restored(schemas, backup, server18, then=assert_healthy)
+    assert report.outcome == "passed", report.summary
+    assert report.comparison is not None
+    assert {o.name for o in report.comparison.objects} == dependent
+
+
+PARTITIONED = """
+CREATE TABLE events (id int, day date, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
+CREATE TABLE events_old PARTITION OF events FOR VALUES FROM ('2020-01-01') TO ('2025-01-01');
+CREATE TABLE events_new PARTITION OF events FOR VALUES FROM ('2025-01-01') TO ('2030-01-01');
+INSERT INTO events VALUES (1, '2024-05-05'), (2, '2026-05-05');
+CREATE TABLE notes (event int, day date, FOREIGN KEY (event, day) REFERENCES events) PARTITION BY RANGE (day);
+CREATE TABLE notes_all PARTITION OF notes FOR VALUES FROM ('2020-01-01') TO ('2030-01-01');
+INSERT INTO notes SELECT id, day FROM events;
+CREATE TABLE kept (id int PRIMARY KEY, parent int REFERENCES kept);
+"""
+
+
+def test_a_key_to_a_table_of_which_a_partition_is_left_out_is_left_out_as_well(
+    new_lab: NewLab, server18: LocalServer
+) -> None:
+    lab = new_lab(PARTITIONED)
+    backup = lab.back_up(exclude=("events_old",))
+    report, remarks = restored(lab, backup, server18)
+    assert report.outcome == "passed", report.summary
+    assert report.comparison is not None
+    assert [o.name for o in report.comparison.objects] == ["notes_event_day_fkey on public.notes"]
+    assert any("notes_event_day_fkey" in line and "leaves out" in line for line in remarks)
 
 
 @pytest.mark.parametrize("excluded", ["audit.*", "archive.users"])
@@ -107,8 +151,11 @@ def test_a_lost_index_of_a_kept_table_is_never_forgiven(schemas: Lab, excluded: 
         for statement in ("SELECT 1", LOSS):
             connection.execute(statement.encode())
             fingerprints.append(take_fingerprint(schemas.source, snapshot_id=None, hash_limit=10**9, excluded=left_out))
-    for listed in (left_out, None):  # a manifest that lists the tables, and one that holds the patterns only
-        found = compare_fingerprints(*fingerprints, excluded=(excluded,), excluded_tables=listed)
+    source, damaged = fingerprints
+    old = replace(source, on_excluded=None)
+    # A manifest of now, one that lists the tables and not what is built on them, and one that holds the patterns only.
+    for expected, listed in ((source, left_out), (old, left_out), (old, None)):
+        found = compare_fingerprints(expected, damaged, excluded=(excluded,), excluded_tables=listed)
         assert [d.split(":")[1].strip() for d in found.differences()] == [
             "orders_user_id_fkey on public.orders", "public.users_name", "touch on public.users", "public.names",
         ]  # fmt: skip

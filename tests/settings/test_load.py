@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from services.errors import SettingsError, UnknownName
-from services.settings.load import load_settings, secrets_of
+from services.settings.load import load_settings
 from services.settings.model import Settings
+from services.settings.secret_texts import secrets_of
 from services.stream.encryption import generate_key
 
 SECRET, PUBLIC = generate_key()

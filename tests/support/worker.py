@@ -1,7 +1,7 @@
-"""A worker for tests of what happens when it is killed: ``python -m tests.support.worker PHASE FLAG``.
+"""A worker for tests of what happens when it is killed: ``python -m tests.support.worker PHASE FLAG [COMMAND…]``.
 
 At the named phase it creates the file FLAG and stands still, until somebody kills it. ``never`` is an ordinary worker.
-It is configured by the environment, like any other.
+It is configured by the environment, like any other. With a command it does what ``backups COMMAND…`` does instead.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from unittest import mock
 
 import services.backups.create as create
 import services.postgres.restore as restore
+from services.cli.main import app
 from services.installation import open_installation
 from services.jobs.worker import run_worker
 
@@ -75,7 +76,7 @@ def patches(phase: str, flag: Path) -> list[Any]:
         return [mock.patch.object(create, "exported_snapshot", before(create.exported_snapshot, flag))]
     if phase in ("in the middle", "during the upload"):
         point = "write" if phase == "in the middle" else "commit"
-        plan = create._plan
+        plan = create.plan_backup
 
         def planned(*args: Any, **kwargs: Any) -> Any:
             made = plan(*args, **kwargs)
@@ -83,7 +84,7 @@ def patches(phase: str, flag: Path) -> list[Any]:
             made.storage.writer = lambda *a, **k: PausingWriter(writer(*a, **k), point, flag)
             return made
 
-        return [mock.patch.object(create, "_plan", planned)]
+        return [mock.patch.object(create, "plan_backup", planned)]
     if phase == "before the manifest":
         return [mock.patch.object(create, "write_manifest", before(create.write_manifest, flag))]
     if phase == "before the catalogue row":
@@ -104,9 +105,11 @@ def patches(phase: str, flag: Path) -> list[Any]:
 
 
 def main() -> None:
-    phase, flag = sys.argv[1], Path(sys.argv[2])
-    for patch in patches(phase, flag):
+    phase, flag, *command = sys.argv[1:]
+    for patch in patches(phase, Path(flag)):
         patch.start()
+    if command:
+        app(command)
     run_worker(open_installation())
 
 

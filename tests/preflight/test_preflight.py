@@ -13,14 +13,13 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from services import preflight as module
 from services.catalog.model import Backup, Copy
 from services.errors import Cancelled
 from services.installation import Installation
 from services.postgres import facts
 from services.postgres.connection import Address, connect
 from services.postgres.server import LocalServer
-from services.preflight import Check, Preflight, preflight
+from services.preflight import Check, Preflight, preflight, server, space
 from services.settings.model import StorageSettings
 from tests.support.installations import make_installation
 from tests.support.run_context import RecordingRun
@@ -96,7 +95,7 @@ def test_a_server_newer_than_every_client_blocks(
     from services.postgres.clients import find_clients
 
     old = [c for c in find_clients() if c.major < 18]
-    monkeypatch.setattr(module, "find_clients", lambda _dirs: old)
+    monkeypatch.setattr(server, "find_clients", lambda _dirs: old)
     found = check(look(tmp_path, database(server18)), "versions")
     assert (found.severity, "PostgreSQL 18" in found.message) == ("blocking", True)
 
@@ -260,7 +259,7 @@ def test_a_full_working_folder_is_seen(
         pass
 
     Usage.free = free  # type: ignore[attr-defined]
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _path: Usage)
+    monkeypatch.setattr(space.shutil, "disk_usage", lambda _path: Usage)
     assert check(look(tmp_path, database(server18)), "working folder").severity == severity
 
 
@@ -280,7 +279,7 @@ def test_a_check_that_waits_for_a_lock_is_stopped_by_a_cancel_and_by_its_limit(
             preflight(installation, policy, run=run)
         assert time.monotonic() - began < 5
 
-        monkeypatch.setattr(module, "QUERY_SECONDS", 1)
+        monkeypatch.setattr(server, "QUERY_SECONDS", 1)
         waited = [c for c in preflight(installation, policy).checks if c.name == "connection"]
         locker.execute("ROLLBACK")
     found = [c for c in preflight(installation, policy).checks if c.name == "connection"]
@@ -309,5 +308,5 @@ def test_room_counts_every_copy_that_is_there_and_no_other(
 def test_a_standby_is_said() -> None:
     known = {field.name: () for field in fields(facts.DatabaseFacts)}
     standby = facts.DatabaseFacts(**known | {"user": "u", "in_recovery": True})  # type: ignore[arg-type]
-    assert module._check_standby(standby).severity == "warning"
-    assert module._check_standby(replace(standby, in_recovery=False)).severity == "ok"
+    assert server._standby(standby).severity == "warning"
+    assert server._standby(replace(standby, in_recovery=False)).severity == "ok"

@@ -1,0 +1,59 @@
+"""The run of the checks, in the order in which they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+
+import psycopg
+
+from services.errors import ConnectionFailed
+from services.installation import Installation
+from services.jobs.context import RunContext
+from services.postgres.connection import Address, connect
+from services.postgres.facts import read_facts
+from services.preflight.contents import check_contents, check_patterns, check_size, expect
+from services.preflight.model import Check, Preflight
+from services.preflight.role import check_role
+from services.preflight.server import check_server, check_versions, connection_lost, limit_questions
+from services.preflight.space import check_storage, check_working_folder
+from services.settings.model import DatabaseSettings
+
+
+def preflight(
+    installation: Installation,
+    database: DatabaseSettings,
+    *,
+    exclude_tables: Sequence[str] = (),
+    storages: Sequence[str] | None = None,
+    run: RunContext | None = None,
+) -> Preflight:
+    """Check a database and where its backup is going to be stored; ``storages`` None: those of the database.
+
+    Whatever is wrong with the server, the database or a storage is a check; only unknown names raise (UnknownName),
+    and, with a ``run``, what it raises when it has to stop meanwhile.
+    """
+    settings = installation.settings
+    targets = settings.storages_of(database) if storages is None else [settings.storage(name) for name in storages]
+    patterns = tuple(dict.fromkeys((*database.exclude_tables, *exclude_tables)))
+    checks: list[Check] = []
+    expected = Preflight(())
+    try:
+        address = Address.parse(database.url.get_secret_value())
+        with connect(address) as connection, run.on_cancel(connection.cancel_safe) if run else nullcontext():
+            limit_questions(connection)
+            checks.append(Check("connection", "ok", f"Connected to {address.label()}."))
+            checks.append(check_versions(installation, connection))
+            excluded, check = check_patterns(connection, patterns)
+            checks.append(check)
+            facts = read_facts(connection, excluded)
+        expected = expect(installation, database, facts.database_bytes, patterns)
+        checks += [check_size(expected), *check_server(facts), *check_role(facts), *check_contents(facts)]
+    except (ConnectionFailed, psycopg.Error) as error:
+        if run is not None:
+            run.check_cancelled()
+        checks.append(connection_lost(error))
+    checks += [check_storage(installation, target, expected) for target in targets]
+    checks.append(check_working_folder(installation))
+    return replace(expected, checks=tuple(checks))

@@ -1,0 +1,95 @@
+"""What is wrong with settings that are each well formed: doubled names, storages that do not exist, false keys."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from services.backups.signing import is_ed25519_key
+from services.errors import SettingsError
+from services.postgres.connection import Address
+from services.settings.faults import example_of
+from services.settings.keys import is_public_key, public_key_of
+from services.settings.model import Settings
+
+
+def contradictions(settings: Settings, *, complete: bool) -> list[str]:
+    """Return what pydantic cannot see, a fault a line; ``complete``: what is missing was not left out as faulty."""
+    faults = []
+    for kind, names in (
+        ("databases", [d.name for d in settings.databases]),
+        ("storages", [s.name for s in settings.storages]),
+    ):
+        faults += [
+            f"{kind}: the name {name!r} stands twice; each needs its own"
+            for name in sorted({n for n in names if names.count(n) > 1})
+        ]
+        if complete and not names:
+            faults.append(f"{kind}: there is none; add one with {example_of(kind + '.url')}")
+    known = {storage.name for storage in settings.storages}
+    for database in settings.databases:
+        faults += [
+            f"databases[{database.name}].storages: there is no storage {name!r}; "
+            f"known: {', '.join(sorted(known)) or 'none'}"
+            for name in database.storages
+            if name not in known
+        ]
+    if not settings.recipients and any(database.encrypt for database in settings.databases):
+        faults.append(
+            "recipients (BACKUP_RECIPIENTS): is missing, and backups are to be encrypted; run `backups keygen`, "
+            f"{example_of('recipients')}, or set encrypt = false for the database"
+        )
+    faults += _bad_keys(settings)
+    faults += _bad_urls(settings)
+    faults += _unreadable_archives(settings)
+    return faults
+
+
+def _bad_keys(settings: Settings) -> list[str]:
+    faults = [
+        f"recipients: {recipient[:12]}… is not an age public key; {example_of('recipients')}"
+        for recipient in settings.recipients
+        if not is_public_key(recipient)
+    ]
+    secret, example = settings.encryption_key, example_of("encryption_key")
+    if secret is not None and public_key_of(secret.get_secret_value()) is None:
+        faults.append(f"encryption_key (BACKUP_ENCRYPTION_KEY): is not an age secret key; {example}")
+    if settings.signing_key is not None and not is_ed25519_key(settings.signing_key.get_secret_value()):
+        faults.append(f"signing_key (BACKUP_SIGNING_KEY): is not an Ed25519 seed; {example_of('signing_key')}")
+    faults += [
+        f"trusted_signers: {key[:12]}… is not an Ed25519 public key; write the base64 of its 32 bytes"
+        for key in settings.trusted_signers
+        if not is_ed25519_key(key)
+    ]
+    return faults
+
+
+def _bad_urls(settings: Settings) -> list[str]:
+    """Try each URL as whoever connects will; what is said of it never repeats it, since it may hold a password."""
+    faults = []
+    urls = [(f"databases[{d.name}].url (DATABASE_URL)", "databases.url", d.url) for d in settings.databases]
+    if settings.restore_test_url is not None:
+        urls.append(("restore_test_url (RESTORE_TEST_URL)", "restore_test_url", settings.restore_test_url))
+    for shown, field, url in urls:
+        try:
+            Address.parse(url.get_secret_value())
+        except SettingsError as error:
+            faults.append(f"{shown}: {error.message} {example_of(field)}")
+    try:
+        backend = sa.engine.make_url(settings.catalog_url.get_secret_value()).get_backend_name()
+    except (sa.exc.ArgumentError, ValueError):
+        backend = ""
+    if backend not in ("sqlite", "postgresql"):
+        faults.append(
+            f"catalog_url (CATALOG_URL): is neither a sqlite:/// nor a postgresql:// URL; {example_of('catalog_url')}"
+        )
+    return faults
+
+
+def _unreadable_archives(settings: Settings) -> list[str]:
+    """A backup that is encrypted can be read to its end only with the secret key."""
+    return [
+        f"databases[{database.name}].verify_after: is 'archive', which needs the secret key to read what is encrypted; "
+        'set encryption_key (BACKUP_ENCRYPTION_KEY), or verify_after = "checksum"'
+        for database in settings.databases
+        if database.verify_after == "archive" and database.encrypt and settings.encryption_key is None
+    ]

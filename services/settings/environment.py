@@ -1,0 +1,99 @@
+"""The environment variables that mean something here, and the settings that they make, alone or beside a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.settings.faults import EXAMPLES
+from services.settings.keys import public_key_of
+
+
+class Environment(BaseSettings):
+    """The environment variables that mean something here, as they are."""
+
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True, case_sensitive=True)
+
+    BACKUPS_CONFIG: str | None = None
+    BACKUPS_HOME: str = "var"
+    DATABASE_URL: str | None = None
+    BACKUP_DATABASE_NAME: str | None = None
+    BACKUP_STORAGE: str | None = None
+    BACKUP_RECIPIENTS: str | None = None
+    BACKUP_ENCRYPTION_KEY: str | None = None
+    BACKUP_SIGNING_KEY: str | None = None
+    RESTORE_TEST_URL: str | None = None
+    CATALOG_URL: str | None = None
+    S3_ENDPOINT_URL: str | None = None
+    AWS_ENDPOINT_URL_S3: str | None = None
+    AWS_ENDPOINT_URL: str | None = None
+    AWS_REGION: str | None = None
+    AWS_DEFAULT_REGION: str | None = None
+    AWS_ACCESS_KEY_ID: str | None = None
+    AWS_SECRET_ACCESS_KEY: str | None = None
+    AWS_SESSION_TOKEN: str | None = None
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Environment:
+        """Return the given variables; an empty one counts as not given."""
+        return cls.model_validate({name: environ[name] for name in cls.model_fields if environ.get(name)})
+
+
+def from_environment(env: Environment, faults: list[str]) -> dict[str, Any]:
+    """Return the values of one database and one storage; what is missing is added to ``faults``."""
+    url = env.DATABASE_URL or ""
+    name = env.BACKUP_DATABASE_NAME or _database_name(url)
+    if not name:
+        faults.append("BACKUP_DATABASE_NAME: is missing, and DATABASE_URL names no database; for example la_factoria")
+    storage: dict[str, Any] = {"name": "primary"}
+    if env.BACKUP_STORAGE is None:
+        faults.append(f"BACKUP_STORAGE: is missing; for example {EXAMPLES['storages.url']} or file:///var/backups")
+    else:
+        storage["url"] = env.BACKUP_STORAGE
+        if env.BACKUP_STORAGE.startswith("s3://"):
+            storage |= {
+                "endpoint_url": env.S3_ENDPOINT_URL or env.AWS_ENDPOINT_URL_S3 or env.AWS_ENDPOINT_URL,
+                "region": env.AWS_REGION or env.AWS_DEFAULT_REGION,
+                "access_key_id": env.AWS_ACCESS_KEY_ID,
+                "secret_access_key": env.AWS_SECRET_ACCESS_KEY,
+                "session_token": env.AWS_SESSION_TOKEN,
+            }
+    values: dict[str, Any] = {"storages": [storage] if "url" in storage else []}
+    values["databases"] = [{"name": name, "url": url}] if name else []
+    return values
+
+
+def _database_name(url: str) -> str:
+    """Given a database's URL, return the database's name in it, with what a name may not hold replaced."""
+    try:
+        name = unquote(urlsplit(url).path.lstrip("/")) if "://" in url else ""
+    except ValueError:  # no URL at all, an unclosed [ say; that is one fault, and this is the database's name
+        name = "database"
+    return "".join(c if c.isascii() and (c.isalnum() or c in "_-.") else "_" for c in name)[:63]
+
+
+def apply_environment(values: dict[str, Any], env: Environment, faults: list[str]) -> None:
+    """Put what the environment says, and the defaults that follow from it, over values from wherever."""
+    home = env.BACKUPS_HOME if env.BACKUPS_HOME != "var" or "home" not in values else values["home"]
+    if not isinstance(home, str):
+        faults.append('home: is not a text; for example "/var/lib/backups"')
+        home = env.BACKUPS_HOME
+    values["home"] = Path(home).absolute()
+    if env.BACKUP_RECIPIENTS:
+        values["recipients"] = env.BACKUP_RECIPIENTS.replace(",", " ").split()
+    given = {
+        "encryption_key": env.BACKUP_ENCRYPTION_KEY,
+        "signing_key": env.BACKUP_SIGNING_KEY,
+        "restore_test_url": env.RESTORE_TEST_URL,
+        "catalog_url": env.CATALOG_URL,
+    }
+    values |= {field: text for field, text in given.items() if text}
+    values.setdefault("catalog_url", f"sqlite:///{values['home'] / 'catalog.db'}")
+    if not values.get("recipients") and isinstance(values.get("encryption_key"), str):
+        public = public_key_of(values["encryption_key"])
+        if public:
+            values["recipients"] = [public]

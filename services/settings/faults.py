@@ -1,0 +1,63 @@
+"""How a fault in the settings is said: its field, what is wrong, an example; never the value, a secret perhaps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from services.errors import SettingsError
+
+EXAMPLES = {
+    "databases.name": "la_factoria",
+    "databases.url": "postgresql://backup:password@host:5432/la_factoria?sslmode=require",
+    "databases.rpo": "24h",
+    "databases.rto": "1h",
+    "databases.restore_test_max_age": "35d",
+    "databases.compression_level": "3",
+    "databases.hash_limit": "50GB",
+    "databases.verify_after": "checksum",
+    "databases.storages": '["r2", "s3"]',
+    "storages.name": "r2",
+    "storages.url": "s3://la-factoria-backups/prod",
+    "storages.limit_bytes": "500GB",
+    "recipients": "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
+    "encryption_key": "AGE-SECRET-KEY-1…, as `backups keygen` makes it",
+    "signing_key": "the base64 of 32 random bytes",
+    "restore_test_url": "postgresql://tester:password@scratch-host:5432/postgres",
+    "catalog_url": "sqlite:////var/lib/backups/catalog.db",
+}
+_ENVIRONMENT_NAMES = {
+    "databases.url": "DATABASE_URL",
+    "databases.name": "BACKUP_DATABASE_NAME",
+    "storages.url": "BACKUP_STORAGE",
+    "storages.endpoint_url": "S3_ENDPOINT_URL",
+    "recipients": "BACKUP_RECIPIENTS",
+    "encryption_key": "BACKUP_ENCRYPTION_KEY",
+    "signing_key": "BACKUP_SIGNING_KEY",
+    "restore_test_url": "RESTORE_TEST_URL",
+    "catalog_url": "CATALOG_URL",
+}
+
+
+def refused(faults: list[str], where: str) -> SettingsError:
+    """Return the error that names all faults of the settings in ``where``: a file, or the environment."""
+    many = f"{len(faults)} faults" if len(faults) != 1 else "1 fault"
+    return SettingsError(
+        f"The settings in {where} have {many}: " + " · ".join(faults),
+        hint="See docs/settings.md.",
+        faults=tuple(faults),
+    )
+
+
+def fault_of(detail: Any, kind: str, label: str, *, from_file: bool) -> str:
+    """Given one of pydantic's errors, return ``field: what; for example …``; never the value, a secret perhaps."""
+    path = ".".join(str(part) for part in detail["loc"])
+    field = f"{kind}.{path}" if kind else path
+    shown = _ENVIRONMENT_NAMES.get(field, path) if not from_file else f"{label}.{path}" if label else path
+    message = {"missing": "is missing", "extra_forbidden": "is not a setting"}.get(detail["type"], detail["msg"])
+    return f"{shown}: {message.removeprefix('Value error, ')}; {example_of(field)}".rstrip("; ")
+
+
+def example_of(field: str) -> str:
+    """Given ``databases.url``, return ``for example postgresql://…``; empty for a field without an example."""
+    example = EXAMPLES.get(".".join(part for part in field.split(".") if not part.isdigit()))
+    return f"for example {example}" if example else ""
