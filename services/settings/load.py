@@ -40,6 +40,15 @@ EXAMPLES = {
     "signing_key": "the base64 of 32 random bytes",
     "restore_test_url": "postgresql://tester:password@scratch-host:5432/postgres",
     "catalog_url": "sqlite:////var/lib/backups/catalog.db",
+    "databases.schedule": "0 2 * * *",
+    "databases.schedule_time_zone": "Europe/Berlin",
+    "databases.schedule_deadline": "4h",
+    "databases.restore_test_schedule": "0 5 1 * *",
+    "databases.verification_schedule": "0 5 * * SUN",
+    "cleanup_schedule": "30 3 * * *",
+    "janitor_schedule": "0 4 * * *",
+    "health_schedule": "0 6 * * *",
+    "slo_target": "99.9",
 }
 _SECRET_PARAMETERS = ("password", "sslpassword", "oauth_client_secret")
 """What libpq takes as a secret in the query of a URL."""
@@ -53,6 +62,8 @@ _ENVIRONMENT_NAMES = {
     "signing_key": "BACKUP_SIGNING_KEY",
     "restore_test_url": "RESTORE_TEST_URL",
     "catalog_url": "CATALOG_URL",
+    "databases.schedule": "BACKUP_SCHEDULE",
+    "databases.schedule_time_zone": "BACKUP_SCHEDULE_TIME_ZONE",
 }
 
 
@@ -79,6 +90,8 @@ class _Environment(BaseSettings):
     AWS_ACCESS_KEY_ID: str | None = None
     AWS_SECRET_ACCESS_KEY: str | None = None
     AWS_SESSION_TOKEN: str | None = None
+    BACKUP_SCHEDULE: str | None = None
+    BACKUP_SCHEDULE_TIME_ZONE: str | None = None
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> _Environment:
@@ -141,7 +154,9 @@ def _from_environment(env: _Environment, faults: list[str]) -> dict[str, Any]:
                 "session_token": env.AWS_SESSION_TOKEN,
             }
     values: dict[str, Any] = {"storages": [storage] if "url" in storage else []}
-    values["databases"] = [{"name": name, "url": url}] if name else []
+    schedule = {"schedule": env.BACKUP_SCHEDULE, "schedule_time_zone": env.BACKUP_SCHEDULE_TIME_ZONE}
+    given = {field: text for field, text in schedule.items() if text is not None}
+    values["databases"] = [{"name": name, "url": url, **given}] if name else []
     return values
 
 
