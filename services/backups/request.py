@@ -24,6 +24,8 @@ class BackupRequest:
     pin: bool = False
     force_reason: str = ""
     """Why blocking pre-checks are to be passed over; empty: they stop the run."""
+    slot: str | None = None
+    """Due time (ISO 8601) of the schedule's slot that it is taken for."""
 
     def to_params(self) -> dict[str, Any]:
         """Return the form that a run's row holds."""

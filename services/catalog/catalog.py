@@ -8,6 +8,7 @@ from __future__ import annotations
 from services.catalog import engine as engines
 from services.catalog.backups import BackupStore
 from services.catalog.runs import RunStore
+from services.catalog.schedules import ScheduleStore
 from services.catalog.verifications import VerificationStore
 from services.catalog.workers import WorkerStore
 from services.errors import BackupsError
@@ -24,6 +25,7 @@ class Catalog:
         self.backups = BackupStore(self.engine)
         self.verifications = VerificationStore(self.engine)
         self.workers = WorkerStore(self.engine)
+        self.schedules = ScheduleStore(self.engine)
 
     def migrate(self) -> tuple[str | None, str]:
         """Bring the tables up to date; return the revision before and after."""

@@ -7,6 +7,7 @@ the run was taken over, can no longer write to the row: ``beat`` and ``finish`` 
 from __future__ import annotations
 
 import builtins
+import hashlib
 import statistics
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
@@ -34,6 +35,18 @@ _LANES: dict[RunKind, Lane] = {
 Enqueue = Callable[[Run, sa.Connection], None]
 """Puts a queued run into the queue, within a transaction on the catalogue."""
 _RUN_COLUMNS = [column for column in runs.c if column.name not in ("idempotency_key", "leftovers")]
+
+
+_MAX_KEY = 80
+"""Characters of an idempotency key in the catalogue; a longer one is kept as its sha256."""
+_CHUNK = 1000  # keys in one IN list
+
+
+def stored_key(idempotency_key: str | None) -> str | None:
+    """Return a key as the catalogue holds it, on SQLite as on PostgreSQL, which would refuse a long one."""
+    if idempotency_key is None or len(idempotency_key) <= _MAX_KEY:
+        return idempotency_key
+    return hashlib.sha256(idempotency_key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class ClaimLost(BackupsError):
@@ -122,6 +135,21 @@ class RunStore:
         with self._engine.connect() as connection:
             row = connection.execute(sa.select(*_RUN_COLUMNS).where(runs.c.idempotency_key == key)).one_or_none()
         return None if row is None else _to_run(row)
+
+    def by_idempotency_keys(self, keys: Iterable[str]) -> dict[str, Run]:
+        """Return the runs that were asked for under these keys, however long, by key. One query for a thousand keys."""
+        stored = {stored_key(key): key for key in keys}
+        wanted = list(stored)
+        found: dict[str, Run] = {}
+        with self._engine.connect() as connection:
+            for start in range(0, len(wanted), _CHUNK):
+                chunk = wanted[start : start + _CHUNK]
+                query = sa.select(*_RUN_COLUMNS, runs.c.idempotency_key).where(runs.c.idempotency_key.in_(chunk))
+                for row in connection.execute(query):
+                    values = dict(row._mapping)
+                    key = stored[values.pop("idempotency_key")]
+                    found[key] = Run(**values)
+        return found
 
     def typical_seconds(self, kind: RunKind, database: str | None, *, level: str | None = None) -> float | None:
         """Return the median length in seconds of the last five finished runs like this one; None without history."""

@@ -34,7 +34,7 @@ class Instant(sa.types.TypeDecorator[datetime]):
         if value is None:
             return None
         if isinstance(value, str):
-            return datetime.strptime(value, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+            return datetime.fromisoformat(value)
         result: datetime = value.astimezone(UTC)
         return result
 
@@ -185,3 +185,23 @@ verifications = sa.Table(
     sa.Index("ix_verifications_backup_id", "backup_id"),
     sa.Index("ix_verifications_database_finished_at", "database", "finished_at"),
 )
+
+schedules = sa.Table(
+    "schedules",
+    metadata,
+    sa.Column("schedule", sa.String(80), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("database", sa.String(63)),
+    sa.Column("job", sa.String(20), nullable=False),
+    sa.Column("cron", sa.String(100), nullable=False),
+    sa.Column("time_zone", sa.String(60), nullable=False),
+    sa.Column("deadline_seconds", sa.Integer, nullable=False),
+    sa.Column("params", sa.JSON, nullable=False),
+    sa.Column("paused", sa.Boolean, nullable=False),
+    sa.Column("valid_from", Instant, nullable=False),
+    sa.Column("source", sa.String(10), nullable=False),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("defined", sa.JSON(none_as_null=True)),
+)
+"""Versions, which are only ever added: a slot of the past is judged by the one that was valid then."""

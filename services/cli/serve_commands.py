@@ -19,6 +19,7 @@ from services.cli.output import note, say, write_json
 from services.cli.session import AsJson, opened
 from services.errors import BackupsError
 from services.installation import open_installation
+from services.schedules.sync import sync_schedules
 
 Address = Annotated[str, typer.Option(help="A loopback address: there is no sign-in yet.")]
 Port = Annotated[int, typer.Option(min=1, max=65535)]
@@ -38,6 +39,7 @@ def serve(
     serving.check_address(address, port)
     note("Preparing…")
     installation = open_installation(os.environ, migrate=True)
+    sync_schedules(installation)
     is_sample, home = installation.settings.sample, Path(os.environ.get("BACKUPS_HOME") or "var").absolute()
     installation.close()
     supervisor = serving.Supervisor(

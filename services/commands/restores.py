@@ -21,9 +21,13 @@ def submit_verification(
     actor: str,
     reason: str = "",
     idempotency_key: str | None = None,
+    slot: str | None = None,
     queue: bool = True,
 ) -> str:
-    """Ask for a verification; level ``restore`` is a restore test. Raise UnknownName, InputError, UntrustedManifest."""
+    """Ask for a verification; level ``restore`` is a restore test. ``slot``: the due time of the schedule that asks.
+
+    Raise UnknownName, InputError, UntrustedManifest.
+    """
     backup = installation.catalog.backups.get(backup_id)
     _refuse_expired(backup)
     if storage is not None:
@@ -41,7 +45,7 @@ def submit_verification(
         kind,
         database=backup.database,
         backup_id=backup.id,
-        params={"level": level, "storage": storage},
+        params={"level": level, "storage": storage, "slot": slot},
         actor=actor,
         reason=reason,
         idempotency_key=idempotency_key,

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
 from services.catalog.model import Run, RunKind
+from services.catalog.runs import stored_key
 from services.errors import InputError
 from services.installation import Installation
 
 MAX_NOTE = 2000
-_MAX_KEY = 80
-"""Characters of an idempotency key in the catalogue; a longer one is kept as its sha256."""
 
 
 def submit_run(
@@ -51,7 +49,7 @@ def submit_run(
                 reason=reason,
                 params=params | {"queued": queue},
                 now=installation.clock(),
-                idempotency_key=_stored_key(idempotency_key),
+                idempotency_key=stored_key(idempotency_key),
                 expected_seconds=expected,
                 connection=transaction,
             )
@@ -68,15 +66,8 @@ def submit_run(
 
 def earlier_run(installation: Installation, idempotency_key: str | None) -> Run | None:
     """Return the run that was asked for with this key before."""
-    key = _stored_key(idempotency_key)
+    key = stored_key(idempotency_key)
     return None if key is None else installation.catalog.runs.by_idempotency_key(key)
-
-
-def _stored_key(idempotency_key: str | None) -> str | None:
-    """Return a key as the catalogue holds it, on SQLite as on PostgreSQL, which would refuse a long one."""
-    if idempotency_key is None or len(idempotency_key) <= _MAX_KEY:
-        return idempotency_key
-    return hashlib.sha256(idempotency_key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def check_note(note: str) -> None:

@@ -6,16 +6,25 @@ from services.commands.submit import submit_run
 from services.installation import Installation
 
 
-def submit_janitor(installation: Installation, *, apply: bool, actor: str, queue: bool = True) -> str:
-    """Ask for leftovers to be looked for and, with ``apply``, removed."""
+def submit_janitor(
+    installation: Installation,
+    *,
+    apply: bool,
+    actor: str,
+    reason: str = "",
+    idempotency_key: str | None = None,
+    slot: str | None = None,
+    queue: bool = True,
+) -> str:
+    """Ask for leftovers to be looked for and, with ``apply``, removed. ``slot``: due time of the schedule that asks."""
     return submit_run(
         installation,
         "janitor",
         database=None,
-        params={"apply": apply},
+        params={"apply": apply, "slot": slot},
         actor=actor,
-        reason="",
-        idempotency_key=None,
+        reason=reason,
+        idempotency_key=idempotency_key,
         queue=queue,
     )
 

@@ -21,6 +21,8 @@ from services.jobs.active_run import ActiveRun, Interrupted
 from services.jobs.execute import execute_run
 from services.jobs.identity import DeathWatch, process_identity
 from services.jobs.recovery import recover_dead_runs
+from services.schedules.start_due import start_due_runs
+from services.schedules.sync import sync_schedules
 
 logger = logging.getLogger(__name__)
 
@@ -89,11 +91,12 @@ def run_worker(installation: Installation, *, stop: threading.Event | None = Non
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: state.stopping.set())
     queue.prepare_queue(installation.catalog)
-    # Two threads, since a storage that is away may hold recovery up for minutes, and the heart must not miss a beat.
+    # A thread each, since a storage that is away may hold recovery up for minutes, and the heart must not miss a beat.
     tasks = [
         threading.Thread(target=_repeat_until_stopped, args=(state, task), name=f"worker-{name}", daemon=True)
-        for name, task in (("heart", _beat), ("recovery", _recover))
+        for name, task in (("heart", _beat), ("recovery", _recover), ("schedules", _start_due_runs))
     ]
+    sync_schedules(installation)
     # Before DBOS starts the workflows of the last worker on this machine again: their attempts are over.
     _recover(state)
     for thread in tasks:
@@ -115,6 +118,11 @@ def run_worker(installation: Installation, *, stop: threading.Event | None = Non
 def _recover(state: _State) -> None:
     """Look after the runs of dead processes."""
     recover_dead_runs(state.installation, state.watch, enqueue=queue.enqueuer(state.installation.catalog))
+
+
+def _start_due_runs(state: _State) -> None:
+    """Ask for what the schedules have due."""
+    start_due_runs(state.installation)
 
 
 def _launch_dbos(installation: Installation) -> None:

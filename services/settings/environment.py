@@ -36,6 +36,8 @@ class Environment(BaseSettings):
     AWS_ACCESS_KEY_ID: str | None = None
     AWS_SECRET_ACCESS_KEY: str | None = None
     AWS_SESSION_TOKEN: str | None = None
+    BACKUP_SCHEDULE: str | None = None
+    BACKUP_SCHEDULE_TIME_ZONE: str | None = None
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Environment:
@@ -63,7 +65,9 @@ def from_environment(env: Environment, faults: list[str]) -> dict[str, Any]:
                 "session_token": env.AWS_SESSION_TOKEN,
             }
     values: dict[str, Any] = {"storages": [storage] if "url" in storage else []}
-    values["databases"] = [{"name": name, "url": url}] if name else []
+    schedule = {"schedule": env.BACKUP_SCHEDULE, "schedule_time_zone": env.BACKUP_SCHEDULE_TIME_ZONE}
+    given = {field: text for field, text in schedule.items() if text is not None}
+    values["databases"] = [{"name": name, "url": url, **given}] if name else []
     return values
 
 

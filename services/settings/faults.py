@@ -24,6 +24,15 @@ EXAMPLES = {
     "signing_key": "the base64 of 32 random bytes",
     "restore_test_url": "postgresql://tester:password@scratch-host:5432/postgres",
     "catalog_url": "sqlite:////var/lib/backups/catalog.db",
+    "databases.schedule": "0 2 * * *",
+    "databases.schedule_time_zone": "Europe/Berlin",
+    "databases.schedule_deadline": "4h",
+    "databases.restore_test_schedule": "0 5 1 * *",
+    "databases.verification_schedule": "0 5 * * SUN",
+    "cleanup_schedule": "30 3 * * *",
+    "janitor_schedule": "0 4 * * *",
+    "health_schedule": "0 6 * * *",
+    "slo_target": "99.9",
 }
 _ENVIRONMENT_NAMES = {
     "databases.url": "DATABASE_URL",
@@ -35,6 +44,8 @@ _ENVIRONMENT_NAMES = {
     "signing_key": "BACKUP_SIGNING_KEY",
     "restore_test_url": "RESTORE_TEST_URL",
     "catalog_url": "CATALOG_URL",
+    "databases.schedule": "BACKUP_SCHEDULE",
+    "databases.schedule_time_zone": "BACKUP_SCHEDULE_TIME_ZONE",
 }
 
 

@@ -7,9 +7,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
+from services.errors import InputError
 from services.names import unknown_name
+from services.schedules.cron import check_cron, check_time_zone
 
 T = TypeVar("T")
 
@@ -50,8 +52,25 @@ def parse_size(text: object) -> object:
     return text
 
 
+def _cron(line: str) -> str:
+    try:
+        return check_cron(line)
+    except InputError as error:
+        raise ValueError(error.message.rstrip(".")) from error
+
+
+def _time_zone(name: str) -> str:
+    try:
+        return check_time_zone(name)
+    except InputError as error:
+        raise ValueError(f"{error.message} {error.hint}".rstrip(".?")) from error
+
+
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Size = Annotated[int, BeforeValidator(parse_size)]
+CronLine = Annotated[str, AfterValidator(_cron)]
+"""Five fields; ``""`` and ``off`` mean none."""
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
 
 
 class _Strict(BaseModel):
@@ -126,6 +145,16 @@ class DatabaseSettings(_Strict):
     stall_timeout: Duration = timedelta(minutes=10)
     """The longest that a run may go on without a byte of progress."""
     paused: bool = False
+    schedule: CronLine = "0 2 * * *"
+    """When it is backed up."""
+    schedule_time_zone: TimeZone = "UTC"
+    """What the times of this database's schedules mean."""
+    schedule_deadline: Annotated[Duration, Field(gt=timedelta(0), le=timedelta(days=31))] = timedelta(hours=4)
+    """The latest that a good backup may be finished after it was due."""
+    restore_test_schedule: CronLine = "0 5 1 * *"
+    """When a random good backup of last month is restore-tested."""
+    verification_schedule: CronLine = ""
+    """When the good backup that was looked at longest ago is read to its end; beside the check after each backup."""
 
     @field_validator("name")
     @classmethod
@@ -167,6 +196,14 @@ class Settings(_Strict):
     """Runs that one worker works on at the same time (never two on one database)."""
     sample: bool = False
     """True in the sample environment: every page says so."""
+    cleanup_schedule: CronLine = "30 3 * * *"
+    """When the retention policy is applied; this and the next two in UTC."""
+    janitor_schedule: CronLine = "0 4 * * *"
+    """When leftovers are looked for, and removed when older than a day."""
+    health_schedule: CronLine = "0 6 * * *"
+    """When the health checks are run and reported."""
+    slo_target: Annotated[float, Field(gt=0, le=100)] = 99.9
+    """Percent of the backup schedules' slots that are to be satisfied within their deadline."""
 
     def database(self, name: str) -> DatabaseSettings:
         """Return the database of that name. Raise UnknownName with what comes close."""

@@ -82,6 +82,7 @@ def shell(
         {
             "DATABASE_URL": url,
             "BACKUP_DATABASE_NAME": "la_factoria",
+            "BACKUP_SCHEDULE": "off",
             "BACKUP_STORAGE": f"file://{tmp_path / 'storage'}",
             "BACKUP_RECIPIENTS": public,
             "BACKUP_ENCRYPTION_KEY": secret,

@@ -49,6 +49,7 @@ def environ(
         "PATH": os.environ["PATH"],
         "DATABASE_URL": database(server15, SOURCE).url().get_secret_value(),
         "BACKUP_DATABASE_NAME": "la_factoria",
+        "BACKUP_SCHEDULE": "off",
         "BACKUPS_HOME": str(tmp_path / "home"),
         "BACKUP_RECIPIENTS": public,
         "BACKUP_ENCRYPTION_KEY": secret,

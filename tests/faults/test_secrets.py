@@ -88,6 +88,7 @@ def test_a_planted_password_and_key_appear_nowhere(url: str, tmp_path: Path) -> 
         "PATH": os.environ["PATH"],
         "DATABASE_URL": url,
         "BACKUP_DATABASE_NAME": "la_factoria",
+        "BACKUP_SCHEDULE": "off",
         "BACKUPS_HOME": str(home),
         "BACKUP_STORAGE": f"file://{storage}",
         "BACKUP_RECIPIENTS": public,

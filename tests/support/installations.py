@@ -13,11 +13,17 @@ from services.installation import Installation, open_configured
 from services.settings.model import DatabaseSettings, Settings, StorageSettings
 from services.stream.encryption import generate_key
 
+UNSCHEDULED = {"schedule": "off", "restore_test_schedule": "off"}
+"""Of a database: nothing comes due, whatever the hour in which the tests run."""
+
 
 def make_settings(home: Path, *, url: str = "postgresql://u:p@127.0.0.1:1/la_factoria", **changes: Any) -> Settings:
-    """Return settings: one database (``la_factoria``), a local storage, a fresh key; ``changes`` replace fields."""
+    """Return settings: one database (``la_factoria``), a local storage, a fresh key, no schedules.
+
+    ``changes`` replace fields; ``database`` those of the database.
+    """
     secret, public = generate_key()
-    database = changes.pop("database", {})
+    database = UNSCHEDULED | changes.pop("database", {})
     values: dict[str, Any] = {
         "home": home,
         "catalog_url": SecretStr(f"sqlite:///{home / 'catalog.db'}"),
@@ -25,6 +31,9 @@ def make_settings(home: Path, *, url: str = "postgresql://u:p@127.0.0.1:1/la_fac
         "storages": (StorageSettings(name="primary", url=f"file://{home / 'storage'}"),),
         "recipients": (public,),
         "encryption_key": SecretStr(secret),
+        "cleanup_schedule": "off",
+        "janitor_schedule": "off",
+        "health_schedule": "off",
     }
     return Settings(**(values | changes))
 

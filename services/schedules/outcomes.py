@@ -1,0 +1,136 @@
+"""How slots ended: derived from backups, and explained by runs, whenever somebody looks. Pure.
+
+A backup counts for one slot: the newest that was due when its data was read. It satisfies the slot when it is good and
+was finished by the deadline. That it has expired since, by policy, undoes nothing; a failed verification does. Every
+type of backup counts: a slot asks for a good backup, not for one particular run.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
+
+from services.catalog.model import Run
+from services.schedules.model import Slot
+from services.units import format_duration
+
+SlotState = Literal["satisfied", "late", "missed", "open"]
+Fault = Literal["", "failed", "untrusted", "adopted", "partial"]
+
+CLOCK_TOLERANCE = timedelta(minutes=1)
+"""A backup whose data was read up to this long before a due time counts for it: workers' clocks differ a little."""
+
+
+class StoredBackup(NamedTuple):
+    """A backup, as much of it as a slot is judged by; ``fault`` says why it is not good."""
+
+    id: str
+    started_at: datetime
+    snapshot_at: datetime
+    finished_at: datetime
+    fault: Fault = ""
+
+    @property
+    def held_at(self) -> datetime:
+        """When its data was read: at its snapshot, within the time in which its run worked by our own clock.
+
+        The snapshot's time comes from the database's server, whose clock may be wrong.
+        """
+        return min(max(self.snapshot_at, self.started_at), self.finished_at)
+
+
+@dataclass(frozen=True)
+class SlotOutcome:
+    """How one slot stands at a moment."""
+
+    slot: Slot
+    state: SlotState
+    """``late``: there is a good backup of it, finished after the deadline. ``open``: neither satisfied nor past it."""
+    decided: bool
+    """Whether its deadline has passed: only then does it count in the SLO, as good or as bad."""
+    finished_at: datetime | None = None
+    """When its first good backup was finished."""
+    backup_id: str | None = None
+    fault: Fault = ""
+    """Of a slot without a good backup: what is wrong with the one that there is."""
+    cause: str = ""
+    """Why it is late or missed, in a sentence."""
+    run_id: str | None = None
+
+    @property
+    def is_miss(self) -> bool:
+        """Late or missed: the SLO knows no difference."""
+        return self.state in ("late", "missed")
+
+
+def judge(slots: Sequence[Slot], backups: Iterable[StoredBackup], now: datetime) -> list[SlotOutcome]:
+    """Given one schedule's slots in order of time and its database's backups, return how each slot stands at ``now``.
+
+    The slots must be all there are between the first and the last one. Backups dated after ``now`` are not believed.
+    """
+    believed = sorted((held, b) for b in backups if (held := b.held_at) <= now + CLOCK_TOLERANCE)
+    times = [held for held, _ in believed]
+    starts = [bisect_left(times, slot.due - CLOCK_TOLERANCE) for slot in slots]
+    ends = [*starts[1:], len(times)]
+    return [
+        _judge(slot, [backup for _, backup in believed[start:end]], now)
+        for slot, start, end in zip(slots, starts, ends, strict=True)
+    ]
+
+
+def _judge(slot: Slot, backups: Sequence[StoredBackup], now: datetime) -> SlotOutcome:
+    decided = now > slot.deadline_at
+    good = min((b for b in backups if not b.fault), key=lambda b: b.finished_at, default=None)
+    if good is not None:
+        state: SlotState = "satisfied" if good.finished_at <= slot.deadline_at else "late"
+        return SlotOutcome(slot, state, decided, good.finished_at, good.id)
+    bad = backups[-1] if backups else None
+    state = "missed" if decided else "open"
+    return SlotOutcome(slot, state, decided, None, bad.id if bad else None, bad.fault if bad else "")
+
+
+def explain(outcomes: Iterable[SlotOutcome], runs: Mapping[str, Run]) -> list[SlotOutcome]:
+    """Return the outcomes with the cause of each that is late or missed. ``runs``: the slots' runs, by ``Slot.key``."""
+    found = []
+    for outcome in outcomes:
+        run = runs.get(outcome.slot.key)
+        cause = _cause(outcome, run) if outcome.is_miss else ""
+        found.append(replace(outcome, cause=cause, run_id=run.id if run else None))
+    return found
+
+
+def _cause(outcome: SlotOutcome, run: Run | None) -> str:
+    slot = outcome.slot
+    if outcome.state == "late":
+        assert outcome.finished_at is not None
+        after = format_duration(outcome.finished_at - slot.due)
+        late = f"Finished {after} after it was due; the deadline is {format_duration(slot.deadline)}."
+        return late if run is None or run.state == "finished" else f"{late} {_of_run(run)}"
+    if outcome.fault:
+        return _FAULTS[outcome.fault]
+    return _of_run(run)
+
+
+_FAULTS: dict[Fault, str] = {
+    "failed": "Its backup failed a verification.",
+    "partial": "There is only a partial backup, from which tables were left out.",
+    "untrusted": "The signature of its backup is not trusted.",
+    "adopted": "There is only a file that was made elsewhere.",
+}
+
+
+def _of_run(run: Run | None) -> str:
+    if run is None:
+        return "Never started: no worker took it up."
+    said = {
+        "failed": f"Its run failed: {run.error}",
+        "lost": "Its run was lost with its worker.",
+        "cancelled": f"Its run was cancelled: {run.error}" if run.error else "Its run was cancelled.",
+        "queued": "Its run still waits for a worker.",
+        "running": "Its run is still going.",
+        "finished": "Its run began so late that its backup counts for the next slot.",
+    }
+    return said[run.state]
