@@ -12,6 +12,7 @@ from services.cli import (  # noqa: F401
     upkeep_commands,
     key_commands,
     serve_commands,
+    health_commands,
 )
 
 # isort: on

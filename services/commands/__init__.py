@@ -9,7 +9,7 @@ from services.backups.request import BackupRequest
 from services.commands.backups import submit_adopt, submit_backup
 from services.commands.restores import submit_restore, submit_verification
 from services.commands.submit import MAX_NOTE
-from services.commands.upkeep import request_cancel, submit_janitor
+from services.commands.upkeep import request_cancel, submit_health, submit_janitor
 
 __all__ = [
     "MAX_NOTE",
@@ -17,6 +17,7 @@ __all__ = [
     "request_cancel",
     "submit_adopt",
     "submit_backup",
+    "submit_health",
     "submit_janitor",
     "submit_restore",
     "submit_verification",

@@ -5,6 +5,7 @@ The environment wins over the file where both name the same thing (keys, catalog
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from services.backups.signing import is_ed25519_key
 from services.errors import SettingsError
 from services.postgres.connection import Address
-from services.settings.model import DatabaseSettings, Settings, StorageSettings
+from services.settings.model import AlertSettings, DatabaseSettings, Settings, StorageSettings
 
 M = TypeVar("M", bound=BaseModel)
 EXAMPLES = {
@@ -40,6 +41,12 @@ EXAMPLES = {
     "signing_key": "the base64 of 32 random bytes",
     "restore_test_url": "postgresql://tester:password@scratch-host:5432/postgres",
     "catalog_url": "sqlite:////var/lib/backups/catalog.db",
+    "alerts.email": "ops@example.com",
+    "alerts.smtp_url": "smtp://user:password@mail.example.com:587",
+    "alerts.slack": "https://hooks.slack.com/services/T…/B…/…",
+    "alerts.urls": "ntfy://backups-la-factoria",
+    "alerts.heartbeat_url": "https://hc-ping.com/UUID",
+    "alerts": "smtp://user:password@mail.example.com:587",
 }
 _SECRET_PARAMETERS = ("password", "sslpassword", "oauth_client_secret")
 """What libpq takes as a secret in the query of a URL."""
@@ -53,6 +60,12 @@ _ENVIRONMENT_NAMES = {
     "signing_key": "BACKUP_SIGNING_KEY",
     "restore_test_url": "RESTORE_TEST_URL",
     "catalog_url": "CATALOG_URL",
+    "alerts.email": "BACKUP_ALERT_EMAIL",
+    "alerts.smtp_url": "BACKUP_SMTP_URL",
+    "alerts.slack": "BACKUP_ALERT_SLACK",
+    "alerts.urls": "BACKUP_ALERT_URLS",
+    "alerts.heartbeat_url": "BACKUP_HEARTBEAT_URL",
+    "alerts": "BACKUP_ALERT_EMAIL",
 }
 
 
@@ -79,6 +92,11 @@ class _Environment(BaseSettings):
     AWS_ACCESS_KEY_ID: str | None = None
     AWS_SECRET_ACCESS_KEY: str | None = None
     AWS_SESSION_TOKEN: str | None = None
+    BACKUP_ALERT_EMAIL: str | None = None
+    BACKUP_ALERT_SLACK: str | None = None
+    BACKUP_ALERT_URLS: str | None = None
+    BACKUP_SMTP_URL: str | None = None
+    BACKUP_HEARTBEAT_URL: str | None = None
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> _Environment:
@@ -169,11 +187,38 @@ def _apply_common(values: dict[str, Any], env: _Environment, faults: list[str]) 
         "catalog_url": env.CATALOG_URL,
     }
     values |= {field: text for field, text in given.items() if text}
+    _apply_alerts(values, env)
     values.setdefault("catalog_url", f"sqlite:///{values['home'] / 'catalog.db'}")
     if not values.get("recipients") and isinstance(values.get("encryption_key"), str):
         public = _public_key(values["encryption_key"])
         if public:
             values["recipients"] = [public]
+
+
+def _apply_alerts(values: dict[str, Any], env: _Environment) -> None:
+    """Lay what the environment says of alerts over the file's ``[alerts]``."""
+    given: dict[str, Any] = {
+        "email": env.BACKUP_ALERT_EMAIL and env.BACKUP_ALERT_EMAIL.replace(",", " ").split(),
+        "smtp_url": env.BACKUP_SMTP_URL,
+        "slack": env.BACKUP_ALERT_SLACK,
+        # A comma may stand inside of a URL: only one before the next scheme separates.
+        "urls": env.BACKUP_ALERT_URLS
+        and re.split(r"\s+|,\s*(?=[A-Za-z][A-Za-z0-9+.-]*://)", env.BACKUP_ALERT_URLS.strip()),
+        "heartbeat_url": env.BACKUP_HEARTBEAT_URL,
+    }
+    given = {field: value for field, value in given.items() if value}
+    if given and isinstance(values.get("alerts", {}), dict):
+        values["alerts"] = values.get("alerts", {}) | given
+
+
+def load_alerts(environ: Mapping[str, str]) -> AlertSettings:
+    """Return what the environment alone says of alerts: the sample environment's. Raise SettingsError."""
+    values: dict[str, Any] = {}
+    _apply_alerts(values, _Environment.read(environ))
+    settings, errors = _build(AlertSettings, values.get("alerts", {}))
+    if errors or settings is None:
+        raise _refused([_fault(detail, "alerts", "", from_file=False) for detail in errors], "the environment")
+    return settings
 
 
 def _public_key(secret: str) -> str | None:
@@ -327,6 +372,7 @@ def secrets_of(settings: Settings) -> set[str]:
     urls = [d.url for d in settings.databases] + [u for u in (settings.restore_test_url, settings.catalog_url) if u]
     for url in urls:
         found |= _secrets_in(url.get_secret_value())
+    found |= alert_secrets(settings.alerts)
     keys: list[SecretStr | None] = [settings.encryption_key, settings.signing_key]
     for storage in settings.storages:
         keys += [storage.secret_access_key, storage.session_token]
@@ -343,3 +389,25 @@ def _secrets_in(url: str) -> set[str]:
     except ValueError:
         return set()
     return {text for raw in written if raw for text in (raw, unquote(raw))}
+
+
+def alert_secrets(alerts: AlertSettings) -> set[str]:
+    """Return what is secret in the addresses that alerts are sent to: whole, and part by part.
+
+    Which part of such a URL is the token depends on the service, so every part counts that is not plainly a word: else
+    a host or a topic that is called like a database would be masked in every log line.
+    """
+    found: set[str] = set()
+    for url in (alerts.smtp_url, alerts.slack, alerts.heartbeat_url, *alerts.urls):
+        if url is None:
+            continue
+        text = url.get_secret_value()
+        found |= {text, *_secrets_in(text)}
+        parts = re.split(r"[/?&=:@,]+", text.partition("://")[2])
+        found |= {form for part in parts if _looks_secret(part) for form in (part, unquote(part))}
+    return found
+
+
+def _looks_secret(part: str) -> bool:
+    mixed = part.lower() != part or any(character.isdigit() for character in part)
+    return len(part) >= 8 and "." not in part and not part.isdigit() and (mixed or len(part) >= 20)
