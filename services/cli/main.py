@@ -13,6 +13,7 @@ from services.cli import (  # noqa: F401
     key_commands,
     serve_commands,
     health_commands,
+    alert_commands,
 )
 
 # isort: on

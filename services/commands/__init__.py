@@ -6,6 +6,7 @@ returns the same run: a second click, a reload or a second tab starts nothing tw
 """
 
 from services.backups.request import BackupRequest
+from services.commands.alerts import ChannelTest, acknowledge_alert, send_test_messages
 from services.commands.backups import submit_adopt, submit_backup
 from services.commands.restores import submit_restore, submit_verification
 from services.commands.submit import MAX_NOTE
@@ -14,7 +15,10 @@ from services.commands.upkeep import request_cancel, submit_health, submit_janit
 __all__ = [
     "MAX_NOTE",
     "BackupRequest",
+    "ChannelTest",
+    "acknowledge_alert",
     "request_cancel",
+    "send_test_messages",
     "submit_adopt",
     "submit_backup",
     "submit_health",

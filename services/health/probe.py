@@ -26,18 +26,18 @@ _Check = Callable[[], Iterator[tuple[doctor.Result, str, str]]]
 def probe(installation: Installation, run: RunContext | None = None) -> list[HealthCheck]:
     """Try each database's and each storage's connection and the keys; one that hangs ends by its own time limit."""
     settings = installation.settings
-    tasks: list[tuple[str, Subject, _Check]] = [("keys", INSTALLATION, partial(doctor.check_key, settings))]
-    for database in settings.databases:
-        if not database.paused:
-            tasks.append(
-                (
-                    "connection",
-                    Subject("database", database.name),
-                    partial(doctor.check_database, installation, database),
-                )
-            )
-    for storage in settings.storages:
-        tasks.append(("access", Subject("storage", storage.name), partial(doctor.check_storage, installation, storage)))
+    tasks: list[tuple[str, Subject, _Check]] = [
+        ("keys", INSTALLATION, partial(doctor.check_key, settings)),
+        *(
+            ("connection", Subject("database", one.name), partial(doctor.check_database, installation, one))
+            for one in settings.databases
+            if not one.paused
+        ),
+        *(
+            ("access", Subject("storage", one.name), partial(doctor.check_storage, installation, one))
+            for one in settings.storages
+        ),
+    ]
     found = []
     for name, subject, check in tasks:
         if run is not None:

@@ -86,13 +86,17 @@ def add_messages(
     subject: str,
     body: str,
     now: datetime,
+    not_before: datetime | None = None,
 ) -> list[str]:
-    """Write one message for each channel, inside the caller's transaction; return their ids."""
+    """Write one message for each channel, inside the caller's transaction; return their ids.
+
+    ``not_before``: when others may deliver it, where the caller is about to do so.
+    """
     rows: list[dict[str, Any]] = [
         {
             "id": new_id(now), "alert_id": alert_id, "event": event, "number": number, "channel": channel,
             "severity": severity, "subject": " ".join(subject.split())[:MAX_SUBJECT], "body": body, "created_at": now,
-            "attempts": 0, "next_attempt_at": now, "sent_at": None, "error": "",
+            "attempts": 0, "next_attempt_at": not_before or now, "sent_at": None, "error": "",
         }
         for channel in channels
     ]  # fmt: skip
@@ -155,6 +159,12 @@ def mark_failed(
             .where(outbox.c.id == message.id, outbox.c.sent_at.is_(None))
             .values(next_attempt_at=following, error=error)
         )
+
+
+def give_up(engine: sa.Engine, message_id: str) -> None:
+    """Try a message no more."""
+    with engine.begin() as connection:
+        connection.execute(outbox.update().where(outbox.c.id == message_id).values(next_attempt_at=None))
 
 
 def delivery(engine: sa.Engine) -> Delivery:
