@@ -22,7 +22,8 @@ _TYPES = {
 }
 
 # What it has to say comes back with each result; in the process's log it would only name parts of addresses.
-logging.getLogger("apprise").setLevel(logging.CRITICAL)
+logging.getLogger("apprise").propagate = False
+logging.getLogger("apprise").addHandler(logging.NullHandler())
 
 
 def send_by_apprise(url: str, message: Message) -> None:
