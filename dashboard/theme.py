@@ -88,6 +88,8 @@ OUTCOME_MARKS: dict[str, Mark] = {
     "failed": Mark(":material/cancel:", "red"),
     "not testable": Mark(":material/help:", "gray"),
     "not compared": Mark(":material/help:", "gray"),
+    "warnings": Mark(":material/warning:", "yellow"),
+    "unknown": Mark(":material/help:", "gray"),
 }
 
 RUN_WORDS: dict[str, str] = {
@@ -97,6 +99,7 @@ RUN_WORDS: dict[str, str] = {
     "restore": "Restore",
     "adopt": "Adoption of a file",
     "janitor": "Clean-up",
+    "health": "Health check",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -154,3 +155,19 @@ def _room(inst: Installation, storage: StorageSettings, use: summaries.StorageUs
 
 def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), tzinfo=UTC)
+
+
+def load_rooms(inst: Installation, *, free: Mapping[str, int | None] | None = None) -> tuple[StorageRoom, ...]:
+    """Return what each storage holds and how much fits. One query; local disks are asked, unless ``free`` is given.
+
+    ``free`` says how many bytes each storage's disk had left when somebody last asked it.
+    """
+    use = summaries.storage_use(inst.catalog.engine)
+    if free is None:
+        return tuple(_room(inst, storage, use.get(storage.name)) for storage in inst.settings.storages)
+    nothing = summaries.StorageUse("", 0, 0)
+    return tuple(
+        StorageRoom(s.name, s.url, held.backups, held.bytes, s.limit_bytes, free.get(s.name))
+        for s in inst.settings.storages
+        for held in [use.get(s.name, nothing)]
+    )

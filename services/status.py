@@ -271,6 +271,12 @@ _RULES: tuple[Callable[[Evidence, datetime], Reason | None], ...] = (
 )
 
 
+def reasons_by_rule(evidence: Evidence, now: datetime) -> dict[str, Reason]:
+    """Return what each rule says of a database, by the rule's name: ``last_good``, ``proof_of_backups``, …"""
+    said = {rule.__name__.strip("_"): rule(evidence, now) for rule in _RULES}
+    return {name: reason for name, reason in said.items() if reason is not None}
+
+
 @dataclass(frozen=True)
 class Verdict:
     """One sentence about all databases, and the next one that needs a person."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-RunKind = Literal["backup", "verification", "restore_test", "restore", "adopt", "janitor"]
+RunKind = Literal["backup", "verification", "restore_test", "restore", "adopt", "janitor", "health"]
 RunState = Literal["queued", "running", "finished", "failed", "cancelled", "lost"]
 BackupType = Literal["scheduled", "on-demand", "emergency", "base"]
 BackupState = Literal["finished", "expired"]

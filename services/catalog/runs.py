@@ -31,6 +31,7 @@ _LANES: dict[RunKind, Lane] = {
     "restore_test": "checks",
     "restore": "checks",
     "janitor": "checks",
+    "health": "checks",
 }
 Enqueue = Callable[[Run, sa.Connection], None]
 """Puts a queued run into the queue, within a transaction on the catalogue."""

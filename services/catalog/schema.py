@@ -205,3 +205,62 @@ schedules = sa.Table(
     sa.Column("defined", sa.JSON(none_as_null=True)),
 )
 """Versions, which are only ever added: a slot of the past is judged by the one that was valid then."""
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("key", sa.String(200), nullable=False),
+    # The key while the alert is open, then NULL: two evaluations at once cannot open the same alert twice.
+    sa.Column("open_key", sa.String(200), unique=True),
+    sa.Column("check", sa.String(40), nullable=False),
+    sa.Column("subject_kind", sa.String(20), nullable=False),
+    sa.Column("subject", sa.String(63), nullable=False),
+    sa.Column("severity", sa.String(10), nullable=False),
+    sa.Column("sentence", sa.Text, nullable=False),
+    sa.Column("hint", sa.Text, nullable=False),
+    sa.Column("count", sa.Integer, nullable=False),
+    sa.Column("since", Instant),
+    sa.Column("opened_at", Instant, nullable=False),
+    sa.Column("notified_at", Instant, nullable=False),
+    sa.Column("messages", sa.Integer, nullable=False),
+    sa.Column("well_since", Instant),
+    sa.Column("acknowledged_at", Instant),
+    sa.Column("acknowledged_by", sa.String(200)),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("resolved_at", Instant),
+    sa.Column("resolution", sa.Text, nullable=False),
+    sa.Index("ix_alerts_opened_at", "opened_at"),
+    sa.Index("ix_alerts_resolved_at", "resolved_at"),
+)
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("alert_id", sa.String(40), sa.ForeignKey("alerts.id", ondelete="CASCADE")),
+    sa.Column("event", sa.String(20), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("channel", sa.String(100), nullable=False),
+    sa.Column("severity", sa.String(10), nullable=False),
+    sa.Column("subject", sa.String(300), nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    # None once it is sent or given up: what waits is found by an index that stays small.
+    sa.Column("next_attempt_at", Instant),
+    sa.Column("sent_at", Instant),
+    sa.Column("error", sa.Text, nullable=False),
+    sa.UniqueConstraint("alert_id", "number", "channel"),
+    sa.Index("ix_outbox_next_attempt_at", "next_attempt_at"),
+    sa.Index("ix_outbox_created_at", "created_at"),
+)
+
+duties = sa.Table(
+    "duties",
+    metadata,
+    sa.Column("name", sa.String(40), primary_key=True),
+    sa.Column("claimed_at", Instant, nullable=False),
+    sa.Column("claimed_by", sa.String(200), nullable=False),
+    sa.Column("done_at", Instant),
+)

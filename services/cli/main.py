@@ -17,6 +17,8 @@ from services.cli import (  # noqa: F401
     upkeep_commands,
     key_commands,
     serve_commands,
+    health_commands,
+    alert_commands,
 )
 
 # isort: on

@@ -109,7 +109,7 @@ def _log_to_stderr() -> None:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True
     )
-    for chatty in ("botocore", "boto3", "urllib3", "alembic", "dbos"):
+    for chatty in ("botocore", "boto3", "urllib3", "alembic", "dbos", "requests"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

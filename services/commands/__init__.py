@@ -6,22 +6,27 @@ returns the same run: a second click, a reload or a second tab starts nothing tw
 """
 
 from services.backups.request import BackupRequest
+from services.commands.alerts import ChannelTest, acknowledge_alert, send_test_messages
 from services.commands.backups import submit_adopt, submit_backup
 from services.commands.restores import submit_restore, submit_verification
 from services.commands.schedules import pause_schedule, resume_schedule, run_schedule, set_schedule
 from services.commands.submit import MAX_NOTE
-from services.commands.upkeep import request_cancel, submit_janitor
+from services.commands.upkeep import request_cancel, submit_health, submit_janitor
 
 __all__ = [
     "MAX_NOTE",
     "BackupRequest",
+    "ChannelTest",
+    "acknowledge_alert",
     "pause_schedule",
     "request_cancel",
     "resume_schedule",
     "run_schedule",
+    "send_test_messages",
     "set_schedule",
     "submit_adopt",
     "submit_backup",
+    "submit_health",
     "submit_janitor",
     "submit_restore",
     "submit_verification",

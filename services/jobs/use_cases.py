@@ -10,6 +10,7 @@ from services.backups.adopt import adopt_file
 from services.backups.create import create_backup, verify_new_backup
 from services.backups.request import BackupRequest
 from services.catalog.model import Backup, Run, RunKind, Verification
+from services.health.probe import check_health
 from services.installation import Installation
 from services.janitor import sweep
 from services.jobs.active_run import ActiveRun
@@ -77,6 +78,10 @@ def _janitor(installation: Installation, run: Run, active: ActiveRun) -> dict[st
     return sweep(installation, apply=bool(run.params.get("apply", True)), run=active).to_json()
 
 
+def _health(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
+    return check_health(installation, run, active)
+
+
 USE_CASES: dict[RunKind, UseCase] = {
     "backup": _backup,
     "verification": _verification,
@@ -84,4 +89,5 @@ USE_CASES: dict[RunKind, UseCase] = {
     "restore": _restore,
     "adopt": _adopt,
     "janitor": _janitor,
+    "health": _health,
 }

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from dbos import DBOS
 from sqlalchemy.exc import SQLAlchemyError
 
+from services.alerts.watch import AlertWatch
 from services.catalog.runs import ClaimLost
 from services.errors import BackupsError, Busy
 from services.installation import Installation
@@ -42,9 +43,11 @@ class _State:
     active: dict[str, ActiveRun] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     watch: DeathWatch = field(init=False)
+    alerts: AlertWatch = field(init=False)
 
     def __post_init__(self) -> None:
         self.watch = DeathWatch(active_here=lambda: tuple(self.active))
+        self.alerts = AlertWatch(self.installation, by=self.identity, heartbeat=True)
 
 
 _states: list[_State] = []
@@ -91,10 +94,15 @@ def run_worker(installation: Installation, *, stop: threading.Event | None = Non
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: state.stopping.set())
     queue.prepare_queue(installation.catalog)
-    # A thread each, since a storage that is away may hold recovery up for minutes, and the heart must not miss a beat.
+    # A thread each, since a storage or a mail server that is away may hold one up, and the heart must not miss a beat.
     tasks = [
         threading.Thread(target=_repeat_until_stopped, args=(state, task), name=f"worker-{name}", daemon=True)
-        for name, task in (("heart", _beat), ("recovery", _recover), ("schedules", _start_due_runs))
+        for name, task in (
+            ("heart", _beat),
+            ("recovery", _recover),
+            ("schedules", _start_due_runs),
+            ("alerts", _watch_alerts),
+        )
     ]
     sync_schedules(installation)
     # Before DBOS starts the workflows of the last worker on this machine again: their attempts are over.
@@ -123,6 +131,11 @@ def _recover(state: _State) -> None:
 def _start_due_runs(state: _State) -> None:
     """Ask for what the schedules have due."""
     start_due_runs(state.installation)
+
+
+def _watch_alerts(state: _State) -> None:
+    """Look at the checks, deliver what waits, keep the outside watchdog quiet."""
+    state.alerts.tick()
 
 
 def _launch_dbos(installation: Installation) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,11 @@ class Environment(BaseSettings):
     AWS_SESSION_TOKEN: str | None = None
     BACKUP_SCHEDULE: str | None = None
     BACKUP_SCHEDULE_TIME_ZONE: str | None = None
+    BACKUP_ALERT_EMAIL: str | None = None
+    BACKUP_ALERT_SLACK: str | None = None
+    BACKUP_ALERT_URLS: str | None = None
+    BACKUP_SMTP_URL: str | None = None
+    BACKUP_HEARTBEAT_URL: str | None = None
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Environment:
@@ -96,8 +102,25 @@ def apply_environment(values: dict[str, Any], env: Environment, faults: list[str
         "catalog_url": env.CATALOG_URL,
     }
     values |= {field: text for field, text in given.items() if text}
+    apply_alerts(values, env)
     values.setdefault("catalog_url", f"sqlite:///{values['home'] / 'catalog.db'}")
     if not values.get("recipients") and isinstance(values.get("encryption_key"), str):
         public = public_key_of(values["encryption_key"])
         if public:
             values["recipients"] = [public]
+
+
+def apply_alerts(values: dict[str, Any], env: Environment) -> None:
+    """Lay what the environment says of alerts over the file's ``[alerts]``."""
+    given: dict[str, Any] = {
+        "email": env.BACKUP_ALERT_EMAIL and env.BACKUP_ALERT_EMAIL.replace(",", " ").split(),
+        "smtp_url": env.BACKUP_SMTP_URL,
+        "slack": env.BACKUP_ALERT_SLACK,
+        # A comma may stand inside of a URL: only one before the next scheme separates.
+        "urls": env.BACKUP_ALERT_URLS
+        and re.split(r"\s+|,\s*(?=[A-Za-z][A-Za-z0-9+.-]*://)", env.BACKUP_ALERT_URLS.strip()),
+        "heartbeat_url": env.BACKUP_HEARTBEAT_URL,
+    }
+    given = {field: value for field, value in given.items() if value}
+    if given and isinstance(values.get("alerts", {}), dict):
+        values["alerts"] = values.get("alerts", {}) | given

@@ -33,6 +33,12 @@ EXAMPLES = {
     "janitor_schedule": "0 4 * * *",
     "health_schedule": "0 6 * * *",
     "slo_target": "99.9",
+    "alerts.email": "ops@example.com",
+    "alerts.smtp_url": "smtp://user:password@mail.example.com:587",
+    "alerts.slack": "https://hooks.slack.com/services/T…/B…/…",
+    "alerts.urls": "ntfy://backups-la-factoria",
+    "alerts.heartbeat_url": "https://hc-ping.com/UUID",
+    "alerts": "smtp://user:password@mail.example.com:587",
 }
 _ENVIRONMENT_NAMES = {
     "databases.url": "DATABASE_URL",
@@ -46,6 +52,12 @@ _ENVIRONMENT_NAMES = {
     "catalog_url": "CATALOG_URL",
     "databases.schedule": "BACKUP_SCHEDULE",
     "databases.schedule_time_zone": "BACKUP_SCHEDULE_TIME_ZONE",
+    "alerts.email": "BACKUP_ALERT_EMAIL",
+    "alerts.smtp_url": "BACKUP_SMTP_URL",
+    "alerts.slack": "BACKUP_ALERT_SLACK",
+    "alerts.urls": "BACKUP_ALERT_URLS",
+    "alerts.heartbeat_url": "BACKUP_HEARTBEAT_URL",
+    "alerts": "BACKUP_ALERT_EMAIL",
 }
 
 

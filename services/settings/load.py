@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from services.settings.contradictions import contradictions
-from services.settings.environment import Environment, apply_environment, from_environment
+from services.settings.environment import Environment, apply_alerts, apply_environment, from_environment
 from services.settings.faults import EXAMPLES, example_of, fault_of, refused
-from services.settings.model import DatabaseSettings, Settings, StorageSettings
+from services.settings.model import AlertSettings, DatabaseSettings, Settings, StorageSettings
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -42,6 +42,16 @@ def load_settings(environ: Mapping[str, str]) -> Settings | None:
         faults += contradictions(settings, complete=not faults)
     if faults or settings is None:
         raise refused(faults, env.BACKUPS_CONFIG or "the environment")
+    return settings
+
+
+def load_alerts(environ: Mapping[str, str]) -> AlertSettings:
+    """Return what the environment alone says of alerts: the sample environment's. Raise SettingsError."""
+    values: dict[str, Any] = {}
+    apply_alerts(values, Environment.read(environ))
+    settings, errors = _build(AlertSettings, values.get("alerts", {}))
+    if errors or settings is None:
+        raise refused([fault_of(detail, "alerts", "", from_file=False) for detail in errors], "the environment")
     return settings
 
 

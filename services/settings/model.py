@@ -7,7 +7,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 from services.errors import InputError
 from services.names import unknown_name
@@ -19,6 +28,7 @@ NAME_RULE = "1 to 63 characters: letters, digits, '_', '-' and '.', starting wit
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
 _LENGTH = re.compile(r"(\d+)\s*(s|min|h|d|w)\Z")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|kB|MB|GB|TB)\Z")
+_ADDRESS = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\Z")
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 _BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
@@ -171,6 +181,92 @@ class DatabaseSettings(_Strict):
         return value
 
 
+class AlertSettings(_Strict):
+    """Who is told what is wrong, and from when on something counts as wrong. See docs/alerts.md."""
+
+    email: tuple[str, ...] = ()
+    """Addresses that get a mail for each alert; needs ``smtp_url``."""
+    smtp_url: SecretStr | None = None
+    """``smtp://user:password@host:587`` (STARTTLS), ``smtps://…:465``; ``?tls=no`` for a relay on this machine."""
+    slack: SecretStr | None = None
+    """A Slack webhook, ``https://hooks.slack.com/services/…``: whoever has it can post, so it is secret."""
+    urls: tuple[SecretStr, ...] = ()
+    """Any Apprise URLs."""
+    heartbeat_url: SecretStr | None = None
+    """An outside watchdog's ping address; ``/fail`` is added while something is wrong."""
+    heartbeat_every: Annotated[Duration, Field(ge=timedelta(minutes=1))] = timedelta(minutes=5)
+    dashboard_url: str | None = None
+    """Where people reach the dashboard: messages link to it."""
+    remind_after: Annotated[Duration, Field(ge=timedelta(minutes=1))] = timedelta(days=1)
+    """An open alert that nobody acknowledged is sent again after this time."""
+    hold: Annotated[Duration, Field(ge=timedelta(0))] = timedelta(minutes=5)
+    """How long something must be well again before its alert resolves."""
+    give_up_after: Annotated[Duration, Field(ge=timedelta(hours=1))] = timedelta(days=3)
+    """How long a message that no server takes is tried again."""
+    storage_warning: Annotated[int, Field(ge=1, le=100)] = 80
+    """Percent of a storage from which on it counts as filling up."""
+    storage_failure: Annotated[int, Field(ge=1, le=100)] = 95
+    size_drop: Annotated[int, Field(ge=1, le=99)] = 30
+    """Percent by which a backup may be smaller than the median of the seven good ones before it."""
+    size_growth: Annotated[float, Field(gt=1)] = 2.0
+    """How many times that median it may have."""
+    duration_growth: Annotated[float, Field(gt=1)] = 2.0
+    """How many times the median duration of those seven it may take."""
+    verify_within: Duration = timedelta(days=1)
+    """The longest that the newest backup may stay without a verification."""
+    queue_wait: Duration = timedelta(hours=1)
+    """The longest that a run may wait in the queue."""
+
+    @field_validator("email")
+    @classmethod
+    def _email(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any(not _ADDRESS.match(address) for address in value):
+            raise ValueError("write addresses such as ops@example.com, separated by commas")
+        return value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _smtp_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.match(
+            r"smtps?://([^@/]+@)?[^@/:?]+|smtps?://([^@/]+@)?\[", value.get_secret_value()
+        ):
+            raise ValueError("write smtp://user:password@host:587 or smtps://user:password@host:465")
+        return value
+
+    @field_validator("slack")
+    @classmethod
+    def _slack(cls, value: SecretStr | None) -> SecretStr | None:
+        text = value.get_secret_value().strip().lower() if value is not None else ""
+        if text in ("", "false", "no", "0", "off"):
+            return None
+        if not re.match(r"https://hooks\.slack(-gov)?\.com/services/[^/]+/[^/]+/[^/]+", text):
+            raise ValueError("a webhook's URL is needed, not a yes: make one in Slack under Incoming Webhooks")
+        return value
+
+    @field_validator("urls")
+    @classmethod
+    def _urls(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(not re.match(r"[a-z][a-z0-9+.-]*://.", url.get_secret_value(), re.IGNORECASE) for url in value):
+            raise ValueError("write Apprise URLs such as ntfy://topic, separated by spaces")
+        return value
+
+    @field_validator("heartbeat_url", "dashboard_url")
+    @classmethod
+    def _web(cls, value: SecretStr | str | None) -> SecretStr | str | None:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if text is not None and not re.match(r"https?://[^/\s]", text):
+            raise ValueError("write an http:// or https:// address")
+        return value
+
+    @model_validator(mode="after")
+    def _together(self) -> AlertSettings:
+        if self.email and self.smtp_url is None:
+            raise ValueError("email needs a mail server: set smtp_url (BACKUP_SMTP_URL)")
+        if self.storage_failure < self.storage_warning:
+            raise ValueError("storage_failure lies below storage_warning")
+        return self
+
+
 class Settings(_Strict):
     """The whole configuration of an installation."""
 
@@ -204,6 +300,7 @@ class Settings(_Strict):
     """When the health checks are run and reported."""
     slo_target: Annotated[float, Field(gt=0, le=100)] = 99.9
     """Percent of the backup schedules' slots that are to be satisfied within their deadline."""
+    alerts: AlertSettings = AlertSettings()
 
     def database(self, name: str) -> DatabaseSettings:
         """Return the database of that name. Raise UnknownName with what comes close."""

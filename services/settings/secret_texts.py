@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
-from services.settings.model import Settings
+from services.settings.model import AlertSettings, Settings
 
 _SECRET_PARAMETERS = ("password", "sslpassword", "oauth_client_secret")
 """What libpq takes as a secret in the query of a URL."""
@@ -18,6 +19,7 @@ def secrets_of(settings: Settings) -> set[str]:
     urls = [d.url for d in settings.databases] + [u for u in (settings.restore_test_url, settings.catalog_url) if u]
     for url in urls:
         found |= _secrets_in(url.get_secret_value())
+    found |= alert_secrets(settings.alerts)
     keys: list[SecretStr | None] = [settings.encryption_key, settings.signing_key]
     for storage in settings.storages:
         keys += [storage.secret_access_key, storage.session_token]
@@ -34,3 +36,25 @@ def _secrets_in(url: str) -> set[str]:
     except ValueError:
         return set()
     return {text for raw in written if raw for text in (raw, unquote(raw))}
+
+
+def alert_secrets(alerts: AlertSettings) -> set[str]:
+    """Return what is secret in the addresses that alerts are sent to: whole, and part by part.
+
+    Which part of such a URL is the token depends on the service, so every part counts that is not plainly a word: else
+    a host or a topic that is called like a database would be masked in every log line.
+    """
+    found: set[str] = set()
+    for url in (alerts.smtp_url, alerts.slack, alerts.heartbeat_url, *alerts.urls):
+        if url is None:
+            continue
+        text = url.get_secret_value()
+        found |= {text, *_secrets_in(text)}
+        parts = re.split(r"[/?&=:@,]+", text.partition("://")[2])
+        found |= {form for part in parts if _looks_secret(part) for form in (part, unquote(part))}
+    return found
+
+
+def _looks_secret(part: str) -> bool:
+    mixed = part.lower() != part or any(character.isdigit() for character in part)
+    return len(part) >= 8 and "." not in part and not part.isdigit() and (mixed or len(part) >= 20)

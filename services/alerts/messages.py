@@ -1,0 +1,76 @@
+"""What people read: one plain text for mail and chat alike. Times are exact and in UTC: it may be read hours later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from services.alerts.model import Alert
+from services.alerts.rules import rule_of
+from services.notify.outbox import Event
+from services.settings.model import Settings
+from services.units import format_duration
+
+_WORDS = {"failure": "FAILURE", "warning": "WARNING", "unknown": "UNKNOWN", "ok": "OK"}
+
+
+@dataclass(frozen=True)
+class Text:
+    """A message's words."""
+
+    subject: str
+    body: str
+
+
+def write_message(alert: Alert, event: Event, settings: Settings, now: datetime) -> Text:
+    """Given an alert as it is now and what has become of it, return the message."""
+    title = rule_of(alert.check).title
+    head = "RESOLVED" if event == "resolved" else _WORDS[alert.severity]
+    about = f"{alert.subject.name}: {title}" if alert.subject.name else title
+    sample = "[sample data] " if settings.sample else ""
+    subject = f"{sample}[{head}] {about}{_SUFFIXES[event]}"
+    lines = [_opening(alert, event, now), ""]
+    if event == "resolved":
+        lines += [f"It was: {alert.sentence}"]
+    else:
+        lines += [alert.sentence]
+        if alert.action:
+            lines += [alert.action]
+        if alert.hint:
+            lines += [f"What to do: {alert.hint}"]
+    lines += ["", f"About: {alert.subject}", f"Opened: {_at(alert.opened_at)}"]
+    if alert.since is not None and event != "resolved":
+        lines += [f"So since: {_at(alert.since)}"]
+    if alert.note:
+        lines += [f"Acknowledged by {alert.acknowledged_by}: {' '.join(alert.note.split())}"]
+    if event in ("opened", "worse", "reminder"):
+        lines += [f"Acknowledge: backups alert ack {alert.id} --note …"]
+    if settings.alerts.dashboard_url:
+        lines += [f"{settings.alerts.dashboard_url.rstrip('/')}/health?alert={alert.id}"]
+    return Text(subject, "\n".join(lines))
+
+
+_SUFFIXES: dict[Event, str] = {"opened": "", "worse": " (worse)", "reminder": " (reminder)", "resolved": "", "test": ""}
+
+
+def _opening(alert: Alert, event: Event, now: datetime) -> str:
+    lasted = format_duration(max(now - alert.opened_at, now - now))
+    return {
+        "opened": f"{rule_of(alert.check).title}: noticed at {_at(now)}.",
+        "worse": f"It got worse, at {_at(now)}.",
+        "reminder": f"Still so at {_at(now)}, after {lasted}; nobody has acknowledged it.",
+        "resolved": f"{alert.resolution} Resolved at {_at(alert.resolved_at or now)}, after {lasted}.",
+        "test": "",
+    }[event]
+
+
+def write_test(settings: Settings, actor: str, now: datetime) -> Text:
+    """Return the message of ``backups alert test``."""
+    databases = ", ".join(database.name for database in settings.databases) or "no database yet"
+    sample = "[sample data] " if settings.sample else ""
+    body = f"{actor} asked for this test at {_at(now)}.\n\nAlerts about {databases} will arrive here."
+    return Text(f"{sample}[TEST] Backups: this channel works", body)
+
+
+def _at(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,56 @@
+"""Which checks alert, and when. One table, beside that of the checks (``services.health.checks``).
+
+A check that is not named here alerts when it warns or fails: what is forgotten must not be silent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from services.health.model import Severity
+
+
+@dataclass(frozen=True)
+class AlertRule:
+    """How one check alerts."""
+
+    title: str
+    """What the alert is called: in subjects of mails and on the page."""
+    fires_on: frozenset[Severity] = frozenset({"warning", "failure"})
+    after: timedelta = timedelta(0)
+    """How long the check must have been so, by its ``since``, before it opens an alert."""
+    covered_by: tuple[str, ...] = ()
+    """Checks of the same subject that say the same: while one of them fires, this one opens no alert of its own."""
+
+
+_ALSO_UNKNOWN = frozenset[Severity]({"warning", "failure", "unknown"})
+_NEVER = frozenset[Severity]()
+
+RULES: dict[str, AlertRule] = {
+    "backup_age": AlertRule("No recent backup"),
+    "backup_run": AlertRule("Backup run failed"),
+    "other_runs": AlertRule("Run failed"),
+    "restore_test": AlertRule("Restore test failed or overdue"),
+    "restore_time": AlertRule("Restores take longer than the RTO"),
+    "verification": AlertRule("Verification failed or overdue", covered_by=("corruption", "copies", "restore_test")),
+    "corruption": AlertRule("Corruption found"),
+    "copies": AlertRule("Copy missing"),
+    "backup_size": AlertRule("Backup size out of the ordinary"),
+    "backup_duration": AlertRule("Backup duration out of the ordinary"),
+    "storage_room": AlertRule("Storage nearly full", fires_on=_ALSO_UNKNOWN),
+    # A worker that is started anew, for an update say, is silent for a moment.
+    "worker": AlertRule("Worker silent", fires_on=_ALSO_UNKNOWN, after=timedelta(minutes=2)),
+    "queue": AlertRule("Queue stuck"),
+    "connection": AlertRule("Database cannot be reached or backed up"),
+    "access": AlertRule("Storage cannot be used"),
+    "keys": AlertRule("Keys do not fit", fires_on=frozenset({"failure"})),
+    # A message about messages that cannot be delivered would wait behind them; the page and the watchdog say it.
+    "notifications": AlertRule("Messages are not delivered", fires_on=_NEVER),
+    "catalogue": AlertRule("Catalogue out of reach", fires_on=_NEVER),
+}
+
+
+def rule_of(check: str) -> AlertRule:
+    """Return how a check alerts."""
+    return RULES.get(check) or AlertRule(check.replace("_", " ").capitalize())

@@ -1,0 +1,122 @@
+"""Alerts in the catalogue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from services.alerts.model import Alert
+from services.catalog.schema import alerts
+from services.errors import InputError, UnknownName
+from services.health.model import WORST_FIRST, HealthCheck, Subject
+from services.ids import new_id
+
+MAX_SENTENCE = 2000
+
+
+@dataclass(frozen=True)
+class HistoryQuery:
+    """Which alerts to list; None means all."""
+
+    database: str | None = None
+    check: str | None = None
+    state: str | None = None
+    """``open`` or ``resolved``."""
+    since: datetime | None = None
+    """Opened since then."""
+    limit: int = 200
+
+
+def open_alerts(source: sa.Engine | sa.Connection) -> list[Alert]:
+    """Return the open alerts, the worst first, then the oldest."""
+    query = sa.select(alerts).where(alerts.c.open_key.is_not(None)).order_by(alerts.c.opened_at, alerts.c.id)
+    found = _fetch(source, query)
+    return sorted(found, key=lambda alert: (WORST_FIRST.index(alert.severity), alert.is_acknowledged))
+
+
+def count_open(engine: sa.Engine) -> dict[str, int]:
+    """Return how many alerts are open, by severity."""
+    query = (
+        sa.select(alerts.c.severity, sa.func.count().label("n"))
+        .where(alerts.c.open_key.is_not(None))
+        .group_by(alerts.c.severity)
+    )
+    with engine.connect() as connection:
+        return {row.severity: row.n for row in connection.execute(query)}
+
+
+def history(engine: sa.Engine, wanted: HistoryQuery) -> list[Alert]:
+    """Return alerts, the newest first."""
+    query = sa.select(alerts).order_by(alerts.c.opened_at.desc(), alerts.c.id.desc()).limit(wanted.limit)
+    if wanted.database is not None:
+        query = query.where(alerts.c.subject_kind == "database", alerts.c.subject == wanted.database)
+    if wanted.check is not None:
+        query = query.where(alerts.c.check == wanted.check)
+    if wanted.state is not None:
+        still = alerts.c.open_key.is_not(None)
+        query = query.where(still if wanted.state == "open" else sa.not_(still))
+    if wanted.since is not None:
+        query = query.where(alerts.c.opened_at >= wanted.since)
+    return _fetch(engine, query)
+
+
+def find_alert(engine: sa.Engine, text: str) -> Alert:
+    """Given an alert's id, or the key of an open one, return it. Raise UnknownName."""
+    query = sa.select(alerts).where(sa.or_(alerts.c.id == text, alerts.c.open_key == text))
+    found = _fetch(engine, query)
+    if not found:
+        raise UnknownName(f"There is no alert {text!r}.", hint="See `backups alert list` and `backups alert history`.")
+    return found[0]
+
+
+def add_alert(connection: sa.Connection, check: HealthCheck, now: datetime, *, action: str = "") -> Alert:
+    """Open an alert. Raise sqlalchemy's IntegrityError when one is open for this check and subject."""
+    alert = Alert(
+        id=new_id(now), key=check.key, check=check.name, subject=check.subject, severity=check.severity,
+        sentence=check.sentence[:MAX_SENTENCE], hint=check.hint, count=check.count, since=check.since, opened_at=now,
+        notified_at=now, messages=1, action=action,
+    )  # fmt: skip
+    values = {name: value for name, value in vars(alert).items() if name != "subject"}
+    values |= {"subject_kind": check.subject.kind, "subject": check.subject.name, "open_key": check.key}
+    connection.execute(alerts.insert().values(values))
+    return alert
+
+
+def change_alert(connection: sa.Connection, alert: Alert, **changes: Any) -> Alert:
+    """Write changes to an open alert and return it as it is then."""
+    values = dict(changes)
+    if changes.get("resolved_at") is not None:
+        values["open_key"] = None
+    connection.execute(alerts.update().where(alerts.c.id == alert.id, alerts.c.open_key.is_not(None)).values(values))
+    return replace(alert, **changes)
+
+
+def acknowledge(engine: sa.Engine, alert_id: str, *, by: str, note: str, now: datetime) -> None:
+    """Note that somebody looks after an open alert. Raise InputError when it has resolved meanwhile."""
+    with engine.begin() as connection:
+        changed = connection.execute(
+            alerts.update()
+            .where(alerts.c.id == alert_id, alerts.c.open_key.is_not(None))
+            .values(acknowledged_at=now, acknowledged_by=by, note=note)
+        )
+    if changed.rowcount == 0:
+        raise InputError("This alert has resolved already; there is nothing to acknowledge.")
+
+
+def _fetch(source: sa.Engine | sa.Connection, query: sa.Select[Any]) -> list[Alert]:
+    if isinstance(source, sa.Engine):
+        with source.connect() as connection:
+            rows = connection.execute(query).all()
+    else:
+        rows = source.execute(query).all()
+    return [_to_alert(row) for row in rows]
+
+
+def _to_alert(row: sa.Row[Any]) -> Alert:
+    values = dict(row._mapping)
+    values.pop("open_key")
+    values["subject"] = Subject(values.pop("subject_kind"), values["subject"])
+    return Alert(**values)

@@ -1,0 +1,63 @@
+"""The list of checks: one table of rules, each a function from the facts to what it found. Derived when read.
+
+A further check is one more function in RULES: it yields a check per subject, always, also when all is well, so that
+what disappears is noticed. Whether it alerts is said in ``services.alerts.rules``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from services.errors import ConnectionFailed
+from services.health import database_checks as database
+from services.health import place_checks as place
+from services.health.facts import Facts, gather
+from services.health.model import INSTALLATION, HealthCheck, HealthReport, make_report
+from services.installation import Installation
+
+Rule = Callable[[Facts], Iterable[HealthCheck]]
+
+RULES: tuple[Rule, ...] = (
+    place.catalogue,
+    place.notifications,
+    place.worker,
+    place.queue,
+    database.paused,
+    database.backup_age,
+    database.backup_run,
+    database.restore_test,
+    database.restore_time,
+    database.verification,
+    database.corruption,
+    database.copies,
+    database.backup_size,
+    database.backup_duration,
+    place.other_runs,
+    place.storage_room,
+    place.probes,
+)
+
+
+def apply_rules(facts: Facts) -> HealthReport:
+    """Given the facts, return what every rule found."""
+    return make_report(facts.now, (check for rule in RULES for check in rule(facts)))
+
+
+def examine(installation: Installation, *, free: Mapping[str, int | None] | None = None) -> HealthReport:
+    """Return the list of checks now. A catalogue that does not answer is its only check, and failed.
+
+    Local disks are asked what they have left, unless ``free`` says it (bytes by storage).
+    """
+    try:
+        return apply_rules(gather(installation, free=free))
+    except (SQLAlchemyError, ConnectionFailed) as error:
+        return make_report(installation.clock(), [unreachable(error)])
+
+
+def unreachable(error: Exception) -> HealthCheck:
+    """Return the check of a catalogue that does not answer. What the driver said may hold parts of its address."""
+    why = error.message if isinstance(error, ConnectionFailed) else f"It does not answer ({type(error).__name__})."
+    hint = "Check CATALOG_URL and that its folder or server is there."
+    return HealthCheck("catalogue", INSTALLATION, "failure", why, hint)

@@ -1,0 +1,77 @@
+"""Everything that the checks look at, read once: a fixed number of queries, whatever the catalogue holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from services.catalog import summaries
+from services.catalog.model import Run
+from services.health.queries import (
+    Corruption,
+    GoodOne,
+    Newest,
+    corruption,
+    last_health_run,
+    last_runs,
+    newest_backups,
+    recent_good,
+)
+from services.installation import Installation
+from services.notify.outbox import Delivery, delivery
+from services.overview import StorageRoom, load_rooms, load_statuses
+from services.settings.model import AlertSettings
+from services.status import DatabaseStatus, WorkerSigns
+
+RUNS_SPEAK_FOR = timedelta(days=35)
+"""How long the failure of a run that nobody repeated since counts: what happens monthly is seen once more."""
+PROBES_SPEAK_FOR = timedelta(hours=26)
+"""How long what the daily health check found counts: a day, and some slack."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known at ``now``. A rule that needs more asks ``installation`` with one query of its own."""
+
+    installation: Installation
+    now: datetime
+    statuses: tuple[DatabaseStatus, ...]
+    signs: WorkerSigns
+    rooms: tuple[StorageRoom, ...]
+    recent: dict[str, list[GoodOne]]
+    newest: dict[str, Newest]
+    corruption: dict[str, Corruption]
+    last_runs: tuple[Run, ...]
+    last_health_run: Run | None
+    delivery: Delivery
+
+    @property
+    def limits(self) -> AlertSettings:
+        return self.installation.settings.alerts
+
+    @property
+    def watched(self) -> tuple[DatabaseStatus, ...]:
+        """The databases of which something is promised: those that are not paused."""
+        return tuple(status for status in self.statuses if status.state != "PAUSED")
+
+
+def gather(installation: Installation, *, free: Mapping[str, int | None] | None = None) -> Facts:
+    """Read the facts. Local disks are asked what they have left, unless ``free`` says it; storages never are.
+
+    Raise sqlalchemy's SQLAlchemyError and ConnectionFailed when the catalogue does not answer.
+    """
+    engine, now = installation.catalog.engine, installation.clock()
+    return Facts(
+        installation=installation,
+        now=now,
+        statuses=load_statuses(installation),
+        signs=summaries.worker_signs(engine, now),
+        rooms=load_rooms(installation, free=free),
+        recent=recent_good(engine),
+        newest=newest_backups(engine),
+        corruption=corruption(engine),
+        last_runs=tuple(last_runs(engine, since=now - RUNS_SPEAK_FOR)),
+        last_health_run=last_health_run(engine, since=now - PROBES_SPEAK_FOR),
+        delivery=delivery(engine),
+    )

@@ -1,0 +1,121 @@
+"""One check of the list of checks: what is looked at, how it stands, and from when on it counts as wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+SubjectKind = Literal["database", "storage", "worker", "installation"]
+Severity = Literal["ok", "warning", "unknown", "failure"]
+Unit = Literal["s", "B", "%", ""]
+"""As Nagios writes units: seconds, bytes, percent, a plain count."""
+
+WORST_FIRST: tuple[Severity, ...] = ("failure", "unknown", "warning", "ok")
+"""As in `backups status`: what nobody knows is worse than what is only late."""
+SUBJECTS: tuple[SubjectKind, ...] = ("installation", "worker", "database", "storage")
+
+
+@dataclass(frozen=True, order=True)
+class Subject:
+    """What a check is about. ``name`` is empty for the installation and the worker: there is one of each."""
+
+    kind: SubjectKind
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}".rstrip()
+
+
+INSTALLATION = Subject("installation")
+WORKER = Subject("worker")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """The number that a check looks at, with its thresholds, for monitoring."""
+
+    value: float
+    unit: Unit = ""
+    warning: float | None = None
+    failure: float | None = None
+
+
+@dataclass(frozen=True)
+class HealthCheck:
+    """What one check found. Stable names: ``name`` and ``subject`` together are its key."""
+
+    name: str
+    subject: Subject
+    severity: Severity
+    sentence: str
+    """One sentence, with the threshold in it. Foreign text in it is not escaped."""
+    hint: str = ""
+    since: datetime | None = None
+    """Since when it has been as it is; None where nobody knows."""
+    measure: Measure | None = None
+    count: int = 0
+    """How many things are wrong, where that can grow: an alert that was acknowledged speaks again then."""
+
+    @property
+    def key(self) -> str:
+        """What tells this check from all others, now and later: ``backup_age:database/orders``."""
+        return f"{self.name}:{self.subject.kind}/{self.subject.name}".rstrip("/")
+
+
+@dataclass(frozen=True)
+class HealthReport:
+    """The whole list at one instant."""
+
+    at: datetime
+    checks: tuple[HealthCheck, ...]
+    """Worst first, then by subject and name."""
+
+    @property
+    def worst(self) -> Severity:
+        """The worst severity of all; an empty list is unknown, not well."""
+        return self.checks[0].severity if self.checks else "unknown"
+
+    def count(self, severity: Severity) -> int:
+        """Return how many checks have this severity."""
+        return sum(check.severity == severity for check in self.checks)
+
+
+def make_report(at: datetime, checks: Iterable[HealthCheck]) -> HealthReport:
+    """Given checks in any order, return the report."""
+    return HealthReport(at, tuple(sorted(checks, key=_order)))
+
+
+def _order(check: HealthCheck) -> tuple[int, int, str, str]:
+    subject = check.subject
+    return WORST_FIRST.index(check.severity), SUBJECTS.index(subject.kind), subject.name, check.name
+
+
+CHECK_WORDS: dict[str, str] = {
+    "backup_age": "Last good backup",
+    "backup_run": "Last backup run",
+    "restore_test": "Restore test",
+    "restore_time": "Time to restore",
+    "verification": "Verification",
+    "corruption": "Corruption",
+    "copies": "Copies",
+    "backup_size": "Backup size",
+    "backup_duration": "Backup duration",
+    "other_runs": "Other runs",
+    "paused": "Protection",
+    "storage_room": "Room",
+    "worker": "Heartbeat",
+    "settings": "Settings",
+    "queue": "Queue",
+    "catalogue": "Catalogue",
+    "notifications": "Notifications",
+    "connection": "Connection",
+    "access": "Access",
+    "keys": "Keys",
+}
+
+
+def check_words(name: str) -> str:
+    """Return what people call a check; a name that is not in the list speaks for itself."""
+    return CHECK_WORDS.get(name) or name.replace("_", " ").capitalize()

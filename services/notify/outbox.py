@@ -1,0 +1,204 @@
+"""The outbox: every message waits in the catalogue until its channel has taken it.
+
+A message is written in the transaction that changes its alert, so neither is without the other. Whoever delivers it
+claims it first: it puts the next attempt off by CLAIM, and only one of several can (the attempt's number is compared
+and raised in the same statement). Sent is marked when the server has accepted. Between these two lies the one moment
+in which a crash makes a second delivery: then the message goes out again, with the same Message-ID and
+Idempotency-Key, by which a receiver can drop it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from services.catalog.schema import outbox
+from services.ids import new_id
+
+Event = Literal["opened", "worse", "reminder", "resolved", "test"]
+
+CLAIM = timedelta(minutes=3)
+"""How long a claimed message is left to its claimer; well above the time limit of one attempt."""
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(minutes=15)
+"""Between two attempts: doubled from the first to the longest."""
+MAX_SUBJECT = 300
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message for one channel."""
+
+    id: str
+    alert_id: str | None
+    event: Event
+    number: int
+    """Which message of its alert it is, from 0 on."""
+    channel: str
+    """The channel's label; never its address, which holds secrets."""
+    severity: str
+    subject: str
+    body: str
+    created_at: datetime
+    attempts: int
+    next_attempt_at: datetime | None
+    """None: sent, or given up."""
+    sent_at: datetime | None
+    error: str
+    """Why the last attempt failed; without secrets."""
+
+    @property
+    def state(self) -> Literal["waiting", "sent", "given up"]:
+        if self.sent_at is not None:
+            return "sent"
+        return "waiting" if self.next_attempt_at is not None else "given up"
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How delivery stands, all channels together."""
+
+    waiting: int
+    """Messages that were tried in vain and wait for the next attempt."""
+    oldest_failing_at: datetime | None
+    """When the oldest of these was written."""
+    last_error: str
+    last_sent_at: datetime | None
+
+
+def pause_after(attempts: int) -> timedelta:
+    """Given how many attempts have failed, return how long to wait: 1, 2, 4, 8, then every 15 minutes."""
+    doubled = FIRST_PAUSE * (1 << min(attempts - 1, 10))
+    return min(LONGEST_PAUSE, doubled)
+
+
+def add_messages(
+    connection: sa.Connection,
+    channels: Iterable[str],
+    *,
+    alert_id: str | None,
+    event: Event,
+    number: int,
+    severity: str,
+    subject: str,
+    body: str,
+    now: datetime,
+    not_before: datetime | None = None,
+) -> list[str]:
+    """Write one message for each channel, inside the caller's transaction; return their ids.
+
+    ``not_before``: when others may deliver it, where the caller is about to do so.
+    """
+    rows: list[dict[str, Any]] = [
+        {
+            "id": new_id(now), "alert_id": alert_id, "event": event, "number": number, "channel": channel,
+            "severity": severity, "subject": " ".join(subject.split())[:MAX_SUBJECT], "body": body, "created_at": now,
+            "attempts": 0, "next_attempt_at": not_before or now, "sent_at": None, "error": "",
+        }
+        for channel in channels
+    ]  # fmt: skip
+    if rows:
+        connection.execute(outbox.insert(), rows)
+    return [row["id"] for row in rows]
+
+
+def due(engine: sa.Engine, now: datetime, *, limit: int = 100) -> list[Message]:
+    """Return the messages whose attempt is due, the oldest first.
+
+    One that is about the same alert and channel as an older waiting one is left for later: nobody reads that something
+    is well again before they read that it was not.
+    """
+    older = outbox.alias("older")
+    waits_for_another = (
+        sa.exists()
+        .where(older.c.alert_id == outbox.c.alert_id, older.c.channel == outbox.c.channel)
+        .where(older.c.next_attempt_at.is_not(None), older.c.number < outbox.c.number)
+        .correlate(outbox)
+    )
+    query = (
+        sa.select(outbox)
+        .where(outbox.c.next_attempt_at <= now, sa.not_(waits_for_another))
+        .order_by(outbox.c.created_at, outbox.c.id)
+        .limit(limit)
+    )
+    return _fetch(engine, query)
+
+
+def claim(engine: sa.Engine, message: Message, now: datetime) -> bool:
+    """Take a message for one attempt; False when somebody else did, or it is over."""
+    with engine.begin() as connection:
+        changed = connection.execute(
+            outbox.update()
+            .where(outbox.c.id == message.id, outbox.c.attempts == message.attempts)
+            .where(outbox.c.next_attempt_at.is_not(None))
+            .values(attempts=message.attempts + 1, next_attempt_at=now + CLAIM)
+        )
+    return changed.rowcount == 1
+
+
+def mark_sent(engine: sa.Engine, message_id: str, now: datetime) -> None:
+    """Note that the server has accepted a message."""
+    with engine.begin() as connection:
+        connection.execute(
+            outbox.update().where(outbox.c.id == message_id).values(sent_at=now, next_attempt_at=None, error="")
+        )
+
+
+def mark_failed(
+    engine: sa.Engine, message: Message, error: str, now: datetime, *, give_up_after: timedelta, final: bool = False
+) -> None:
+    """Note why an attempt failed and when the next one is due; none with ``final``, or after ``give_up_after``."""
+    over = final or now - message.created_at >= give_up_after
+    following = None if over else now + pause_after(message.attempts + 1)
+    with engine.begin() as connection:
+        connection.execute(
+            outbox.update()
+            .where(outbox.c.id == message.id, outbox.c.sent_at.is_(None))
+            .values(next_attempt_at=following, error=error)
+        )
+
+
+def give_up(engine: sa.Engine, message_id: str) -> None:
+    """Try a message no more."""
+    with engine.begin() as connection:
+        connection.execute(outbox.update().where(outbox.c.id == message_id).values(next_attempt_at=None))
+
+
+def delivery(engine: sa.Engine) -> Delivery:
+    """Return how delivery stands. One query."""
+    failing = sa.and_(outbox.c.next_attempt_at.is_not(None), outbox.c.error != "")
+    last_error = (
+        sa.select(outbox.c.error).where(failing).order_by(outbox.c.created_at.desc()).limit(1).scalar_subquery()
+    )
+    last_sent = sa.select(sa.func.max(outbox.c.sent_at)).scalar_subquery()
+    query = sa.select(
+        sa.func.count().label("waiting"),
+        sa.func.min(outbox.c.created_at).label("oldest"),
+        last_error.label("last_error"),
+        last_sent.label("last_sent"),
+    ).where(failing)
+    with engine.connect() as connection:
+        row = connection.execute(query).one()
+    return Delivery(row.waiting, row.oldest, row.last_error or "", row.last_sent)
+
+
+def recent_messages(engine: sa.Engine, *, limit: int = 100, alert_id: str | None = None) -> list[Message]:
+    """Return messages, those that wait first, then the newest."""
+    query = sa.select(outbox)
+    if alert_id is not None:
+        query = query.where(outbox.c.alert_id == alert_id)
+    waiting = sa.case((outbox.c.next_attempt_at.is_not(None), 0), else_=1)
+    return _fetch(engine, query.order_by(waiting, outbox.c.created_at.desc(), outbox.c.id.desc()).limit(limit))
+
+
+def get_message(engine: sa.Engine, message_id: str) -> Message | None:
+    """Return one message."""
+    return next(iter(_fetch(engine, sa.select(outbox).where(outbox.c.id == message_id))), None)
+
+
+def _fetch(engine: sa.Engine, query: sa.Select[Any]) -> list[Message]:
+    with engine.connect() as connection:
+        return [Message(**row._mapping) for row in connection.execute(query)]

@@ -1,0 +1,277 @@
+"""Alerts in the catalogue: written once, with their messages, whoever looks, on both engines."""
+
+from __future__ import annotations
+
+import json
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services import commands
+from services.alerts.evaluate import EVERY, evaluate
+from services.alerts.store import HistoryQuery, count_open, history, open_alerts
+from services.alerts.watch import AlertWatch
+from services.catalog.duties import claim_duty
+from services.catalog.model import Backup
+from services.errors import InputError, UnknownName
+from services.installation import Installation
+from services.notify.deliver import deliver_due
+from services.notify.outbox import recent_messages
+from tests.catalog.rows import make_backup, make_verification
+from tests.support.sinks import MailServer, WebServer
+from tests.support.time import TestClock
+
+
+def look(inst: Installation) -> list[str]:
+    found = evaluate(inst, by="test", force=True)
+    assert found is not None
+    deliver_due(inst)
+    return [step.step for step in found.transitions if step.tells]
+
+
+def back_up(inst: Installation, clock: TestClock, name: str = "b1", **changes: Any) -> Backup:
+    """Add a backup that was just made, with a passed restore test, so that all is well."""
+    now = clock()
+    backup = make_backup(name, finished_at=now, snapshot_at=now - timedelta(seconds=19), **changes)
+    inst.catalog.backups.add(backup)
+    inst.catalog.verifications.add(make_verification(backup, "restore", "passed", at=now))
+    return backup
+
+
+def keys(inst: Installation) -> list[str]:
+    return [alert.key for alert in open_alerts(inst.catalog.engine)]
+
+
+def test_an_alert_opens_reminds_and_resolves_with_a_message_each(
+    inst: Installation, clock: TestClock, mail: MailServer, web: WebServer
+) -> None:
+    back_up(inst, clock)
+    assert look(inst) == []
+    clock.forward(hours=25)
+    assert look(inst) == ["open"]
+    clock.forward(minutes=1)
+    assert look(inst) == []
+    clock.forward(days=1)
+    assert look(inst) == ["remind"]
+    back_up(inst, clock, "b2")
+    assert look(inst) == [], "the hold is running"
+    clock.forward(minutes=5)
+    assert look(inst) == ["resolve"]
+    assert keys(inst) == []
+    about = "la_factoria: No recent backup"
+    assert mail.subjects == [f"[WARNING] {about}", f"[WARNING] {about} (reminder)", f"[RESOLVED] {about}"]
+    assert [json.loads(request.body)["title"] for request in web.requests] == mail.subjects
+    body = mail.mails[0].get_content()
+    assert "Last good backup 25 h ago · RPO 24 h · breached 60 min ago" in body
+    assert "noticed at 2026-11-23 13:00:00 UTC" in body
+    assert "What to do: Run one now." in body
+    assert "backups alert ack" in body
+    resolved = mail.mails[2].get_content()
+    assert "Well again: Last good backup" in resolved
+    assert "after 1 d 00 h" in resolved
+    assert "Acknowledge" not in resolved
+    assert len({mail["References"] for mail in mail.mails}) == 1, "one conversation"
+
+
+def test_something_that_flaps_is_said_once(inst: Installation, clock: TestClock, mail: MailServer) -> None:
+    back_up(inst, clock)
+    clock.forward(hours=25)
+    look(inst)
+    for number in range(5):
+        fresh = make_backup(f"flap{number}", finished_at=clock(), snapshot_at=clock())
+        inst.catalog.backups.add(fresh)
+        clock.forward(minutes=2)
+        look(inst)
+        inst.catalog.backups.set_copy_state(fresh.id, "primary", "deleted", checked_at=clock())
+        clock.forward(minutes=2)
+        look(inst)
+    assert mail.subjects == ["[WARNING] la_factoria: No recent backup"]
+
+
+def test_an_acknowledged_alert_is_silent_until_it_resolves_or_gets_worse(
+    inst: Installation, clock: TestClock, mail: MailServer
+) -> None:
+    back_up(inst, clock)
+    clock.forward(hours=25)
+    look(inst)
+    [alert] = open_alerts(inst.catalog.engine)
+    with pytest.raises(InputError, match="note is needed"):
+        commands.acknowledge_alert(inst, alert.id, note=" ", actor="ada")
+    commands.acknowledge_alert(inst, alert.id, note="the disk is being\nreplaced", actor="ada")
+    clock.forward(days=3)
+    assert look(inst) == []
+    inst.catalog.backups.set_copy_state("id-b1", "primary", "deleted", checked_at=clock())
+    assert "worse" in look(inst)
+    worse = open_alerts(inst.catalog.engine)[0]
+    assert (worse.severity, worse.acknowledged_at, worse.note) == ("failure", None, "")
+    clock.forward(days=1)
+    assert "remind" in look(inst)
+    commands.acknowledge_alert(inst, worse.id, note="ordered", actor="bob")
+    back_up(inst, clock, "b2")
+    look(inst)
+    clock.forward(minutes=6)
+    assert look(inst) == ["resolve"]
+    assert "Acknowledged by bob: ordered" in mail.mails[-1].get_content()
+    with pytest.raises(InputError, match="has resolved"):
+        commands.acknowledge_alert(inst, worse.id, note="late", actor="ada")
+    with pytest.raises(UnknownName):
+        commands.acknowledge_alert(inst, "nothing", note="x", actor="ada")
+
+
+def test_of_many_that_look_at_once_one_writes_and_each_message_is_sent_once(
+    inst: Installation, clock: TestClock, mail: MailServer, web: WebServer
+) -> None:
+    back_up(inst, clock)
+    clock.forward(hours=25)
+    errors: list[BaseException] = []
+
+    def work(number: int, force: bool) -> None:
+        try:
+            evaluate(inst, by=f"worker {number}", force=force)
+            deliver_due(inst)
+        except BaseException as error:  # noqa: BLE001 - shown below
+            errors.append(error)
+
+    for force in (False, True):
+        threads = [threading.Thread(target=work, args=(number, force)) for number in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert errors == []
+    assert len(history(inst.catalog.engine, HistoryQuery())) == 1
+    assert (len(mail.mails), len(web.requests)) == (1, 1)
+
+
+def test_a_duty_is_taken_by_one_and_no_wrong_clock_keeps_it(inst: Installation, clock: TestClock) -> None:
+    engine = inst.catalog.engine
+    results: list[bool] = []
+    threads = [
+        threading.Thread(
+            target=lambda: results.append(claim_duty(engine, "x", by="w", every=EVERY, now=clock())),
+        )
+        for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sum(results) == 1
+    assert not claim_duty(engine, "x", by="w", every=EVERY, now=clock() + timedelta(seconds=44))
+    assert claim_duty(engine, "x", by="w", every=EVERY, now=clock() + timedelta(days=365))
+    assert claim_duty(engine, "x", by="w", every=EVERY, now=clock()), "dated a year ahead: a clock was wrong"
+
+
+def test_an_older_view_changes_nothing_after_a_newer_one(inst: Installation, clock: TestClock) -> None:
+    from services.alerts.evaluate import apply
+    from services.health.checks import examine
+
+    back_up(inst, clock)
+    clock.forward(hours=25)
+    late = examine(inst)
+    clock.forward(seconds=30)
+    back_up(inst, clock, "b2")
+    look(inst)
+    assert apply(inst, late, {}) == ()
+    assert keys(inst) == []
+
+
+def damage(inst: Installation, backup: Backup, clock: TestClock, level: str = "checksum") -> str:
+    found = make_verification(backup, level, "failed", at=clock.forward(minutes=1))
+    inst.catalog.verifications.add(found)
+    inst.catalog.backups.set_copy_state(backup.id, "primary", "damaged", checked_at=clock())
+    return found.id
+
+
+def test_a_damaged_backup_starts_a_new_one_at_once_and_only_once(
+    inst: Installation, clock: TestClock, mail: MailServer
+) -> None:
+    back_up(inst, clock, "older")
+    backup = back_up(inst, clock, "newest")
+    damage(inst, backup, clock)
+    assert look(inst) == ["open"]
+    [run] = inst.catalog.runs.list(kind="backup")
+    assert (run.actor, run.state, run.database) == ("alerts", "queued", "la_factoria")
+    assert run.params["note"] == "Started by itself: newest failed its checksum check in primary."
+    assert mail.subjects == ["[FAILURE] la_factoria: Corruption found"]
+    assert f"A new backup was queued at once: run {run.id}." in mail.mails[0].get_content()
+    for _ in range(3):
+        clock.forward(minutes=1)
+        look(inst)
+    damage(inst, backup, clock, "archive")  # verified again: the same backup is still bad
+    look(inst)
+    AlertWatch(inst, by="another worker", heartbeat=False).tick()
+    assert [each.id for each in inst.catalog.runs.list(kind="backup")] == [run.id]
+
+
+def test_a_second_damaged_backup_is_said_though_the_first_was_acknowledged(
+    inst: Installation, clock: TestClock, mail: MailServer
+) -> None:
+    first, second = back_up(inst, clock, "one"), back_up(inst, clock, "two")
+    back_up(inst, clock, "three")
+    damage(inst, first, clock)
+    look(inst)
+    [alert] = open_alerts(inst.catalog.engine)
+    commands.acknowledge_alert(inst, alert.id, note="known", actor="ada")
+    damage(inst, second, clock)
+    assert look(inst) == ["worse"]
+    assert "2 kept backups are damaged" in mail.mails[-1].get_content()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"adopted": True}, {"excluded": ("public.x",)}, {"trust": "untrusted"}, {"database": "elsewhere"},
+     {"state": "expired"}],
+    ids=["adopted", "partial", "untrusted", "of a database that is not ours", "expired"],
+)  # fmt: skip
+def test_nothing_is_started_for_what_was_no_whole_backup_of_ours(
+    inst: Installation, clock: TestClock, changes: dict[str, Any]
+) -> None:
+    back_up(inst, clock)
+    backup = make_backup("other", finished_at=clock(), **changes)
+    inst.catalog.backups.add(backup)
+    damage(inst, backup, clock)
+    look(inst)
+    assert inst.catalog.runs.list(kind="backup") == []
+
+
+def test_nothing_is_started_for_a_failure_that_is_over_or_old(inst: Installation, clock: TestClock) -> None:
+    backup = back_up(inst, clock)
+    damage(inst, backup, clock)
+    inst.catalog.verifications.add(make_verification(backup, "archive", "passed", at=clock.forward(minutes=1)))
+    look(inst)
+    assert inst.catalog.runs.list(kind="backup") == []
+    damage(inst, backup, clock)
+    clock.forward(days=2)
+    look(inst)
+    assert inst.catalog.runs.list(kind="backup") == []
+
+
+def test_a_new_backup_that_cannot_be_started_is_said(inst: Installation, clock: TestClock, mail: MailServer) -> None:
+    backup = back_up(inst, clock)
+    inst.settings = inst.settings.model_copy(update={"recipients": ()})
+    damage(inst, backup, clock)
+    look(inst)
+    said = next(m.get_content() for m in mail.mails if "Corruption" in m["Subject"])
+    assert "A new backup could not be started by itself: The backup is to be encrypted" in said
+
+
+def test_a_test_message_says_per_channel_what_happened(inst: Installation, mail: MailServer, web: WebServer) -> None:
+    web.status = 500
+    found = commands.send_test_messages(inst, actor="ada")
+    assert [(test.channel, test.accepted) for test in found] == [
+        ("e-mail to ops@example.com", True), ("json to 127.0.0.1", False)
+    ]  # fmt: skip
+    assert "500" in found[1].error
+    assert mail.subjects == ["[TEST] Backups: this channel works"]
+    assert {message.state for message in recent_messages(inst.catalog.engine)} == {"sent", "given up"}
+    inst.settings = inst.settings.model_copy(update={"alerts": type(inst.settings.alerts)()})
+    with pytest.raises(InputError, match="no channel to test"):
+        commands.send_test_messages(inst, actor="ada")
+
+
+def test_open_alerts_are_counted_by_severity(inst: Installation, clock: TestClock) -> None:
+    look(inst)
+    assert count_open(inst.catalog.engine) == {"failure": 1}
