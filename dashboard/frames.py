@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 import pandas as pd
 
@@ -92,5 +93,5 @@ def comparison_frame(comparison: Comparison) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(counts, "Int64"))
 
 
-def _naive(at: object) -> pd.Timestamp:
-    return pd.Timestamp(at).tz_convert("UTC").tz_localize(None)  # type: ignore[arg-type]
+def _naive(at: datetime) -> pd.Timestamp:
+    return pd.Timestamp(at).tz_convert("UTC").tz_localize(None)

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -86,17 +87,17 @@ def _examine_installed(installation: Installation) -> Iterator[Diagnosis]:
         return
     for database in settings.databases:
         name = f"database {database.name}"
-        yield from _diagnose(name, lambda database=database: check_database(installation, database))  # type: ignore[misc]
+        yield from _diagnose(name, partial(check_database, installation, database))
     for storage in settings.storages:
         name = f"storage {storage.name}"
-        yield from _diagnose(name, lambda storage=storage: check_storage(installation, storage))  # type: ignore[misc]
+        yield from _diagnose(name, partial(check_storage, installation, storage))
     yield from _diagnose("key", lambda: check_key(settings))
     for database in settings.databases:
         name = f"restore test of {database.name}"
-        yield from _diagnose(name, lambda database=database: check_scratch_server(installation, database))  # type: ignore[misc]
+        yield from _diagnose(name, partial(check_scratch_server, installation, database))
     for database in settings.databases:
         name = f"newest backup of {database.name}"
-        yield from _diagnose(name, lambda database=database: check_newest_backup(installation, database))  # type: ignore[misc]
+        yield from _diagnose(name, partial(check_newest_backup, installation, database))
     yield from _diagnose("worker", lambda: check_worker(installation))
 
 
@@ -104,10 +105,10 @@ def _examine_without_catalogue(installation: Installation) -> Iterator[Diagnosis
     """Look at what can be looked at while the catalogue is away; the rest asks it for history."""
     for database in installation.settings.databases:
         name = f"database {database.name}"
-        yield from _diagnose(name, lambda database=database: check_connection(installation, database))  # type: ignore[misc]
+        yield from _diagnose(name, partial(check_connection, installation, database))
     for storage in installation.settings.storages:
         name = f"storage {storage.name}"
-        yield from _diagnose(name, lambda storage=storage: check_storage(installation, storage))  # type: ignore[misc]
+        yield from _diagnose(name, partial(check_storage, installation, storage))
     yield from _diagnose("key", lambda: check_key(installation.settings))
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -34,7 +35,7 @@ def _locked(name: str) -> dict[str, list[tuple[Version, int]]]:
     return found
 
 
-def _pyproject() -> dict[str, object]:
+def _pyproject() -> dict[str, Any]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
@@ -50,8 +51,8 @@ def test_every_locked_package_has_a_hash_and_no_address(lock: str) -> None:
 def test_everything_that_pyproject_asks_for_is_locked_within_its_range() -> None:
     project = _pyproject()
     wanted = {
-        "requirements.lock": [*project["project"]["dependencies"], *project["dependency-groups"]["build"]],  # type: ignore[index]
-        "requirements-dev.lock": project["dependency-groups"]["dev"],  # type: ignore[index]
+        "requirements.lock": [*project["project"]["dependencies"], *project["dependency-groups"]["build"]],
+        "requirements-dev.lock": project["dependency-groups"]["dev"],
     }
     for lock, requirements in wanted.items():
         locked = _locked(lock)
@@ -61,7 +62,7 @@ def test_everything_that_pyproject_asks_for_is_locked_within_its_range() -> None
 
 
 def test_the_build_back_end_is_locked_too() -> None:
-    (requires,) = _pyproject()["build-system"]["requires"]  # type: ignore[index]
+    (requires,) = _pyproject()["build-system"]["requires"]
     assert canonicalize_name(Requirement(requires).name) in _locked("requirements.lock")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from services.catalog.model import Run
 from services.catalog.workers import FORGOTTEN_AFTER, SILENT_AFTER
 from services.status import (
     CLOCK_TOLERANCE,
+    DatabaseStatus,
     Evidence,
     GoodBackup,
     Promises,
@@ -42,11 +44,11 @@ def restored(old: timedelta, outcome: str = "passed", reason: str = "", seconds:
     return RestoreTest("b", "orders_backup_1", outcome, reason, NOW - old, seconds)
 
 
-def evidence(**changes: object) -> Evidence:
+def evidence(**changes: Any) -> Evidence:
     """A protected database's evidence, with changes."""
     passed = restored(2 * DAY)
     base = Evidence("orders", PROMISES, 9, 9, NOW - 9 * DAY, good(3 * HOUR), None, passed, passed)
-    return replace(base, **changes)  # type: ignore[arg-type]
+    return replace(base, **changes)
 
 
 FAILED_SINCE = restored(1 * DAY, "failed", "2 rows are missing")
@@ -214,7 +216,7 @@ def test_time_alone_never_makes_a_database_safer(what: Evidence, signs: WorkerSi
 
 
 @given(st.lists(st.builds(derive_status, worlds, signs_seen, st.just(NOW)), max_size=4))
-def test_the_verdict_is_green_only_when_every_database_is(statuses: list) -> None:  # type: ignore[type-arg]
+def test_the_verdict_is_green_only_when_every_database_is(statuses: list[DatabaseStatus]) -> None:
     verdict = give_verdict(statuses)
     watched = [status for status in statuses if status.state != "PAUSED"]
     assert (verdict.severity == "ok") == (bool(watched) and all(s.state == "PROTECTED" for s in watched))

@@ -16,6 +16,7 @@ from services.backups.by_hand import restore_commands
 from services.backups.log_entry import render_log_entry
 from services.backups.naming import manifest_key
 from services.catalog.model import Backup
+from services.catalog.summaries import recent_checks
 from services.errors import StorageError
 from services.installation import Installation
 
@@ -87,7 +88,7 @@ def _copies(backup: Backup) -> None:
 
 def _verifications(inst: Installation, backup: Backup) -> None:
     st.markdown("**Verifications**")
-    found = inst.catalog.verifications.list(backup_id=backup.id, limit=20)
+    found = recent_checks(inst.catalog.engine, backup_id=backup.id, limit=20)
     if not found:
         st.markdown("None yet. A backup that was never restored is a hope, not a backup: run a restore test.")
         return

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import TypeVar, get_args
 
 import streamlit as st
 
 from dashboard.frames import inventory_frame
-from services.catalog.inventory import InventoryQuery, InventoryRow
+from services.catalog.inventory import InventoryQuery, InventoryRow, Proof
+from services.catalog.model import BackupState, BackupType
+
+T = TypeVar("T", bound=str)
 
 _PERIODS = {"7 days": 7, "30 days": 30, "90 days": 90, "1 year": 365}
+_STATES: tuple[BackupState, ...] = get_args(BackupState)
+_PROOFS: tuple[Proof, ...] = get_args(Proof)
+_TYPES: tuple[BackupType, ...] = get_args(BackupType)
 
 
 def filters(databases: Sequence[str], now: datetime) -> InventoryQuery:
@@ -21,12 +28,12 @@ def filters(databases: Sequence[str], now: datetime) -> InventoryQuery:
             icon=":material/search:",
         )  # fmt: skip
         database = _choice("Database", databases, "db")
-        state = _choice("State", ["finished", "expired"], "state")
-        proof = _choice("Proof", ["proven", "not proven", "failed"], "proof")
-        kind = _choice("Type", ["scheduled", "on-demand", "emergency", "base"], "type")
+        state = _choice("State", _STATES, "state")
+        proof = _choice("Proof", _PROOFS, "proof")
+        kind = _choice("Type", _TYPES, "type")
         period = _choice("Taken within", list(_PERIODS), "within")
     since = now - timedelta(days=_PERIODS[period]) if period else None
-    return InventoryQuery(database, kind, state, proof, since, text or "")  # type: ignore[arg-type]
+    return InventoryQuery(database, kind, state, proof, since, text or "")
 
 
 def inventory_table(backups: Sequence[InventoryRow], *, total: int) -> InventoryRow | None:
@@ -58,5 +65,5 @@ def inventory_table(backups: Sequence[InventoryRow], *, total: int) -> Inventory
     return backups[rows[0]] if rows else None
 
 
-def _choice(label: str, options: Sequence[str], key: str) -> str | None:
+def _choice(label: str, options: Sequence[T], key: str) -> T | None:
     return st.selectbox(label, options, index=None, key=key, bind="query-params", placeholder="all", width=140)

@@ -10,7 +10,7 @@ from dashboard.charts.strip import day_strip, strip_frame, strip_words
 from dashboard.components.run_view import step_words
 from dashboard.format import NOTHING, ago, day, duration, escape, left, percent
 from dashboard.navigation import page
-from dashboard.theme import RUN_MARKS, RUN_WORDS, SEVERITY_MARKS, STATE_MARKS, palette
+from dashboard.theme import RUN_MARKS, RUN_WORDS, SEVERITY_MARKS, STATE_MARKS, Tone, palette
 from services.overview import Month
 from services.status import DatabaseStatus, Reason, age
 
@@ -95,14 +95,14 @@ def _numbers(status: DatabaseStatus) -> None:
         )
 
 
-def _against(used: timedelta | None, limit: timedelta, word: str) -> tuple[str, str]:
+def _against(used: timedelta | None, limit: timedelta, word: str) -> tuple[str, Tone]:
     if used is None:
         return f"{word} {age(limit)}", "gray"
     return f"{word} {age(limit)} · {left(used, limit)}", "green" if used <= limit else "red"
 
 
-def _number(label: str, value: str, threshold: tuple[str, str], below: str) -> None:
+def _number(label: str, value: str, threshold: tuple[str, Tone], below: str) -> None:
     words, tone = threshold
     with st.container(gap=None):
-        st.metric(label, value, delta=words, delta_arrow="off", delta_color=tone)  # type: ignore[arg-type]
+        st.metric(label, value, delta=words, delta_arrow="off", delta_color=tone)
         st.caption(below)

@@ -199,7 +199,8 @@ def _object_key(stored: dict[str, Any], database: str, name: str) -> str:
 
 
 def _type(document: dict[str, Any]) -> BackupType:
-    for known in get_args(BackupType):
+    kinds: tuple[BackupType, ...] = get_args(BackupType)
+    for known in kinds:
         if document["type"] == known:
-            return known  # type: ignore[no-any-return]
+            return known
     raise BadValue("type is none that is known")

@@ -84,12 +84,14 @@ class CheckRow:
     finished_at: datetime
 
 
-def recent_checks(engine: sa.Engine, *, limit: int) -> list[CheckRow]:
-    """Return the newest verifications, with the names of their backups."""
+def recent_checks(engine: sa.Engine, *, limit: int, backup_id: str | None = None) -> list[CheckRow]:
+    """Return the newest verifications, of one backup or of all, with the names of their backups."""
     names = ("id", "run_id", "backup_id", "database", "level", "outcome", "reason", "storage", "actor")
     columns = [verifications.c[name] for name in (*names, "started_at", "finished_at")]
     query = sa.select(*columns, backups.c.name.label("backup_name")).join_from(verifications, backups)
     query = query.order_by(verifications.c.finished_at.desc(), verifications.c.id.desc()).limit(limit)
+    if backup_id is not None:
+        query = query.where(verifications.c.backup_id == backup_id)
     with engine.connect() as connection:
         return [CheckRow(**row._mapping) for row in connection.execute(query)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -77,9 +78,7 @@ def _check(text: str | None, level: VerificationLevel, database: str | None, sto
         for backup in chosen_backups(installation, text, database):
             run = carry_out(
                 installation,
-                lambda queued, backup=backup: commands.submit_verification(  # type: ignore[misc]
-                    installation, backup.id, level, storage=storage, actor=actor(), queue=queued
-                ),
+                partial(_submit, installation, backup, level, storage),
                 mode,
             )
             if run is None:
@@ -94,6 +93,12 @@ def _check(text: str | None, level: VerificationLevel, database: str | None, sto
     if mode.as_json and forms:
         write_json(forms)
     raise typer.Exit(code)
+
+
+def _submit(
+    installation: Installation, backup: Backup, level: VerificationLevel, storage: str | None, queued: bool
+) -> str:
+    return commands.submit_verification(installation, backup.id, level, storage=storage, actor=actor(), queue=queued)
 
 
 def _verification_of(installation: Installation, run: Run, backup: Backup) -> Verification | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -15,7 +16,9 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
@@ -38,6 +41,19 @@ class Site:
     url: str
     home: Path
     environ: dict[str, str]
+    pid: int
+
+    def command(self, *words: str) -> Any:
+        """Return what ``backups WORDS --json`` says of this site."""
+        program = Path(sys.executable).with_name("backups")
+        done = subprocess.run(
+            [program, *words, "--json"], env=self.environ, capture_output=True, check=True, timeout=60
+        )
+        return json.loads(done.stdout)
+
+    def children(self, name: str) -> list[psutil.Process]:
+        """Return the programs of that name that run below this site's processes."""
+        return [child for child in psutil.Process(self.pid).children(recursive=True) if child.name() == name]
 
 
 @dataclass
@@ -79,7 +95,7 @@ def _serve(home: Path) -> Iterator[Site]:
     try:
         url = f"http://127.0.0.1:{port}"
         _wait_for(url, serve, log)
-        yield Site(url, home, environ)
+        yield Site(url, home, environ, serve.pid)
     finally:
         serve.send_signal(signal.SIGTERM)
         try:

@@ -65,7 +65,7 @@ def test_a_backup_is_created_listed_proven_and_restored(
         row = connection.execute("SELECT email FROM users WHERE id = 7").fetchone()
     assert row == ("changed",)
     with connect(shell.database.with_database("postgres")) as connection:
-        connection.execute(f'DROP DATABASE "{target}"')  # type: ignore[arg-type]
+        connection.execute(f'DROP DATABASE "{target}"')
 
 
 @pytest.mark.parametrize("level", ["stored", "checksum", "archive"])

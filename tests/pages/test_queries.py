@@ -14,21 +14,23 @@ import sqlalchemy as sa
 from services.catalog import inventory, summaries
 from services.installation import Installation
 from services.overview import load_overview, load_statuses
+from tests.pages.conftest import OpenPage, everything
 from tests.pages.worlds import NOW, add_backup, add_run, add_verification, healthy, installation
 
 
-def count_queries(inst: Installation, work: Callable[[], object]) -> int:
-    counted: list[str] = []
+def queries(inst: Installation, work: Callable[[], object]) -> list[str]:
+    """Return the statements that the catalogue is sent while something is done."""
+    seen: list[str] = []
 
     def listen(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        counted.append(statement)
+        seen.append(statement)
 
     sa.event.listen(inst.catalog.engine, "before_cursor_execute", listen)
     try:
         work()
     finally:
         sa.event.remove(inst.catalog.engine, "before_cursor_execute", listen)
-    return len(counted)
+    return seen
 
 
 def test_the_queries_of_a_page_do_not_grow_with_the_backups(tmp_path: Path) -> None:
@@ -41,8 +43,24 @@ def test_the_queries_of_a_page_do_not_grow_with_the_backups(tmp_path: Path) -> N
         lambda inst: summaries.recent_checks(inst.catalog.engine, limit=100),
     ]
     for read in reads:
-        counts = [count_queries(inst, partial(read, inst)) for inst in (few, many)]
+        counts = [len(queries(inst, partial(read, inst))) for inst in (few, many)]
         assert counts[0] == counts[1] <= 10
+
+
+@pytest.mark.parametrize("page", ["inventory", "verify_and_restore"])
+def test_a_list_of_checks_is_read_without_their_tables(tmp_path: Path, open_page: OpenPage, page: str) -> None:
+    inst = installation(tmp_path, "orders")
+    backup = add_backup(inst, "orders", NOW - timedelta(hours=9))
+    for hours in (8, 7):
+        add_verification(inst, backup, NOW - timedelta(hours=hours))
+    other = add_backup(inst, "orders", NOW - timedelta(hours=5))
+    add_verification(inst, other, NOW - timedelta(hours=4), outcome="failed")
+    shown: list[str] = []
+    asked = queries(inst, lambda: shown.append(everything(open_page(inst, page, backup=backup.id))))
+    assert [statement for statement in asked if "verifications.detail" in statement] == []
+    assert any("FROM verifications" in statement for statement in asked)
+    if page == "inventory":
+        assert shown[0].count("**restore test**") == 2, "the drawer lists the checks of its backup, and no others"
 
 
 def test_the_aggregates_say_what_the_rows_say(tmp_path: Path) -> None:
