@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
 
 from services.catalog.slot_evidence import stored_backups
 from services.installation import Installation
 from services.schedules.definitions import schedule_name
-from services.schedules.history import last_due, slots_between
+from services.schedules.history import current, last_due, slots_between
 from services.schedules.model import ScheduleVersion, Slot
 from services.schedules.outcomes import CLOCK_TOLERANCE, SlotOutcome, StoredBackup, explain, judge
 
@@ -17,6 +17,8 @@ Histories = Mapping[str, Sequence[ScheduleVersion]]
 """Every schedule's versions, by its name, as ``catalog.schedules.all()`` returns them."""
 _RECENT = 2
 """Slots before now that decide how a database stands: the newest, and the one before it while that is open."""
+_FOLLOWING = timedelta(days=40)
+"""Longer than from one slot of a monthly schedule to the next."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,27 @@ def recent_slots(histories: Histories, database: str, now: datetime, since: date
         return newest
     found = {slot.due: slot for slot in newest} | {slot.due: slot for slot in slots_between(history, since, now)}
     return [found[due] for due in sorted(found)]
+
+
+def slots_of_day(inst: Installation, databases: Sequence[str], day: date) -> dict[str, list[SlotOutcome] | None]:
+    """Return how the backup slots of a UTC day stand, also those that are not due yet, which are open.
+
+    None for a database that had no schedule on that day.
+    """
+    now, begins = inst.clock(), datetime.combine(day, time(), tzinfo=UTC)
+    ends = begins + timedelta(days=1)
+    histories = inst.catalog.schedules.all()
+    # With what follows: a backup of the next day counts for the next slot, not for the last one of this day.
+    slots = {
+        name: slots_between(backup_history(histories, name), begins, max(ends, min(now, ends + _FOLLOWING)))
+        for name in databases
+    }
+    found: dict[str, list[SlotOutcome] | None] = {}
+    for name, standing in judge_slots(inst, slots, now).items():
+        version = current(backup_history(histories, name), min(now, ends))
+        of_day = [outcome for outcome in standing.outcomes if outcome.slot.due < ends]
+        found[name] = of_day if of_day or (version is not None and version.is_on) else None
+    return found
 
 
 def judge_slots(
