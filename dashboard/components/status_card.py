@@ -14,7 +14,10 @@ from dashboard.theme import RUN_MARKS, RUN_WORDS, SEVERITY_MARKS, STATE_MARKS, T
 from services.overview import Month
 from services.status import DatabaseStatus, Reason, age
 
-STRIP_LEGEND = ":green[■] good · :yellow[▄] partial · :red[✖] failed · :gray[–] none · :blue[◆] restore test passed"
+STRIP_LEGEND = (
+    ":green[■] slot satisfied, or good · :yellow[▄] late, or partial · :red[✖] missed, or failed · "
+    ":blue[□] still open · :gray[–] none · :blue[◆] restore test passed"
+)
 
 
 def status_card(status: DatabaseStatus, month: Month, *, theme: str | None) -> None:

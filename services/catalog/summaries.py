@@ -6,7 +6,7 @@ Each function is one query, whatever the number of databases or backups.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
 
@@ -16,9 +16,10 @@ from services.catalog.backups import good
 from services.catalog.model import Outcome, Run
 from services.catalog.schema import backups, copies, runs, verifications, workers
 from services.catalog.workers import SILENT_AFTER
+from services.schedules.outcomes import SlotDay
 from services.status import GoodBackup, RestoreTest, WorkerSigns
 
-DayState = Literal["good", "partial", "failed", "none"]
+DayState = Literal["satisfied", "late", "missed", "open", "good", "partial", "failed", "none"]
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,17 @@ class Day:
     """Backups that failed a verification since, and backup runs that were lost or failed without leaving one."""
     tests_passed: int
     tests_failed: int
+    slots: SlotDay | None = field(default=None, kw_only=True)
+    """How the slots stand that its backup schedule had that day; None: there were none."""
 
     @property
     def state(self) -> DayState:
-        """The word for the day: a good backup outweighs failed attempts, since the day has its backup."""
+        """The word for the day: that of its slots; where there were none, what happened.
+
+        A good backup outweighs failed attempts, since the day has its backup.
+        """
+        if self.slots is not None:
+            return self.slots.state
         if self.good:
             return "good"
         if self.partial:

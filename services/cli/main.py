@@ -14,6 +14,8 @@ from services.cli import (  # noqa: F401
     backup_commands,
     check_commands,
     restore_commands,
+    schedule_commands,
+    slo_commands,
     upkeep_commands,
     key_commands,
     serve_commands,
