@@ -4,11 +4,12 @@ import streamlit as st
 
 from dashboard.components.alert_list import alert_history, deliveries, history_filters, open_alert
 from dashboard.components.health_list import health_list, summary
-from dashboard.format import instant
+from dashboard.format import escape, instant
 from dashboard.guard import reported
 from dashboard.session import ACTOR, installation, remember_message
 from dashboard.theme import SEVERITY_MARKS
 from services.alerts.board import AlertBoard, load_board
+from services.alerts.store import find_alert
 from services.commands import acknowledge_alert
 from services.errors import BackupsError
 from services.installation import Installation
@@ -51,6 +52,11 @@ def opened(inst: Installation, board: AlertBoard) -> None:
     many = len(board.open)
     st.markdown(f"## {many} open {'alert' if many == 1 else 'alerts'}" if many else "## No open alert", anchors=False)
     asked = st.query_params.get("alert")
+    if asked and asked not in [alert.id for alert in board.open]:
+        gone = find_alert(inst.catalog.engine, asked)
+        st.info(
+            escape(f"{gone.sentence} {gone.resolution}"), icon=":material/task_alt:", title="This alert has resolved"
+        )
     for alert in board.open:
         with st.container(border=True):
             note = open_alert(alert, board.report.at, asked=alert.id == asked)
@@ -62,7 +68,7 @@ def acknowledge(inst: Installation, alert_id: str, note: str) -> None:
     try:
         acknowledge_alert(inst, alert_id, note=note, actor=ACTOR)
     except BackupsError as error:
-        remember_message("error", str(error))
+        remember_message("error", escape(str(error)))
     else:
         remember_message("success", "Acknowledged: it is said again only when it gets worse, and when it resolves.")
     st.rerun()

@@ -54,8 +54,8 @@ def alerts_line(counts: dict[str, int]) -> None:
     many = sum(counts.values())
     if many:
         worst = next(severity for severity in WORST_FIRST if severity in counts)
-        label = f"{many} open {'alert' if many == 1 else 'alerts'}"
-        st.page_link(page("health"), label=label, icon=SEVERITY_MARKS[worst].icon)
+        mark, label = SEVERITY_MARKS[worst], f"{many} open {'alert' if many == 1 else 'alerts'}"
+        st.page_link(page("health"), label=f":{mark.tone}[{label}]", icon=mark.icon)
 
 
 def databases(seen: Overview) -> None:

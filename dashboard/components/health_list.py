@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import streamlit as st
 
-from dashboard.format import ago, escape, instant
+from dashboard.format import day, escape
 from dashboard.theme import SEVERITY_MARKS
 from services.health.model import WORST_FIRST, HealthCheck, HealthReport, Subject, check_words
 
@@ -16,55 +14,69 @@ KIND_ICONS = {
     "database": ":material/database:",
     "storage": ":material/hard_drive:",
 }
+ROOMY = 6
+"""With more subjects than this, those that need nobody fold into one line."""
 SEVERITY_WORDS = {"ok": "well", "warning": "warning", "failure": "failed", "unknown": "unknown"}
 
 
 def summary(report: HealthReport) -> str:
     """Return Markdown for how many checks stand how: icon, colour and word."""
     counts = ((severity, report.count(severity)) for severity in WORST_FIRST)
-    return " · ".join(SEVERITY_MARKS[s].inline(f"{n} {SEVERITY_WORDS[s]}") for s, n in counts if n)
+    return " · ".join(SEVERITY_MARKS[s].inline(_counted(n, s)) for s, n in counts if n)
+
+
+def _counted(count: int, severity: str) -> str:
+    return f"{count} {SEVERITY_WORDS[severity]}{'s' if severity == 'warning' and count > 1 else ''}"
 
 
 def health_list(report: HealthReport) -> None:
-    """Draw a box for each subject: what is not well in full, the rest folded away."""
+    """Draw a box for each subject, what is wrong first and in full; of many, those that are well fold into one."""
     groups: dict[Subject, list[HealthCheck]] = {}
     for check in report.checks:
         groups.setdefault(check.subject, []).append(check)
-    boxes = list(groups.items())
+    wrong = [box for box in groups.items() if box[1][0].severity != "ok"]
+    well = [box for box in groups.items() if box[1][0].severity == "ok"]
+    if len(groups) <= ROOMY:
+        _boxes(wrong + well)
+        return
+    _boxes(wrong)
+    if well:
+        with st.expander(SEVERITY_MARKS["ok"].inline(f"{len(well)} others are well in every check")):
+            _boxes(well)
+
+
+def _boxes(boxes: list[tuple[Subject, list[HealthCheck]]]) -> None:
     for start in range(0, len(boxes), 2):
         for column, (subject, checks) in zip(st.columns(2), boxes[start : start + 2], strict=False):
             with column.container(border=True):
-                _box(report, subject, checks)
+                _box(subject, checks)
 
 
-def _box(report: HealthReport, subject: Subject, checks: list[HealthCheck]) -> None:
+def _box(subject: Subject, checks: list[HealthCheck]) -> None:
     worst = checks[0].severity
-    mark = SEVERITY_MARKS[worst]
     name = escape(subject.name) or subject.kind.capitalize()
     kind = f" :gray[:small[{subject.kind}]]" if subject.name else ""
-    badge = mark.badge(SEVERITY_WORDS[worst])
+    badge = SEVERITY_MARKS[worst].badge(SEVERITY_WORDS[worst])
     st.markdown(f"### {KIND_ICONS[subject.kind]} {name}{kind} {badge}", anchors=False)
-    wrong = [check for check in checks if check.severity != "ok"]
-    fine = [check for check in checks if check.severity == "ok"]
-    if wrong:
-        st.markdown("\n".join(f"- {_line(report, check)}" for check in wrong))
-    if fine and wrong:
+    for check in checks:
+        if check.severity != "ok":
+            st.markdown(_line(check))
+    fine = [_line(check) for check in checks if check.severity == "ok"]
+    if fine and worst != "ok":
         with st.expander(f"{len(fine)} {'check is' if len(fine) == 1 else 'checks are'} well"):
-            _fine(report, fine)
-    else:
-        _fine(report, fine)
+            st.markdown("  \n".join(fine))
+    elif fine:
+        st.markdown("  \n".join(fine))
 
 
-def _fine(report: HealthReport, checks: Iterable[HealthCheck]) -> None:
-    lines = [f"- {_line(report, check)}" for check in checks]
-    if lines:
-        st.markdown("\n".join(lines))
-
-
-def _line(report: HealthReport, check: HealthCheck) -> str:
-    parts = [f"{SEVERITY_MARKS[check.severity].inline()} **{check_words(check.name)}** · {escape(check.sentence)}"]
-    if check.since is not None and check.severity != "ok":
-        parts.append(f" :gray[· since {instant(check.since)} ({ago(check.since, report.at)})]")
-    if check.hint and check.severity != "ok":
-        parts.append(f"  \n  :gray[{escape(check.hint)}]")
-    return "".join(parts)
+def _line(check: HealthCheck) -> str:
+    words, sentence = check_words(check.name), check.sentence
+    # "Last good backup · Last good backup 3 h ago" would say it twice.
+    said = sentence.removeprefix(f"{words} ")
+    rest = escape(said) if said != sentence else f"· {escape(sentence)}"
+    line = f"{SEVERITY_MARKS[check.severity].inline()} **{words}** {rest}"
+    if check.severity == "ok":
+        return line
+    remarks = [f"Since {day(check.since)}."] if check.since is not None else []
+    remarks += [escape(check.hint)] if check.hint else []
+    return f"{line}  \n:gray[{' '.join(remarks)}]" if remarks else line

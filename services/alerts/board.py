@@ -39,7 +39,7 @@ def load_board(installation: Installation, wanted: HistoryQuery, *, messages: in
         open=tuple(open_alerts(engine)),
         history=tuple(history(engine, wanted)),
         messages=tuple(recent_messages(engine, limit=messages)),
-        delivery=delivery(engine),
+        delivery=delivery(engine, installation.clock()),
         channels=tuple(channel_labels(installation.settings.alerts)),
         looked=last_done(engine, "alerts") is not None,
     )

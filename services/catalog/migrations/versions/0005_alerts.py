@@ -54,7 +54,7 @@ def upgrade() -> None:
         sa.Column("next_attempt_at", Instant),
         sa.Column("sent_at", Instant),
         sa.Column("error", sa.Text, nullable=False),
-        sa.UniqueConstraint("alert_id", "number", "channel", name="uq_outbox_alert_id"),
+        sa.UniqueConstraint("alert_id", "number", "channel", name="uq_outbox_alert_id_number_channel"),
     )
     op.create_index("ix_outbox_next_attempt_at", "outbox", ["next_attempt_at"])
     op.create_index("ix_outbox_created_at", "outbox", ["created_at"])
