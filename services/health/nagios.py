@@ -52,8 +52,8 @@ def _label(check: HealthCheck) -> str:
 
 def _value(measure: Measure) -> str:
     """Return ``value[unit];warning;failure``; a threshold is the largest value that is still well."""
-    limits = ";".join("" if limit is None else f"{limit:g}" for limit in (measure.warning, measure.failure))
-    value = f"{measure.value:.10g}{measure.unit}"
+    limits = ";".join("" if limit is None else f"{limit:.10g}" for limit in (measure.warning, measure.failure))
+    value = f"{round(measure.value, 3):.10g}{measure.unit}"
     return f"{value};{limits}".rstrip(";")
 
 

@@ -148,7 +148,7 @@ def test_addresses_of_channels_appear_nowhere(tmp_path: Path) -> None:
         for command in commands:
             _, output = watch.run([*backups, *command], environ)
             said.append(output)
-        assert len(mail.mails) == 2, "delivery was tried for real"
+        assert len(mail.mails) >= 2, "delivery was tried for real"
         worker = psutil.Popen([*backups, "worker"], env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         try:
             deadline = time.monotonic() + 60

@@ -19,7 +19,7 @@ from services.health.prometheus import Gauge, exposition
 from tests.pages.worlds import NOW, PASSWORD, healthy
 
 # Monitoring Plugins Development Guidelines: 'label'=value[UOM];[warn];[crit];[min];[max]
-PERFORMANCE = re.compile(r"(?:'[^'=]+'|[^\s'=]+)=-?\d+(?:\.\d+)?(?:s|B|%)?(?:;-?[\d.e+]*){0,4}(?:\s+|\Z)")
+PERFORMANCE = re.compile(r"(?:'[^'=]+'|[^\s'=]+)=-?\d+(?:\.\d+)?(?:s|B|%)?(?:;-?[\d.]*){0,4}(?:\s+|\Z)")
 
 
 def report_of(*severities: Severity) -> list[str]:
