@@ -8,6 +8,7 @@ from datetime import datetime
 
 import streamlit as st
 
+from services.alerts.store import count_open
 from services.backups.exclusions import preview_excluded
 from services.catalog.model import Run
 from services.installation import Installation, open_installation
@@ -28,6 +29,12 @@ def installation() -> Installation:
 def overview() -> Overview:
     """Return this server's overview, read at most once a second however many tabs look at it."""
     return load_overview(installation())
+
+
+@st.cache_data(ttl=5, show_spinner=False)
+def open_alert_counts() -> dict[str, int]:
+    """Return how many alerts are open, by severity, read at most every 5 s."""
+    return count_open(installation().catalog.engine)
 
 
 @dataclass(frozen=True)

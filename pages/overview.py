@@ -6,8 +6,10 @@ from dashboard.components.lists import activity, storages
 from dashboard.components.status_card import STRIP_LEGEND, status_card
 from dashboard.format import ago, escape, instant, short
 from dashboard.guard import reported
-from dashboard.session import overview
+from dashboard.navigation import page
+from dashboard.session import open_alert_counts, overview
 from dashboard.theme import SEVERITY_MARKS
+from services.health.model import WORST_FIRST
 from services.overview import Overview
 
 ROOMY = 6  # with more databases than this, those that need nobody fold into one line each
@@ -42,9 +44,18 @@ def verdict(seen: Overview) -> None:
     heard = "worker last heard" if seen.worker_problem else "worker alive"
     worker = f"{heard} {ago(beat, seen.now)}" if beat else "no worker runs"
     st.caption(f"As of {instant(seen.now)} · {worker}")
+    alerts_line(open_alert_counts())
     if seen.worker_problem is not None:
         hint = "Nothing that is queued starts, and nothing scheduled runs. " + seen.worker_problem.hint
         st.warning(escape(hint), icon=":material/link_off:", title=escape(seen.worker_problem.text))
+
+
+def alerts_line(counts: dict[str, int]) -> None:
+    many = sum(counts.values())
+    if many:
+        worst = next(severity for severity in WORST_FIRST if severity in counts)
+        mark, label = SEVERITY_MARKS[worst], f"{many} open {'alert' if many == 1 else 'alerts'}"
+        st.page_link(page("health"), label=f":{mark.tone}[{label}]", icon=mark.icon)
 
 
 def databases(seen: Overview) -> None:

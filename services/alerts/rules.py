@@ -21,7 +21,7 @@ class AlertRule:
     after: timedelta = timedelta(0)
     """How long the check must have been so, by its ``since``, before it opens an alert."""
     covered_by: tuple[str, ...] = ()
-    """Checks of the same subject that say the same: while one of them fires, this one opens no alert of its own."""
+    """Checks of the same subject that say a failure of this one as well: it opens no second alert while one fires."""
 
 
 _ALSO_UNKNOWN = frozenset[Severity]({"warning", "failure", "unknown"})

@@ -73,5 +73,5 @@ def gather(installation: Installation, *, free: Mapping[str, int | None] | None 
         corruption=corruption(engine),
         last_runs=tuple(last_runs(engine, since=now - RUNS_SPEAK_FOR)),
         last_health_run=last_health_run(engine, since=now - PROBES_SPEAK_FOR),
-        delivery=delivery(engine),
+        delivery=delivery(engine, now),
     )

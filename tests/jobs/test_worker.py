@@ -6,6 +6,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import SecretStr
 
 from services import commands
 from services.backups.request import BackupRequest
@@ -13,7 +16,10 @@ from services.installation import Installation
 from services.jobs.execute import execute_run
 from services.jobs.identity import process_identity
 from services.jobs.worker import run_worker
+from services.settings.model import AlertSettings
 from tests.jobs.use_cases import Backup, sleep_in_a_child
+from tests.support.installations import make_installation
+from tests.support.sinks import web_server
 
 
 @contextmanager
@@ -108,3 +114,20 @@ def test_a_worker_that_is_told_to_end_hands_its_run_back_and_the_next_one_finish
 def test_a_living_worker_is_seen(installation: Installation, backup: Backup) -> None:
     with working(installation):
         wait_for(lambda: bool(installation.catalog.workers.alive(installation.clock())))
+
+
+def test_a_worker_evaluates_alerts_and_delivers_them(tmp_path: Path) -> None:
+    with web_server() as sink:
+        alerts = AlertSettings(urls=(SecretStr(f"json://127.0.0.1:{sink.port}"),))
+        inst = make_installation(tmp_path / "home", alerts=alerts)
+        with working(inst):
+            wait_for(lambda: bool(sink.requests))
+        assert b"la_factoria: No recent backup" in sink.requests[0].body
+        inst.close()
+
+
+def test_a_worker_carries_out_a_health_check(installation: Installation) -> None:
+    run_id = commands.submit_health(installation, deep=False, actor="schedule")
+    with working(installation):
+        wait_for(lambda: state(installation, run_id) == "finished")
+    assert installation.catalog.runs.get(run_id).result["worst"] == "failure"
