@@ -171,6 +171,7 @@ def test_every_command_that_the_readme_names_exists() -> None:
     from services.cli.main import app
 
     known = {info.name or (info.callback.__name__ if info.callback else "") for info in app.registered_commands}
+    known |= {str(group.name) for group in app.registered_groups}
     named = set(re.findall(r"(?:`|^|/|\()backups ([a-z][a-z-]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
     assert len(named) >= 8
     assert named <= known
@@ -182,7 +183,7 @@ def test_every_command_that_the_readme_names_exists() -> None:
 
 def test_the_settings_page_names_every_setting_and_no_other() -> None:
     from services.settings.environment import Environment
-    from services.settings.model import DatabaseSettings, Settings, StorageSettings
+    from services.settings.model import AlertSettings, DatabaseSettings, Settings, StorageSettings
 
     text = (ROOT / "docs" / "settings.md").read_text()
     rows = {
@@ -193,8 +194,9 @@ def test_the_settings_page_names_every_setting_and_no_other() -> None:
     }
     variables = set(Environment.model_fields)
     assert variables <= set(re.findall(r"`(\w+)`", text))
-    fields = {*Settings.model_fields, *StorageSettings.model_fields, *DatabaseSettings.model_fields}
-    not_set_by_people = {"sample", "databases", "storages"}
+    models = (Settings, StorageSettings, DatabaseSettings, AlertSettings)
+    fields = {name for model in models for name in model.model_fields}
+    not_set_by_people = {"sample", "databases", "storages", "alerts"}
     assert rows >= fields - not_set_by_people
     assert rows <= fields | variables | {"BACKUP_OPENSSL_PASSPHRASE"}
 

@@ -16,6 +16,9 @@ from services.settings.secret_texts import alert_secrets
 _HOST_IS_A_HOST = ("json", "jsons", "xml", "xmls", "form", "forms", "mailto", "mailtos")
 """Schemes in whose URLs the host is one; in many others a token stands in its place."""
 
+MAX_LABEL = 90
+"""Characters of a label, so that it fits into the outbox with a number behind it."""
+
 
 class NotDelivered(BackupsError):
     """A channel did not take a message. It is tried again: what a server refuses today may be mended tomorrow."""
@@ -55,7 +58,7 @@ def masked(alerts: AlertSettings, text: str) -> str:
 
 
 def _add(found: dict[str, Channel], label: str, send: Callable[[Message], None]) -> None:
-    number = 2
+    label, number = label[:MAX_LABEL], 2
     unique = label
     while unique in found:
         unique, number = f"{label} ({number})", number + 1

@@ -33,6 +33,11 @@ def queries(inst: Installation, work: Callable[[], object]) -> list[str]:
     return seen
 
 
+def count_queries(inst: Installation, work: Callable[[], object]) -> int:
+    """Return how many statements the catalogue is sent while something is done."""
+    return len(queries(inst, work))
+
+
 def test_the_queries_of_a_page_do_not_grow_with_the_backups(tmp_path: Path) -> None:
     for folder in ("few", "many"):
         (tmp_path / folder).mkdir()
