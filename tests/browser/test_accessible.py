@@ -14,6 +14,10 @@ PAGES = {
     "/run_backup": ("Run backup", "Nothing stands in the way."),
     "/inventory": ("Inventory", "Select a row for all"),
     "/verify_and_restore": ("Verify and restore tests", "Select a row for its result"),
+    "/schedules": ("Schedules", "Select a row to run it now"),
+    "/schedules?schedule=la_factoria/backup": ("Schedules", "The next five due times"),
+    "/slo": ("slots were satisfied within the deadline", "Select a row for its run"),
+    "/slo?days=365": ("slots were satisfied within the deadline", "Select a row for its run"),
 }
 SIZES = {"laptop": (1440, 900), "phone": (390, 844)}
 
