@@ -10,15 +10,33 @@ from streamlit.navigation.page import Page
 
 PAGES = Path(__file__).parent.parent / "pages"
 
-PageName = Literal["overview", "run_backup", "inventory", "verify_and_restore", "health"]
+PageName = Literal[
+    "overview",
+    "health",
+    "run_backup",
+    "schedules",
+    "verify_and_restore",
+    "inventory",
+    "slo",
+]
 
 _TITLES: dict[PageName, tuple[str, str]] = {
     "overview": ("Overview", ":material/shield:"),
-    "run_backup": ("Run backup", ":material/backup:"),
-    "inventory": ("Inventory", ":material/inventory_2:"),
-    "verify_and_restore": ("Verify and restore tests", ":material/assignment_turned_in:"),
     "health": ("Health and alerts", ":material/notifications:"),
+    "run_backup": ("Run backup", ":material/backup:"),
+    "schedules": ("Schedules", ":material/calendar_clock:"),
+    "verify_and_restore": ("Verify and restore tests", ":material/assignment_turned_in:"),
+    "inventory": ("Inventory", ":material/inventory_2:"),
+    "slo": ("SLO", ":material/target:"),
 }
+
+_SECTIONS: dict[str, tuple[PageName, ...]] = {
+    "Now": ("overview", "health"),
+    "Protect": ("run_backup", "schedules", "verify_and_restore"),
+    "Keep": ("inventory",),
+    "Look back": ("slo",),
+}
+"""What a person comes for, and the pages that serve it."""
 
 
 def page(name: PageName) -> Page:
@@ -29,4 +47,4 @@ def page(name: PageName) -> Page:
 
 def build_navigation() -> Page:
     """Return the page that the URL asks for."""
-    return st.navigation([page(name) for name in _TITLES])
+    return st.navigation({section: [page(name) for name in names] for section, names in _SECTIONS.items()})

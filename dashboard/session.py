@@ -14,6 +14,7 @@ from services.catalog.model import Run
 from services.installation import Installation, open_installation
 from services.overview import Overview, load_overview
 from services.preflight import Preflight, preflight
+from services.slo import Slo, load_slo
 
 ACTOR = "dashboard"
 """Without sign-in the page knows no person; it is served to this machine alone."""
@@ -35,6 +36,12 @@ def overview() -> Overview:
 def open_alert_counts() -> dict[str, int]:
     """Return how many alerts are open, by severity, read at most every 5 s."""
     return count_open(installation().catalog.engine)
+
+
+@st.cache_data(ttl=30, max_entries=64, show_spinner=False)
+def service_level(days: int, database: str | None) -> Slo:
+    """Return the service level of a window, counted at most every 30 s however many tabs look at it."""
+    return load_slo(installation(), days=days, database=database)
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import altair as alt
 import pandas as pd
 
+from dashboard.slot_frames import slot_count_words
 from dashboard.theme import Palette
 from services.catalog.summaries import Day
-from services.schedules.outcomes import SlotDay
 
 STRIP_COLUMNS = ("day", "state", "good", "partial", "failed", "tests_passed", "words", "top")
 _HEIGHTS = {"satisfied": 1.0, "good": 1.0, "late": 0.5, "partial": 0.5}
@@ -109,7 +109,7 @@ def _points(
 
 
 def _words(day: Day) -> str:
-    said = slot_words(day.slots) if day.slots else []
+    said = slot_count_words(day.slots) if day.slots else []
     if day.good:
         said.append(f"{day.good} good")
     if day.partial:
@@ -121,12 +121,3 @@ def _words(day: Day) -> str:
     if day.tests_failed:
         said.append(f"{day.tests_failed} restore test failed")
     return " · ".join(said) or "no backup"
-
-
-def slot_words(slots: SlotDay) -> list[str]:
-    """Say how the slots of a day stand: ``1 of 1 slot satisfied``, and what became of the others."""
-    count = slots.satisfied + slots.late + slots.missed + slots.open
-    said = [f"{slots.satisfied} of {count} {'slot' if count == 1 else 'slots'} satisfied"]
-    return said + [
-        f"{n} {word}" for word, n in (("late", slots.late), ("missed", slots.missed), ("open", slots.open)) if n
-    ]

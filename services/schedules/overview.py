@@ -102,10 +102,15 @@ def load_schedules(inst: Installation) -> Schedules:
 
 def load_schedule(inst: Installation, name: str) -> ScheduleRow:
     """Return one schedule. Raise UnknownName."""
-    found = {row.schedule: row for row in load_schedules(inst).rows}
-    if name not in found:
-        raise unknown_name("schedule", name, found)
-    return found[name]
+    return find_schedule(load_schedules(inst), name)
+
+
+def find_schedule(schedules: Schedules, name: str) -> ScheduleRow:
+    """Return the schedule of that name. Raise UnknownName, which says what comes close."""
+    rows = {row.schedule: row for row in schedules.rows}
+    if name not in rows:
+        raise unknown_name("schedule", name, rows)
+    return rows[name]
 
 
 def _past_slots(history: Sequence[ScheduleVersion], now: datetime) -> list[Slot]:

@@ -15,6 +15,10 @@ PAGES = {
     "/inventory": ("Inventory", "Select a row for all"),
     "/verify_and_restore": ("Verify and restore tests", "Select a row for its result"),
     "/health": ("Health and alerts", "No channel is set"),
+    "/schedules": ("Schedules", "Select a row to run it now"),
+    "/schedules?schedule=la_factoria/backup": ("Schedules", "The next five due times"),
+    "/slo": ("slots were satisfied within the deadline", "Select a row for its run"),
+    "/slo?days=365": ("slots were satisfied within the deadline", "Select a row for its run"),
 }
 SIZES = {"laptop": (1440, 900), "phone": (390, 844)}
 
