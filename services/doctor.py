@@ -23,12 +23,13 @@ from services.catalog.model import Backup
 from services.clock import Clock, utc_now
 from services.errors import BackupsError, InputError, NotTestable, SettingsError
 from services.installation import Installation, make_home
+from services.notify.channels import open_channels
 from services.postgres.connection import Address, connect
 from services.preflight import preflight
 from services.restores.copies import choose_copy
 from services.restores.evidence import read_evidence
 from services.restores.scratch_server import scratch_server
-from services.settings.load import load_settings
+from services.settings.load import load_alerts, load_settings
 from services.settings.model import DatabaseSettings, Settings, StorageSettings
 from services.stream.encryption import parse_identities, parse_recipients, public_key
 from services.units import format_bytes, format_duration
@@ -99,6 +100,7 @@ def _examine_installed(installation: Installation) -> Iterator[Diagnosis]:
         name = f"newest backup of {database.name}"
         yield from _diagnose(name, partial(check_newest_backup, installation, database))
     yield from _diagnose("worker", lambda: check_worker(installation))
+    yield from _diagnose("alerts", lambda: check_channels(settings))
 
 
 def _examine_without_catalogue(installation: Installation) -> Iterator[Diagnosis]:
@@ -127,7 +129,8 @@ def _settings(environ: Mapping[str, str], clock: Clock) -> Settings:
         return settings
     from services.sample.environment import ensure_sample
 
-    return ensure_sample(Path(environ.get("BACKUPS_HOME") or "var").absolute(), clock)
+    sample = ensure_sample(Path(environ.get("BACKUPS_HOME") or "var").absolute(), clock)
+    return sample.model_copy(update={"alerts": load_alerts(environ)})
 
 
 def _check_settings(settings: Settings) -> Iterator[tuple[Result, str, str]]:
@@ -296,6 +299,19 @@ def check_worker(installation: Installation) -> Iterator[tuple[Result, str, str]
         )
         return
     yield "ok", f"{len(alive)} running: {', '.join(worker.id for worker in alive)}.", ""
+
+
+def check_channels(settings: Settings) -> Iterator[tuple[Result, str, str]]:
+    """Is anybody told of alerts, and does each address mean something? Nothing is sent: `backups alert test` does."""
+    channels = open_channels(settings.alerts)
+    if not channels:
+        hint = "Set BACKUP_ALERT_EMAIL with BACKUP_SMTP_URL, BACKUP_ALERT_SLACK or BACKUP_ALERT_URLS."
+        yield "warning", "Nobody is told of alerts: no channel is set.", hint
+        return
+    for channel in channels.values():
+        channel.check()
+    hint = "`backups alert test` sends a message to each."
+    yield "ok", f"Alerts go to {', '.join(channels)}.", hint
 
 
 def _off(skew: timedelta) -> str:

@@ -126,8 +126,8 @@ def corruption(engine: sa.Engine, storages: Sequence[str]) -> dict[str, Corrupti
     query = (
         sa.select(
             backups.c.database, backups.c.name, backups.c.finished_at, backups.c.verification_at,
-            bad_check.label("bad"),
-            flagged.c.damaged, flagged.c.missing, flagged.c.checked_at, stored.label("stored"),
+            bad_check.label("bad"), flagged.c.damaged, flagged.c.missing, flagged.c.checked_at,
+            stored.label("stored"),
         )
         .join_from(wrong, backups, backups.c.id == wrong.c.id)
         .join(flagged, flagged.c.backup_id == backups.c.id, isouter=True)

@@ -19,7 +19,8 @@ import sqlalchemy as sa
 from services.catalog.schema import outbox
 from services.ids import new_id
 
-Event = Literal["opened", "worse", "reminder", "resolved", "test"]
+Event = Literal["opened", "worse", "reminder", "resolved", "several", "test"]
+"""``several``: one message about many alerts at once."""
 
 CLAIM = timedelta(minutes=3)
 """How long a claimed message is left to its claimer; well above the time limit of one attempt."""
@@ -112,13 +113,18 @@ def due(engine: sa.Engine, now: datetime, *, limit: int = 100) -> list[Message]:
     """Return the messages whose attempt is due, the oldest first.
 
     One that is about the same alert and channel as an older waiting one is left for later: nobody reads that something
-    is well again before they read that it was not.
+    is well again before they read that it was not. A message about several alerts may be about any.
     """
     older = outbox.alias("older")
+    of_same_alert = sa.and_(older.c.alert_id == outbox.c.alert_id, older.c.number < outbox.c.number)
+    of_several = sa.and_(
+        sa.or_(older.c.event == "several", outbox.c.event == "several"),
+        older.c.event != "test", outbox.c.event != "test", older.c.created_at < outbox.c.created_at,
+    )  # fmt: skip
     waits_for_another = (
         sa.exists()
-        .where(older.c.alert_id == outbox.c.alert_id, older.c.channel == outbox.c.channel)
-        .where(older.c.next_attempt_at.is_not(None), older.c.number < outbox.c.number)
+        .where(older.c.channel == outbox.c.channel, older.c.next_attempt_at.is_not(None))
+        .where(sa.or_(of_same_alert, of_several))
         .correlate(outbox)
     )
     query = (

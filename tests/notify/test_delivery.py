@@ -326,7 +326,7 @@ def test_a_url_that_apprise_does_not_know_is_said(inst: Installation) -> None:
     with_alerts(inst, email=(), urls=(SecretStr("nonsense://x"),))
     write(inst)
     deliver_due(inst)
-    assert error(inst, "nonsense").startswith("Apprise does not know what to do with this URL.")
+    assert error(inst, "nonsense").startswith("Apprise does not know what to do with this nonsense:// URL.")
 
 
 def test_labels_tell_channels_apart_and_hold_no_secret() -> None:

@@ -24,7 +24,7 @@ from tests.pages.worlds import (
     installation,
 )
 
-PAGES = ("overview", "run_backup", "inventory", "verify_and_restore", "schedules", "slo")
+PAGES = ("overview", "run_backup", "inventory", "verify_and_restore", "schedules", "slo", "health")
 
 
 @pytest.fixture
