@@ -116,11 +116,19 @@ def budget_words(found: DatabaseSlo) -> str:
     return f"{tally.left} of {tally.allowed}" if tally.left >= 0 else f"{-tally.left} too many"
 
 
+def gap(length: timedelta) -> str:
+    """Return the time between two backups; in hours and minutes up to three days, to be told from a limit of 24 h."""
+    if length >= timedelta(days=3) or length < timedelta(hours=1):
+        return duration(length)
+    hours, seconds = divmod(int(length.total_seconds()), 3600)
+    return f"{hours} h {seconds // 60:02d} min"
+
+
 def rpo_words(found: DatabaseSlo) -> str:
     """Say the RPO that was achieved against its limit."""
     if found.rpo_achieved is None:
         return f"{NOTHING} · limit {age(found.rpo)}"
-    return f"{'✓' if found.rpo_kept else '✕'} {duration(found.rpo_achieved)} · limit {age(found.rpo)}"
+    return f"{'✓' if found.rpo_kept else '✕'} {gap(found.rpo_achieved)} · limit {age(found.rpo)}"
 
 
 def rto_words(found: DatabaseSlo) -> str:

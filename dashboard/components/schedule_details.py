@@ -47,6 +47,11 @@ def schedule_facts(row: ScheduleRow, now: datetime) -> None:
     st.markdown(f"{SCHEDULE_MARKS[state].badge(state)} {WORDS[row.version.job]}")
     limit = f" · deadline {age(row.version.deadline)}" if row.version.cron else ""
     st.markdown(f"**{escape(row.when)}**{limit}")
+    if row.in_force and row.version.source == "person":
+        word = "Paused" if state == "paused" else "Changed"
+        why = f": {escape(row.version.reason)}" if row.version.reason else ""
+        since = ago(row.version.valid_from, now)
+        st.markdown(f"{word} {since} by {escape(row.version.actor)}{why}", help=instant(row.version.valid_from))
     if row.next_due:
         st.markdown(f"Next due **{ago(row.next_due[0], now)}**", help=instant(row.next_due[0]))
     if row.last is not None:
@@ -77,7 +82,7 @@ def change_form(row: ScheduleRow, now: datetime) -> Change | None:
     except BackupsError as error:
         show_error(error)
         return None
-    _preview(change, now)
+    _preview(change, now, paused=version.paused)
     clicked = st.button("Save", type="primary", icon=":material/save:", key=f"save-{name}")
     return change if clicked else None
 
@@ -94,12 +99,13 @@ def history(versions: tuple[ScheduleVersion, ...], now: datetime) -> None:
         st.markdown("\n".join(lines))
 
 
-def _preview(change: Change, now: datetime) -> None:
+def _preview(change: Change, now: datetime, *, paused: bool) -> None:
     dues = next_slots(change.cron, change.time_zone, now, NEXT)
     if not dues:
         st.info("It will never come due.", icon=":material/event_busy:")
         return
-    st.markdown(f"**{escape(cron_in_words(change.cron, change.time_zone))}.** The next five due times:")
+    once = ", once it is resumed" if paused else ""
+    st.markdown(f"**{escape(cron_in_words(change.cron, change.time_zone))}.** The next five due times{once}:")
     zone = ZoneInfo(change.time_zone)
     lines = []
     for due in dues:

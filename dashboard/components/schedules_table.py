@@ -14,6 +14,8 @@ from dashboard.slot_frames import next_due_words, schedule_state, schedules_fram
 from dashboard.theme import palette, slot_mark
 from services.schedules.overview import AROUND, ScheduleRow
 
+_LINES = 5
+"""Last slots that went wrong, each with a line of its own above the table."""
 _ROWS = 15
 """Rows of a table that are all shown; a longer one scrolls."""
 
@@ -34,10 +36,16 @@ def schedules_summary(rows: Sequence[ScheduleRow], now: datetime) -> None:
     if coming is not None:
         said.append(f"next: **{escape(coming.schedule)}** {next_due_words(coming, now)}")
     st.markdown(" · ".join(said))
-    for row in rows:
-        if row.last is not None and (mark := slot_mark(row.last.state)).tone in ("red", "yellow"):
-            due = f"**{escape(row.schedule)}** :{mark.tone}[{escape(row.last.state)}] · due {ago(row.last.due, now)}"
-            st.markdown(f"{mark.inline()} {due} · :gray[{escape(row.last.cause)}]")
+    bad = [
+        f"{mark.inline()} **{escape(row.schedule)}** :{mark.tone}[{escape(row.last.state)}] · due "
+        f"{ago(row.last.due, now)} · :gray[{escape(row.last.cause)}]"
+        for row in rows
+        if row.last is not None and (mark := slot_mark(row.last.state)).tone in ("red", "yellow")
+    ]
+    if len(bad) > _LINES:
+        bad[_LINES:] = [f":gray[and {len(bad) - _LINES} more, marked in the table below]"]
+    if bad:
+        st.markdown("  \n".join(bad))
 
 
 def day_around(rows: Sequence[ScheduleRow], now: datetime, *, theme: str | None) -> None:
@@ -69,7 +77,7 @@ def schedules_table(rows: Sequence[ScheduleRow], now: datetime) -> ScheduleRow |
             "State": st.column_config.TextColumn(width=100),
             "Next due": st.column_config.TextColumn(width=180),
             "Last slot": st.column_config.TextColumn(width=170),
-            "When": st.column_config.TextColumn(width=270),
+            "When": st.column_config.TextColumn(width=340),
             "Cause": st.column_config.TextColumn(width=320),
         },
     )

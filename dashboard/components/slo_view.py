@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard.charts.slot_days import LEGEND, days_words, slot_calendar, slot_strips
 from dashboard.components.schedules_table import table_height
 from dashboard.format import NOTHING, duration, escape, instant, number
-from dashboard.slot_frames import calendar_frame, days_frame, misses_frame, slo_frame
+from dashboard.slot_frames import calendar_frame, days_frame, gap, misses_frame, slo_frame
 from dashboard.theme import SEVERITY_MARKS, Mark, palette
 from services.schedules.outcomes import SlotOutcome
 from services.slo import WINDOWS, DatabaseSlo, Slo, Tally
@@ -23,16 +23,13 @@ _SHORT = 31
 def window_and_database(databases: Sequence[str]) -> tuple[int, str | None]:
     """Draw the choice of the window and of the database, both bound to the URL; None: all databases."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        days = st.segmented_control(
-            "Days", [str(days) for days in WINDOWS], default=str(WINDOWS[0]), required=True, key="days",
-            bind="query-params",
-        )  # fmt: skip
+        days = st.radio("Days back", [str(days) for days in WINDOWS], horizontal=True, key="days", bind="query-params")
         database = None
         if len(databases) > 1:
             database = st.selectbox(
                 "Database", databases, index=None, key="db", bind="query-params", placeholder="all", width=240
             )
-    return int(str(days or WINDOWS[0])), database
+    return int(str(days)), database
 
 
 def verdict(slo: Slo) -> None:
@@ -66,7 +63,7 @@ def numbers(slo: Slo) -> None:
         kept = worst.rpo_kept if worst else None
         _number(
             "Longest without a good backup",
-            duration(worst.rpo_achieved) if worst else NOTHING,
+            gap(worst.rpo_achieved) if worst and worst.rpo_achieved else NOTHING,
             f"RPO {age(worst.rpo)}{_of(worst, slo)}" if worst else "no good backup",
             {True: "green", False: "red", None: "gray"}[kept],
         )
@@ -99,7 +96,7 @@ def databases_table(slo: Slo) -> None:
         height=table_height(len(slo.databases)),
         alt=f"{len(slo.databases)} databases: slots, misses, RPO and RTO against their limits",
         column_config={
-            "Database": st.column_config.TextColumn(pinned=True),
+            "Database": st.column_config.TextColumn(width=170, pinned=True),
             "Misses left": st.column_config.TextColumn(help="Of those that the target allows."),
         },
     )
@@ -125,7 +122,7 @@ def misses_table(misses: Sequence[SlotOutcome]) -> SlotOutcome | None:
             "Due (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
             "Database": st.column_config.TextColumn(width=130) if several else None,
             "State": st.column_config.TextColumn(width=90),
-            "Cause": st.column_config.TextColumn(width=520),
+            "Cause": st.column_config.TextColumn(width=470),
         },
     )
     selected = event["selection"]["rows"]

@@ -7,6 +7,7 @@ from datetime import timedelta
 import streamlit as st
 
 from dashboard.charts.strip import day_strip, strip_frame, strip_words
+from dashboard.components.chart import repeated_chart
 from dashboard.components.run_view import step_words
 from dashboard.format import NOTHING, ago, day, duration, escape, left, percent
 from dashboard.navigation import page
@@ -44,8 +45,8 @@ def status_card(status: DatabaseStatus, month: Month, *, theme: str | None) -> N
     _numbers(status)
     frame = strip_frame(month.days)
     words = f"Last {len(frame)} days (UTC): {strip_words(frame)}"
-    chart = day_strip(frame, palette(theme))
-    st.altair_chart(chart, alt=f"{status.database}. {words}", theme=None, key=f"strip-{status.database}")
+    said = f"{status.database}. {words}"
+    repeated_chart(day_strip, frame, palette(theme), key=f"strip-{status.database}", words=said)
     st.caption(words)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dashboard.charts.strip import STRIP_COLUMNS, day_strip, strip_frame, strip_words
+from dashboard.components.chart import _specification
 from dashboard.theme import DARK, LIGHT, Palette, palette
 from services.catalog.summaries import Day
 from services.schedules.outcomes import SlotDay
@@ -82,6 +83,15 @@ def test_each_state_has_a_silhouette_of_its_own_beside_its_colour() -> None:
         "domain": ["satisfied", "good", "late", "partial"],
         "range": [LIGHT.ok, LIGHT.ok, LIGHT.warning, LIGHT.warning],
     }
+
+
+def test_the_specification_is_the_same_for_every_database_so_it_is_built_once() -> None:
+    frames = [strip_frame(month()), strip_frame(month_with_slots()), strip_frame([])]
+    specs = [day_strip(frame, DARK).to_dict() for frame in frames]
+    once = _specification(day_strip, DARK, STRIP_COLUMNS)
+    for spec in specs:
+        assert {name: part for name, part in spec.items() if name not in ("data", "datasets")} == once
+    assert _specification(day_strip, LIGHT, STRIP_COLUMNS) != once
 
 
 def test_the_strip_is_said_in_words() -> None:
