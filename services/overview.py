@@ -84,13 +84,13 @@ class Overview:
 
 
 def load_statuses(inst: Installation) -> tuple[DatabaseStatus, ...]:
-    """Return each configured database's status now, worst first. Ten queries, whatever the catalogue holds."""
+    """Return each configured database's status now, worst first. Twelve queries, whatever the catalogue holds."""
     now = inst.clock()
     return _statuses(inst, summaries.worker_signs(inst.catalog.engine, now), now)[0]
 
 
 def load_overview(inst: Installation, *, recent: int = 8) -> Overview:
-    """Return the read model of the overview. Thirteen queries, whatever the catalogue holds; local disks are asked."""
+    """Return the read model of the overview. Fifteen queries, whatever the catalogue holds; local disks are asked."""
     engine = inst.catalog.engine
     now = inst.clock()
     signs = summaries.worker_signs(engine, now)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
+from datetime import datetime, time
 
 import altair as alt
 import pandas as pd
 
+from dashboard.charts.spec import Rows
 from dashboard.slot_frames import slot_count_words
 from dashboard.theme import Palette
 from services.catalog.summaries import Day
@@ -24,22 +27,16 @@ def strip_frame(days: Iterable[Day]) -> pd.DataFrame:
     ``words`` (the tooltip), and ``top`` (height of the day's bar, 0–1).
     """
     rows = [
-        {
-            "day": pd.Timestamp(day.day),
-            "state": day.state,
-            "good": day.good,
-            "partial": day.partial,
-            "failed": day.failed,
-            "tests_passed": day.tests_passed,
-            "words": _words(day),
-            "top": _HEIGHTS.get(day.state, 0.0),
-        }
+        (
+            datetime.combine(day.day, time()), day.state, day.good, day.partial, day.failed, day.tests_passed,
+            _words(day), _HEIGHTS.get(day.state, 0.0),
+        )
         for day in days
-    ]
+    ]  # fmt: skip
     return pd.DataFrame(rows, columns=list(STRIP_COLUMNS))
 
 
-def day_strip(frame: pd.DataFrame, colours: Palette) -> alt.LayerChart:
+def day_strip(frame: Rows, colours: Palette) -> alt.LayerChart:
     """Given ``strip_frame``'s rows, draw one mark a day.
 
     Each state has a silhouette of its own, so that colour is not needed to read it: a full bar (satisfied, good), half
@@ -86,7 +83,7 @@ def day_strip(frame: pd.DataFrame, colours: Palette) -> alt.LayerChart:
 
 def strip_words(frame: pd.DataFrame) -> str:
     """Say the strip in words, for those who do not see it."""
-    counts = {str(state): int(count) for state, count in frame["state"].value_counts().items()}
+    counts = Counter(frame["state"])
     due = sum(counts.get(state, 0) for state in ("satisfied", "late", "missed"))
     parts = [f"{counts.get('satisfied', 0)} of {due} days with every slot satisfied"] if due else []
     parts += [f"{counts[state]} {state}" for state in ("late", "missed", "open") if counts.get(state)]
@@ -101,9 +98,7 @@ def strip_words(frame: pd.DataFrame) -> str:
     return " · ".join(parts)
 
 
-def _points(
-    frame: pd.DataFrame, keep: str, at: float, x: alt.X, height: alt.Scale, tooltip: list[alt.Tooltip]
-) -> alt.Chart:
+def _points(frame: Rows, keep: str, at: float, x: alt.X, height: alt.Scale, tooltip: list[alt.Tooltip]) -> alt.Chart:
     y = alt.Y("at:Q", axis=None, scale=height)
     return alt.Chart(frame).transform_filter(keep).transform_calculate(at=str(at)).encode(x=x, y=y, tooltip=tooltip)
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import streamlit as st
 
 from dashboard.charts.strip import day_strip, strip_frame, strip_words
-from dashboard.components.chart import repeated_chart
+from dashboard.components.chart import draw_chart
 from dashboard.components.run_view import step_words
 from dashboard.format import NOTHING, ago, day, duration, escape, left, percent
 from dashboard.navigation import page
@@ -45,9 +45,14 @@ def status_card(status: DatabaseStatus, month: Month, *, theme: str | None) -> N
     _numbers(status)
     frame = strip_frame(month.days)
     words = f"Last {len(frame)} days (UTC): {strip_words(frame)}"
-    said = f"{status.database}. {words}"
-    repeated_chart(day_strip, frame, palette(theme), key=f"strip-{status.database}", words=said)
+    draw_chart(day_strip, frame, palette(theme), alt=f"{status.database}. {words}", key=f"strip-{status.database}")
     st.caption(words)
+
+
+def protected_line(status: DatabaseStatus) -> str:
+    """Return the line of a database that needs nobody, as the label of its folded card."""
+    said = next((escape(reason.text) for reason in status.reasons if reason.text.startswith("Last good")), "")
+    return f"{STATE_MARKS[status.state].inline()} **{escape(status.database)}** · {said}".rstrip(" ·")
 
 
 def _line(reason: Reason) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -12,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from services.catalog.model import Backup, BackupState, BackupType, Copy, CopyState
-from services.catalog.schema import backups, copies
+from services.catalog.schema import backups, copies, sound
 from services.errors import UnknownName
 from services.names import unknown_name
 
@@ -139,14 +138,7 @@ class BackupStore:
 
 def good() -> sa.ColumnElement[bool]:
     """The design's word *good* in SQL; the same rule as ``Backup.is_good``."""
-    return sa.and_(
-        backups.c.state == "finished",
-        backups.c.trust != "untrusted",
-        backups.c.adopted.is_(False),
-        sa.cast(backups.c.excluded, sa.Text) == json.dumps([]),
-        sa.or_(backups.c.verification_passed.is_(None), backups.c.verification_passed.is_(True)),
-        sa.exists().where(copies.c.backup_id == backups.c.id, copies.c.state == "stored"),
-    )
+    return sa.and_(sound(), sa.exists().where(copies.c.backup_id == backups.c.id, copies.c.state == "stored"))
 
 
 def _to_backup(row: sa.Row[Any], its_copies: Iterable[Copy]) -> Backup:

@@ -54,17 +54,21 @@ class InventoryRow:
 
 
 def search(engine: sa.Engine, wanted: InventoryQuery) -> tuple[list[InventoryRow], int]:
-    """Return the newest backups that fit, at most ``wanted.limit``, and how many fit in all. One query."""
+    """Return the newest backups that fit, at most ``wanted.limit``, and how many fit in all. At most two queries."""
     stored = (
         sa.select(sa.func.aggregate_strings(copies.c.storage, ", "))
         .where(copies.c.backup_id == backups.c.id, copies.c.state == "stored")
         .scalar_subquery()
     )
-    query = sa.select(backups, stored.label("storages"), sa.func.count().over().label("total"))
-    query = query.where(*_conditions(wanted))
+    conditions = _conditions(wanted)
+    columns = [backups.c[name] for name in (*_PLAIN, "started_at", "finished_at", "excluded")]
+    query = sa.select(*columns, stored.label("storages")).where(*conditions)
     query = query.order_by(backups.c.snapshot_at.desc(), backups.c.id.desc()).limit(wanted.limit)
     with engine.connect() as connection:
         rows = connection.execute(query).all()
+        total = len(rows)
+        if total == wanted.limit:
+            total = connection.scalar(sa.select(sa.func.count()).select_from(backups).where(*conditions)) or 0
     found = [
         InventoryRow(
             duration=row.finished_at - row.started_at,
@@ -74,7 +78,7 @@ def search(engine: sa.Engine, wanted: InventoryQuery) -> tuple[list[InventoryRow
         )
         for row in rows
     ]
-    return found, rows[0].total if rows else 0
+    return found, total
 
 
 _PLAIN = (

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from services.catalog.model import ACTIVE_STATES, LogLine, Run, RunKind, RunState
-from services.catalog.schema import locks, run_log, runs
+from services.catalog.schema import active, locks, run_log, runs
 from services.errors import BackupsError, Busy, InputError
 from services.ids import new_id
 from services.names import unknown_name
@@ -107,6 +107,8 @@ class RunStore:
             query = query.where(runs.c.kind == kind)
         if states is not None:
             query = query.where(runs.c.state.in_(list(states)))
+            if set(states) <= set(ACTIVE_STATES):
+                query = query.where(active())  # the same again, in the words of their index
         if backup_id is not None:
             query = query.where(runs.c.backup_id == backup_id)
         if since is not None:

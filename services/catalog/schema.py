@@ -34,7 +34,7 @@ class Instant(sa.types.TypeDecorator[datetime]):
         if value is None:
             return None
         if isinstance(value, str):
-            return datetime.fromisoformat(value)
+            return datetime.fromisoformat(value)  # thirty times as fast as strptime, which is felt in a list of 500
         result: datetime = value.astimezone(UTC)
         return result
 
@@ -78,7 +78,6 @@ runs = sa.Table(
     sa.Column("hint", sa.Text, nullable=False),
     sa.Column("result", sa.JSON, nullable=False),
     sa.Column("leftovers", sa.JSON, nullable=False),
-    sa.Index("ix_runs_state", "state"),
     sa.Index("ix_runs_database_queued_at", "database", "queued_at"),
     sa.Index("ix_runs_queued_at", "queued_at"),
 )
@@ -165,7 +164,8 @@ copies = sa.Table(
     sa.Column("bytes", sa.BigInteger, nullable=False),
     sa.Column("etag", sa.String(120), nullable=False),
     sa.Column("checked_at", Instant),
-    sa.Index("ix_copies_storage_state", "storage", "state"),
+    sa.Index("ix_copies_storage_state_bytes", "storage", "state", "bytes"),
+    sa.Index("ix_copies_backup_id_state", "backup_id", "state"),
 )
 
 verifications = sa.Table(
@@ -265,3 +265,42 @@ duties = sa.Table(
     sa.Column("claimed_by", sa.String(200), nullable=False),
     sa.Column("done_at", Instant),
 )
+
+# -- for the pages: what they ask costs as much with 100,000 backups as with few --------------------------------------
+
+
+def active() -> sa.ColumnElement[bool]:
+    """Say of a run that it is queued or running."""
+    return runs.c.state.in_([sa.literal_column("'queued'"), sa.literal_column("'running'")])
+
+
+def sound() -> sa.ColumnElement[bool]:
+    """Say of a backup that it is good as far as its own row tells: *good* wants a stored copy besides.
+
+    Written with literals: a planner uses a partial index only where it sees its very terms in the query.
+    """
+    return sa.and_(
+        backups.c.state == sa.literal_column("'finished'"),
+        backups.c.trust != sa.literal_column("'untrusted'"),
+        backups.c.adopted.is_(False),
+        sa.cast(backups.c.excluded, sa.Text) == sa.literal_column("'[]'"),
+        sa.or_(backups.c.verification_passed.is_(None), backups.c.verification_passed.is_(True)),
+    )
+
+
+sa.Index("ix_runs_active", runs.c.queued_at, sqlite_where=active(), postgresql_where=active())
+sa.Index("ix_runs_backup_id_queued_at", runs.c.backup_id, runs.c.queued_at)
+sa.Index("ix_runs_kind_finished_at", runs.c.kind, runs.c.finished_at)
+sa.Index("ix_backups_snapshot_at_id", backups.c.snapshot_at, backups.c.id)
+sa.Index("ix_backups_database_snapshot_at", backups.c.database, backups.c.snapshot_at)
+sa.Index("ix_backups_state_snapshot_at", backups.c.state, backups.c.snapshot_at)
+sa.Index(
+    "ix_backups_sound", backups.c.database, backups.c.snapshot_at, backups.c.id,
+    sqlite_where=sound(), postgresql_where=sound(),
+)  # fmt: skip
+sa.Index("ix_verifications_finished_at_id", verifications.c.finished_at, verifications.c.id)
+sa.Index(
+    "ix_verifications_level_database_finished_at",
+    verifications.c.level, verifications.c.database, verifications.c.finished_at,
+)  # fmt: skip
+sa.Index("ix_verifications_run_id", verifications.c.run_id)

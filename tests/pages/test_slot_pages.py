@@ -69,7 +69,10 @@ def test_the_schedules_page_says_what_is_due_next_and_how_the_last_slots_ended(
     assert frame.loc[NAME, "Cause"] == "Never started: no worker took it up."
     assert list(frame["State"][[NAME, "users/backup", "orders/verification"]]) == ["● on", "▮▮ paused", "– off"]
     text = everything(app)
-    assert "4 of 7 schedules are on · 1 paused · next: **orders\\/backup** in 14 h · 23 Nov 02:00 UTC" in text
+    on, paused = (sum(state == f"{mark}" for state in frame["State"]) for mark in ("● on", "▮▮ paused"))
+    assert paused == 1
+    next_one = "next: **orders\\/backup** in 14 h · 23 Nov 02:00 UTC"
+    assert f"{on} of {len(frame)} schedules are on · 1 paused · {next_one}" in text
     assert ":red[missed] · due 10 h ago" in text
 
 
@@ -248,7 +251,8 @@ def test_the_timeline_shows_the_day_before_and_after_now(tmp_path: Path) -> None
     inst = scheduled(tmp_path, missed=(0,))
     spec = timeline_of(inst)
     rows = [row for data in spec["datasets"].values() for row in data if "shape" in row]
-    assert {(row["schedule"], row["due"][:16], row["shape"]) for row in rows} == {
+    shown = {(row["schedule"], row["due"][:16], row["shape"]) for row in rows if row["schedule"] in (NAME, "janitor")}
+    assert shown == {
         (NAME, "2026-11-22T02:00", "bad"), (NAME, "2026-11-23T02:00", "ahead"),
         ("janitor", "2026-11-22T04:00", "open"), ("janitor", "2026-11-23T04:00", "ahead"),
     }  # fmt: skip

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from dashboard.charts.spec import chart_spec
 from dashboard.charts.strip import STRIP_COLUMNS, day_strip, strip_frame, strip_words
-from dashboard.components.chart import _specification
 from dashboard.theme import DARK, LIGHT, Palette, palette
 from services.catalog.summaries import Day
 from services.schedules.outcomes import SlotDay
@@ -86,12 +86,13 @@ def test_each_state_has_a_silhouette_of_its_own_beside_its_colour() -> None:
 
 
 def test_the_specification_is_the_same_for_every_database_so_it_is_built_once() -> None:
-    frames = [strip_frame(month()), strip_frame(month_with_slots()), strip_frame([])]
-    specs = [day_strip(frame, DARK).to_dict() for frame in frames]
-    once = _specification(day_strip, DARK, STRIP_COLUMNS)
-    for spec in specs:
-        assert {name: part for name, part in spec.items() if name not in ("data", "datasets")} == once
-    assert _specification(day_strip, LIGHT, STRIP_COLUMNS) != once
+    without_rows = {"data", "datasets"}
+    once = {name: part for name, part in chart_spec(day_strip, DARK).items() if name not in without_rows}
+    for days in (month(), month_with_slots(), []):
+        spec = day_strip(strip_frame(days), DARK).to_dict()
+        layers = {name: part for name, part in spec.items() if name not in without_rows}
+        assert layers["layer"] == once["layer"]
+    assert chart_spec(day_strip, LIGHT)["layer"] != once["layer"]
 
 
 def test_the_strip_is_said_in_words() -> None:
