@@ -97,6 +97,10 @@ RUN_WORDS: dict[str, str] = {
     "restore": "Restore",
     "adopt": "Adoption of a file",
     "janitor": "Clean-up",
+    "copy": "Copy",
+    "compress": "Compression",
+    "archive": "Move to cold storage",
+    "thaw": "Thaw",
 }
 
 

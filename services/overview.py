@@ -131,6 +131,7 @@ def _statuses(inst: Installation, signs: WorkerSigns, now: datetime) -> tuple[Da
             last_passed=passed.get(name),
             last_test=tested.get(name),
             active=tuple(run for run in active if run.database == name),
+            wanted_copies=len(inst.settings.storages_of(database)),
         )
 
     return worst_first(derive_status(evidence(database), signs, now) for database in inst.settings.databases)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Literal
 
@@ -99,7 +99,8 @@ def preflight(
         if run is not None:
             run.check_cancelled()
         checks.append(_connection_lost(error))
-    checks += [_check_storage(installation, target, expected) for target in targets]
+    checks += [_check_storage(installation, target, expected) for target in targets[:1]]
+    checks += [_of_copy(_check_storage(installation, target, expected)) for target in targets[1:]]
     checks.append(_check_working_folder(installation))
     return Preflight(
         tuple(checks),
@@ -340,6 +341,13 @@ def _check_storage(installation: Installation, target: StorageSettings, expected
     if room < need:
         return Check(name, "blocking", message, hint)
     return Check(name, "warning", message, hint) if room < TIGHT * need else Check(name, "ok", message)
+
+
+def _of_copy(check: Check) -> Check:
+    """Return the check of a storage of further copies: they are made afterwards, and tried again until they are."""
+    if check.severity != "blocking":
+        return check
+    return replace(check, severity="warning", message=f"The further copy cannot be made now: {check.message}")
 
 
 def _used(installation: Installation, storage: str) -> int:

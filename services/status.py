@@ -46,6 +46,8 @@ class GoodBackup:
     database_bytes: int
     stored_bytes: int
     proven_at: datetime | None
+    copies: int = 1
+    """Copies of it that are stored."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ class Evidence:
     last_passed: RestoreTest | None = None
     last_test: RestoreTest | None = None
     active: tuple[Run, ...] = ()
+    wanted_copies: int = 1
+    """Storages in which the settings want each of its backups."""
 
 
 @dataclass(frozen=True)
@@ -263,11 +267,20 @@ def _measured_rto(evidence: Evidence, _now: datetime) -> Reason | None:
     return Reason("note", text, "Restore in parallel, or agree on a longer RTO.", passed.finished_at)
 
 
+def _further_copies(evidence: Evidence, _now: datetime) -> Reason | None:
+    good, wanted = evidence.last_good, evidence.wanted_copies
+    if good is None or good.copies >= wanted:
+        return None
+    text = f"The last good backup has {good.copies} of {wanted} copies."
+    return Reason("note", text, "The worker makes what is missing, or see why it cannot: backups storage.")
+
+
 _RULES: tuple[Callable[[Evidence, datetime], Reason | None], ...] = (
     _last_good,
     _proof_of_backups,
     _last_run,
     _measured_rto,
+    _further_copies,
 )
 
 

@@ -51,16 +51,18 @@ class InventoryRow:
     proven_at: datetime | None
     storages: str
     """Names of the storages with a stored copy, with commas."""
+    copies: int = 0
+    """How many there are of them."""
 
 
 def search(engine: sa.Engine, wanted: InventoryQuery) -> tuple[list[InventoryRow], int]:
     """Return the newest backups that fit, at most ``wanted.limit``, and how many fit in all. One query."""
-    stored = (
-        sa.select(sa.func.aggregate_strings(copies.c.storage, ", "))
-        .where(copies.c.backup_id == backups.c.id, copies.c.state == "stored")
-        .scalar_subquery()
+    stored = sa.select(sa.func.aggregate_strings(copies.c.storage, ", ")).where(
+        copies.c.backup_id == backups.c.id, copies.c.state == "stored"
     )
-    query = sa.select(backups, stored.label("storages"), sa.func.count().over().label("total"))
+    names = stored.scalar_subquery()
+    count = stored.with_only_columns(sa.func.count()).scalar_subquery()
+    query = sa.select(backups, names.label("storages"), count.label("copies"), sa.func.count().over().label("total"))
     query = query.where(*_conditions(wanted))
     query = query.order_by(backups.c.snapshot_at.desc(), backups.c.id.desc()).limit(wanted.limit)
     with engine.connect() as connection:
@@ -70,6 +72,7 @@ def search(engine: sa.Engine, wanted: InventoryQuery) -> tuple[list[InventoryRow
             duration=row.finished_at - row.started_at,
             is_partial=bool(row.excluded),
             storages=row.storages or "",
+            copies=row.copies,
             **{name: getattr(row, name) for name in _PLAIN},
         )
         for row in rows

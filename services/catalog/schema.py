@@ -164,6 +164,13 @@ copies = sa.Table(
     sa.Column("bytes", sa.BigInteger, nullable=False),
     sa.Column("etag", sa.String(120), nullable=False),
     sa.Column("checked_at", Instant),
+    sa.Column("error", sa.Text, nullable=False, server_default=""),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("next_attempt_at", Instant),
+    sa.Column("thaw_requested_at", Instant),
+    sa.Column("thaw_tier", sa.String(12), nullable=False, server_default=""),
+    sa.Column("thawed_at", Instant),
+    sa.Column("thawed_until", Instant),
     sa.Index("ix_copies_storage_state", "storage", "state"),
 )
 

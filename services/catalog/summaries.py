@@ -114,11 +114,18 @@ def last_good_backups(engine: sa.Engine) -> dict[str, GoodBackup]:
     """Return each database's newest good backup that still has a stored copy; newest by what it holds."""
     newest = _newest_of_each(backups.c.database, backups.c.snapshot_at, backups.c.id)
     names = ("id", "name", "snapshot_at", "finished_at", "database_bytes", "stored_bytes", "proven_at")
-    ranked = sa.select(backups.c.database, *(backups.c[name] for name in names), newest).where(good()).subquery()
+    stored = (
+        sa.select(sa.func.count())
+        .where(copies.c.backup_id == backups.c.id, copies.c.state == "stored")
+        .scalar_subquery()
+        .label("copies")
+    )
+    columns = [backups.c.database, *(backups.c[name] for name in names), stored]
+    ranked = sa.select(*columns, newest).where(good()).subquery()
     query = sa.select(ranked).where(ranked.c.rank == 1)
     with engine.connect() as connection:
         return {
-            row.database: GoodBackup(**{name: getattr(row, name) for name in names})
+            row.database: GoodBackup(**{name: getattr(row, name) for name in (*names, "copies")})
             for row in connection.execute(query)
         }
 
@@ -130,9 +137,10 @@ def last_restore_tests(engine: sa.Engine, *, passed_only: bool) -> dict[str, Res
     nothing of the tables that it left out, an adopted file may lack some, and what an unknown key signed may be
     anybody's.
 
-    A passed test is a proof for as long as its backup has not failed a verification since, at any level and in any
-    storage. It stays one when the backup has expired: that policy deleted the object does not unsay what was seen.
-    A pass that is no proof (any more) is left out altogether, lest it hide an earlier failure.
+    A passed test is a proof for as long as its backup is a proven one: it has not failed a verification since, or only
+    in one of several copies (``services.catalog.verdict``). It stays one when the backup has expired: that policy
+    deleted the object does not unsay what was seen. A pass that is no proof (any more) is left out altogether, lest it
+    hide an earlier failure.
 
     *Not testable* counts only where no test passed or failed: it says nothing about a backup, so it must not hide
     what an earlier test said.
@@ -144,7 +152,7 @@ def last_restore_tests(engine: sa.Engine, *, passed_only: bool) -> dict[str, Res
     passed = verifications.c.outcome == "passed"
     chosen = sa.select(*columns, rank).join_from(verifications, backups)
     chosen = chosen.where(verifications.c.level == "restore", _could_be_good())
-    chosen = chosen.where(sa.or_(sa.not_(passed), sa.not_(_failed_since())))
+    chosen = chosen.where(sa.or_(sa.not_(passed), backups.c.proven_at.is_not(None)))
     if passed_only:
         chosen = chosen.where(passed)
     ranked = chosen.subquery()
@@ -242,17 +250,6 @@ def _could_be_good() -> sa.ColumnElement[bool]:
         backups.c.trust != "untrusted",
         backups.c.adopted.is_(False),
         sa.cast(backups.c.excluded, sa.Text) == "[]",
-    )
-
-
-def _failed_since() -> sa.ColumnElement[bool]:
-    """Say of a verification whether a later one of the same backup failed."""
-    later = verifications.alias("later")
-    return (
-        sa.exists()
-        .where(later.c.backup_id == verifications.c.backup_id, later.c.outcome == "failed")
-        .where(sa.tuple_(later.c.finished_at, later.c.id) > sa.tuple_(verifications.c.finished_at, verifications.c.id))
-        .correlate(verifications)
     )
 
 

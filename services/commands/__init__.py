@@ -7,6 +7,7 @@ returns the same run: a second click, a reload or a second tab starts nothing tw
 
 from services.backups.request import BackupRequest
 from services.commands.backups import submit_adopt, submit_backup
+from services.commands.copies import submit_copy
 from services.commands.restores import submit_restore, submit_verification
 from services.commands.submit import MAX_NOTE
 from services.commands.upkeep import request_cancel, submit_janitor
@@ -17,6 +18,7 @@ __all__ = [
     "request_cancel",
     "submit_adopt",
     "submit_backup",
+    "submit_copy",
     "submit_janitor",
     "submit_restore",
     "submit_verification",

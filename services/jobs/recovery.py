@@ -12,6 +12,7 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
+from services.backups.copy_recovery import clean_up_copy, give_up_copy
 from services.backups.manifest import read_manifest
 from services.backups.rebuild import as_stored
 from services.catalog.model import Backup, LogLine, Run
@@ -28,7 +29,7 @@ MAX_ATTEMPTS = 3
 ABANDONED_AFTER = timedelta(minutes=10)
 """A run that was asked for in the foreground begins within seconds, or never."""
 _one_at_a_time = threading.Lock()
-_REPEATABLE = ("backup", "verification", "restore_test", "janitor")
+_REPEATABLE = ("backup", "verification", "restore_test", "janitor", "copy")
 """What may be started again by itself. A restore or an adoption is repeated by the person who asked for it."""
 
 
@@ -86,7 +87,10 @@ def _recover(installation: Installation, run: Run, enqueue: Enqueue | None) -> N
     for entry in leftovers:
         if entry["kind"] in ("object", "upload"):
             try:
-                completed = _finish_or_remove(installation, run, entry) or completed
+                if "backup" in entry:
+                    clean_up_copy(installation, entry)
+                else:
+                    completed = _finish_or_remove(installation, run, entry) or completed
             except BackupsError as error:
                 left.append(f"{entry['storage']}: {entry['key']} ({error})")
     if completed is not None:
@@ -100,6 +104,8 @@ def _recover(installation: Installation, run: Run, enqueue: Enqueue | None) -> N
         runs.take_back(run, state="queued", now=now, enqueue=enqueue)
         _drop_scratch_databases(installation, run, leftovers)
         return
+    if run.kind == "copy" and run.backup_id is not None:
+        give_up_copy(installation, run.backup_id, run.params["storage"])
     if left:
         remains = f"Still to be removed: {'; '.join(left)}."
     elif run.backup_id and run.kind == "backup":

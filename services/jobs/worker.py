@@ -13,6 +13,7 @@ from importlib.metadata import version
 from dbos import DBOS
 from sqlalchemy.exc import SQLAlchemyError
 
+from services.backups.missing_copies import queue_missing
 from services.catalog.runs import ClaimLost
 from services.errors import BackupsError, Busy
 from services.installation import Installation
@@ -20,12 +21,14 @@ from services.jobs import queue
 from services.jobs.active_run import ActiveRun, Interrupted
 from services.jobs.execute import execute_run
 from services.jobs.identity import DeathWatch, process_identity
+from services.jobs.paced import Paced
 from services.jobs.recovery import recover_dead_runs
 
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 5.0
 BUSY_POLL_SECONDS = 1.0
+COPIES_SECONDS = 60.0
 STOP_SECONDS = 20.0
 """How long a worker that is told to end waits for its runs to clean up after themselves."""
 
@@ -92,7 +95,7 @@ def run_worker(installation: Installation, *, stop: threading.Event | None = Non
     # Two threads, since a storage that is away may hold recovery up for minutes, and the heart must not miss a beat.
     tasks = [
         threading.Thread(target=_repeat_until_stopped, args=(state, task), name=f"worker-{name}", daemon=True)
-        for name, task in (("heart", _beat), ("recovery", _recover))
+        for name, task in (("heart", _beat), ("recovery", _recover), ("copies", Paced(_copies, COPIES_SECONDS)))
     ]
     # Before DBOS starts the workflows of the last worker on this machine again: their attempts are over.
     _recover(state)
@@ -119,6 +122,11 @@ def _recover(state: _State) -> None:
         state.watch,
         enqueue=lambda run, transaction: queue.enqueue(state.installation.catalog, run, transaction),
     )
+
+
+def _copies(state: _State) -> None:
+    """Have copies made that are wanting."""
+    queue_missing(state.installation)
 
 
 def _launch_dbos(installation: Installation) -> None:
