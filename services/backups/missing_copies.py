@@ -21,8 +21,11 @@ def wanted_copies(installation: Installation) -> dict[str, tuple[str, ...]]:
     return {d.name: tuple(storage.name for storage in settings.storages_of(d)) for d in settings.databases}
 
 
-def find_missing(installation: Installation, *, limit: int = 200) -> tuple[list[MissingCopy], int]:
-    """Return the copies that are wanting, the newest backups first, and how many there are in all. One query."""
+def find_missing(installation: Installation, *, limit: int = 100) -> tuple[list[MissingCopy], dict[str, int]]:
+    """Return the copies that are wanting, and how many there are in each storage.
+
+    The newest backups come first, at most ``limit`` of each storage. One query.
+    """
     return missing_copies(installation.catalog.engine, wanted_copies(installation), limit=limit)
 
 

@@ -150,6 +150,7 @@ backups = sa.Table(
     sa.UniqueConstraint("database", "name"),
     sa.Index("ix_backups_database_finished_at", "database", "finished_at"),
     sa.Index("ix_backups_finished_at", "finished_at"),
+    sa.Index("ix_backups_expired_at", "expired_at"),
 )
 
 copies = sa.Table(

@@ -75,6 +75,8 @@ class StorageSettings(_Strict):
     session_token: SecretStr | None = None
     limit_bytes: Annotated[Size | None, Field(gt=0)] = None
     """What may be stored here; None: whatever the disk has (local) or no limit (S3)."""
+    warn_percent: Annotated[int, Field(ge=1, le=100)] = 80
+    """From this share of what fits on, the storage counts as nearly full."""
     storage_classes: tuple[str, ...] | None = None
     """Colder storage classes that this server has; None: as its endpoint says (``services.storage.classes``)."""
     timeout: Duration = timedelta(seconds=60)

@@ -135,7 +135,7 @@ def test_a_damaged_copy_is_made_anew_and_the_backup_stood_all_the_while(on: NewI
     assert copy(inst, backup).state == "finished"
     assert copies(inst, backup)["second"].state == "stored"
     assert content_of(inst, "second", backup.copies[0].key) == content_of(inst, "primary", backup.copies[0].key)
-    assert find_missing(inst) == ([], 0)
+    assert find_missing(inst) == ([], {})
 
 
 @pytest.mark.parametrize("lost", ["object", "manifest", "both"])
@@ -341,7 +341,7 @@ def test_wanting_copies_are_found_newest_first_and_queued_one_at_a_time(on: NewI
     untrusted = store_backup(inst, "b4", at=AT + timedelta(days=3), trust="untrusted")
     found, total = find_missing(inst)
     assert [(m.backup_id, m.storage, m.state) for m in found] == [(new.id, "second", None), (old.id, "second", None)]
-    assert total == 2
+    assert total == {"second": 2}
     assert {expired.id, untrusted.id}.isdisjoint(m.backup_id for m in found)
     (first,) = queue_missing(inst)
     assert inst.catalog.runs.get(first).backup_id == new.id
@@ -351,7 +351,7 @@ def test_wanting_copies_are_found_newest_first_and_queued_one_at_a_time(on: NewI
     assert inst.catalog.runs.get(second).backup_id == old.id
     carry_out(inst, second)
     assert queue_missing(inst) == []
-    assert find_missing(inst) == ([], 0)
+    assert find_missing(inst) == ([], {})
 
 
 def test_the_worker_and_the_backup_ask_for_the_same_run(on: NewInstallation, tmp_path: Path) -> None:
@@ -402,7 +402,7 @@ def test_a_backup_whose_bytes_do_not_restore_is_not_copied_any_further(on: NewIn
     backup = store_backup(inst)
     inst.catalog.verifications.add(make_verification(backup, "restore", "failed", at=AT))
     assert queue_missing(inst) == []
-    assert find_missing(inst)[1] == 1, "it is shown all the same"
+    assert find_missing(inst)[1] == {"second": 1}, "it is shown all the same"
 
 
 def test_a_copy_that_was_deleted_on_purpose_is_not_missed(on: NewInstallation, tmp_path: Path) -> None:
@@ -411,7 +411,7 @@ def test_a_copy_that_was_deleted_on_purpose_is_not_missed(on: NewInstallation, t
     copy(inst, backup)
     gone = replace(copies(inst, backup)["second"], state="deleted")
     inst.catalog.backups.save_copy(backup.id, gone)
-    assert find_missing(inst) == ([], 0)
+    assert find_missing(inst) == ([], {})
     assert queue_missing(inst) == []
 
 
@@ -419,7 +419,7 @@ def test_without_further_storages_nothing_is_looked_for(on: NewInstallation) -> 
     inst = on()
     store_backup(inst)
     assert queue_missing(inst) == []
-    assert find_missing(inst) == ([], 0)
+    assert find_missing(inst) == ([], {})
 
 
 # -- rebuilding --------------------------------------------------------------------------------------------------------

@@ -22,9 +22,11 @@ def upgrade() -> None:
         sa.Column("thawed_until", Instant),
     ):
         op.add_column("copies", column)
+    op.create_index("ix_backups_expired_at", "backups", ["expired_at"])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_backups_expired_at", "backups")
     for name in (
         "thawed_until", "thawed_at", "thaw_tier", "thaw_requested_at", "next_attempt_at", "attempts", "error",
     ):  # fmt: skip
