@@ -9,6 +9,7 @@ from datetime import datetime
 import streamlit as st
 
 from services.backups.exclusions import preview_excluded
+from services.capacity.storage_use import StorageReport, load_storage_report
 from services.catalog.model import Run
 from services.installation import Installation, open_installation
 from services.overview import Overview, load_overview
@@ -28,6 +29,12 @@ def installation() -> Installation:
 def overview() -> Overview:
     """Return this server's overview, read at most once a second however many tabs look at it."""
     return load_overview(installation())
+
+
+@st.cache_data(ttl=30, show_spinner="Adding up the storages …")
+def storage_report() -> StorageReport:
+    """Return how things stand with the storages, read at most every 30 s; clear it after a command."""
+    return load_storage_report(installation())
 
 
 @dataclass(frozen=True)

@@ -107,8 +107,9 @@ class StorageCard:
 
 @dataclass(frozen=True)
 class Level:
-    """What was stored of one database at the end of one UTC day."""
+    """What one storage held of one database at the end of one UTC day."""
 
+    storage: str
     database: str
     day: date
     bytes: int
@@ -121,31 +122,30 @@ class StorageReport:
     now: datetime
     cards: tuple[StorageCard, ...]
     held: tuple[Held, ...]
-    changes: tuple[Change, ...]
-    """Of the last year."""
+    history: tuple[Level, ...]
+    """Of the last year: today, and each seventh day before, for every storage and database; the first day first."""
     missing: tuple[MissingCopy, ...]
     """The newest of the copies that are wanting."""
     missing_count: int
 
-    def levels(self, storage: str | None = None) -> list[Level]:
-        """Return what was stored of each database at the end of each day of the last year, in one storage or in all."""
-        today = _day(self.now)
-        first = today - YEAR
-        now_bytes: defaultdict[str, int] = defaultdict(int)
-        for each in self.held:
-            if storage in (None, each.storage):
-                now_bytes[each.database] += each.bytes
-        by_database: defaultdict[str, list[tuple[date, int]]] = defaultdict(list)
-        for change in self.changes:
-            if storage in (None, change.storage):
-                by_database[change.database].append((change.day, change.bytes))
-        return [
-            Level(database, first + timedelta(days=n), level)
-            for database in sorted({*now_bytes, *by_database})
-            for n, level in enumerate(
-                levels(now_bytes[database], add_up(by_database[database]), first=first, last=today)
-            )
-        ]
+    @property
+    def verdict(self) -> tuple[Severity, str]:
+        """Return one sentence about all storages: of the one that is worst off, or that all is well."""
+        worst = max(self.cards, key=lambda card: _WORST_LAST.index(card.verdict[0]), default=None)
+        severity, words = worst.verdict if worst is not None else ("unknown", "No storage is configured.")
+        if worst is not None and severity != "ok":
+            return severity, f"{worst.name}: {words}"
+        if self.missing_count:
+            many = "1 copy is" if self.missing_count == 1 else f"{self.missing_count:,} copies are"
+            return "warning", f"There is room in every storage; {many} wanting."
+        if worst is not None and not self.held:
+            words = "There is room in every storage; nothing is stored yet."
+        elif worst is not None:
+            words = "There is room in every storage, and every backup has all its copies."
+        return severity, words
+
+
+_WORST_LAST: tuple[Severity, ...] = ("ok", "unknown", "warning", "failure")
 
 
 def load_storage_report(installation: Installation) -> StorageReport:
@@ -161,7 +161,23 @@ def load_storage_report(installation: Installation) -> StorageReport:
         _card(installation, name, found, past, _next_bytes(installation, name, sizes), wanting.get(name, 0), now)
         for name in (*names, *gone)
     ]
-    return StorageReport(now, tuple(cards), tuple(found), tuple(past), tuple(missing), sum(wanting.values()))
+    history = _history(found, past, _day(now))
+    return StorageReport(now, tuple(cards), tuple(found), history, tuple(missing), sum(wanting.values()))
+
+
+def _history(found: Sequence[Held], past: Sequence[Change], today: date) -> tuple[Level, ...]:
+    first = today - timedelta(days=YEAR.days // 7 * 7)
+    now_bytes: defaultdict[tuple[str, str], int] = defaultdict(int)
+    for each in found:
+        now_bytes[each.storage, each.database] += each.bytes
+    by_series: defaultdict[tuple[str, str], list[tuple[date, int]]] = defaultdict(list)
+    for change in past:
+        by_series[change.storage, change.database].append((change.day, change.bytes))
+    return tuple(
+        Level(*series, first + timedelta(days=7 * n), level)
+        for series in sorted({*now_bytes, *by_series})
+        for n, level in enumerate(levels(now_bytes[series], add_up(by_series[series]), first=first, last=today)[::7])
+    )
 
 
 def _card(

@@ -92,7 +92,9 @@ def _full(card: StorageCard) -> str:
         return "no limit"
     if card.full_in_days is not None:
         return f"{card.full_in_days:,} d"
-    return "unknown" if card.growth_bytes_per_day is None else "not growing"
+    if card.growth_bytes_per_day is None:
+        return "unknown"
+    return "over 10 y" if card.growth_bytes_per_day > 0 else "not growing"
 
 
 def _form(card: StorageCard, report: StorageReport) -> dict[str, Any]:

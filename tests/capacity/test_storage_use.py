@@ -125,17 +125,16 @@ def test_copies_in_a_storage_that_the_settings_do_not_name_any_more_are_not_forg
     assert found.verdict == ("warning", "It is not in the settings any more, so nothing in it can be read.")
 
 
-def test_levels_of_the_last_year_end_with_what_is_held(inst: Installation) -> None:
+def test_the_history_of_a_year_is_weekly_and_ends_with_what_is_held_today(inst: Installation) -> None:
     add(inst, 400, 7 * MB)
     add(inst, 100, 10 * MB, expired_days_ago=50)
     add(inst, 3, 2 * MB)
-    levels = [level.bytes for level in load_storage_report(inst).levels()]
-    assert len(levels) == 366
-    assert [levels[n] for n in (0, 264, 265, 314, 315, 361, 362, 365)] == [
-        7 * MB, 7 * MB, 17 * MB, 17 * MB, 7 * MB, 7 * MB, 9 * MB, 9 * MB]  # fmt: skip
-    assert load_storage_report(inst).levels("cloud") == [
-        replace(level, bytes=0) for level in load_storage_report(inst).levels("cloud")
-    ]
+    history = load_storage_report(inst).history
+    assert {(level.storage, level.database) for level in history} == {("primary", "la_factoria")}
+    found = {(NOW.date() - level.day).days: level.bytes for level in history}
+    assert sorted(found) == list(range(0, 365, 7))
+    assert [found[day] for day in (364, 105, 98, 56, 49, 7, 0)] == [
+        7 * MB, 7 * MB, 17 * MB, 17 * MB, 7 * MB, 7 * MB, 9 * MB]  # fmt: skip
 
 
 def test_wanting_copies_are_counted_where_they_ought_to_be(inst: Installation) -> None:
