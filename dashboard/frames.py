@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import pandas as pd
@@ -12,7 +12,8 @@ from services.catalog.summaries import CheckRow
 from services.restores.comparison_model import DIFFERENCES, Comparison
 
 INVENTORY_COLUMNS = (
-    "id", "Name", "Database", "Taken (UTC)", "State", "Proof", "Type", "Size", "Took", "Stored in", "Note",
+    "id", "Name", "Database", "Taken (UTC)", "State", "Proof", "Type", "Size", "Took", "Stored in",
+    "Copies", "Note",
 )  # fmt: skip
 HISTORY_COLUMNS = ("id", "Ended (UTC)", "Backup", "Level", "Outcome", "Took", "Storage", "By", "What was found")
 TABLE_COLUMNS = ("Table", "Outcome", "Rows in the source", "Rows restored", "Content", "Remarks")
@@ -44,16 +45,26 @@ def proof_words(backup: InventoryRow) -> str:
     return f"{backup.verification_level} passed"
 
 
-def inventory_frame(backups: Iterable[InventoryRow]) -> pd.DataFrame:
+def copies_words(backup: InventoryRow, wanted: int) -> str:
+    """Return how many of the wanted copies are stored, with a sign where some are not; a dash for what has expired."""
+    if backup.state == "expired":
+        return "–"
+    sign = "✓" if backup.copies >= wanted else "✕" if backup.copies == 0 else "▖"
+    return f"{sign} {backup.copies} of {max(wanted, backup.copies)}"
+
+
+def inventory_frame(backups: Iterable[InventoryRow], *, wanted_copies: Mapping[str, int]) -> pd.DataFrame:
     """Return one row a backup, with INVENTORY_COLUMNS.
 
     ``Taken (UTC)`` is the snapshot's instant (naive, UTC), ``Size`` stored bytes, ``Took`` seconds, the rest text.
+    ``wanted_copies``: by database, in how many storages a backup is to be; 1 where it is not named.
     """
     rows = [
         (
             backup.id, backup.name, backup.database, _naive(backup.snapshot_at), state_words(backup),
             proof_words(backup), backup.type + (" · pinned" if backup.pinned else ""), backup.stored_bytes,
             backup.duration.total_seconds(), backup.storages,
+            copies_words(backup, wanted_copies.get(backup.database, 1)),
             " ".join(backup.note.split()),
         )
         for backup in backups

@@ -10,6 +10,7 @@ import streamlit as st
 
 from services.alerts.store import count_open
 from services.backups.exclusions import preview_excluded
+from services.capacity.storage_use import StorageReport, load_storage_report
 from services.catalog.model import Run
 from services.installation import Installation, open_installation
 from services.overview import Overview, load_overview
@@ -42,6 +43,12 @@ def open_alert_counts() -> dict[str, int]:
 def service_level(days: int, database: str | None) -> Slo:
     """Return the service level of a window, counted at most every 30 s however many tabs look at it."""
     return load_slo(installation(), days=days, database=database)
+
+
+@st.cache_data(ttl=30, show_spinner="Adding up the storages …")
+def storage_report() -> StorageReport:
+    """Return how things stand with the storages, read at most every 30 s; clear it after a command."""
+    return load_storage_report(installation())
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,10 @@ RUN_WORDS: dict[str, str] = {
     "adopt": "Adoption of a file",
     "janitor": "Clean-up",
     "health": "Health check",
+    "copy": "Copy",
+    "compress": "Compression",
+    "archive": "Move to cold storage",
+    "thaw": "Thaw",
 }
 
 

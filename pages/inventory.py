@@ -20,7 +20,8 @@ def show() -> None:
     with reported():
         wanted = filters([database.name for database in inst.settings.databases], inst.clock())
         rows, total = search(inst.catalog.engine, wanted)
-        picked = inventory_table(rows, total=total)
+        wanted_copies = {d.name: len(inst.settings.storages_of(d)) for d in inst.settings.databases}
+        picked = inventory_table(rows, total=total, wanted_copies=wanted_copies)
         asked = st.query_params.get("backup")
         if picked is not None:
             drawer(inst, inst.catalog.backups.get(picked.id))

@@ -269,7 +269,7 @@ def check_newest_backup(installation: Installation, database: DatabaseSettings) 
     if backup is None:
         yield "warning", "There is none yet.", f"Run `backups create {database.name}`."
         return
-    manifest = read_evidence(installation, backup, choose_copy(backup, None))
+    manifest = read_evidence(installation, backup, choose_copy(installation, backup, None))
     secret = installation.settings.encryption_key
     if secret is not None and backup.encryption == "age":
         ours = public_key(secret.get_secret_value())

@@ -143,6 +143,7 @@ def _statuses(
             active=tuple(run for run in active if run.database == name),
             last_slot=standings[name].last_settled,
             schedule=current(backup_history(histories, name), now),
+            wanted_copies=len(inst.settings.storages_of(database)),
         )
 
     statuses = worst_first(derive_status(evidence(database), signs, now) for database in inst.settings.databases)

@@ -50,6 +50,8 @@ class GoodBackup:
     database_bytes: int
     stored_bytes: int
     proven_at: datetime | None
+    copies: int = 1
+    """Copies of it that are stored."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ class Evidence:
     """The newest slot of its backup schedule of which it is known how it ended."""
     schedule: ScheduleVersion | None = None
     """Its backup schedule as it is now; None where there never was one."""
+    wanted_copies: int = 1
+    """Storages in which the settings want each of its backups."""
 
 
 @dataclass(frozen=True)
@@ -294,6 +298,14 @@ def _pause(evidence: Evidence, now: datetime) -> Reason | None:
     return Reason("note", text, "Nothing is backed up by itself until it is resumed.", version.valid_from)
 
 
+def _further_copies(evidence: Evidence, _now: datetime) -> Reason | None:
+    good, wanted = evidence.last_good, evidence.wanted_copies
+    if good is None or good.copies >= wanted:
+        return None
+    text = f"The last good backup has {good.copies} of {wanted} copies."
+    return Reason("note", text, "The worker makes what is missing, or see why it cannot: backups storage.")
+
+
 _RULES: tuple[Callable[[Evidence, datetime], Reason | None], ...] = (
     _last_good,
     _proof_of_backups,
@@ -301,6 +313,7 @@ _RULES: tuple[Callable[[Evidence, datetime], Reason | None], ...] = (
     _measured_rto,
     _last_slot,
     _pause,
+    _further_copies,
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar, get_args
 
@@ -36,7 +36,9 @@ def filters(databases: Sequence[str], now: datetime) -> InventoryQuery:
     return InventoryQuery(database, kind, state, proof, since, text or "")
 
 
-def inventory_table(backups: Sequence[InventoryRow], *, total: int) -> InventoryRow | None:
+def inventory_table(
+    backups: Sequence[InventoryRow], *, total: int, wanted_copies: Mapping[str, int]
+) -> InventoryRow | None:
     """Draw the table; return the backup whose row is selected."""
     if not backups:
         st.info("No backup fits these filters. Loosen them, or take the first one under “Run backup”.")
@@ -46,7 +48,7 @@ def inventory_table(backups: Sequence[InventoryRow], *, total: int) -> Inventory
     )
     st.caption(f"{shown}. Select a row for all that is known of it.")
     event = st.dataframe(
-        inventory_frame(backups),
+        inventory_frame(backups, wanted_copies=wanted_copies),
         hide_index=True,
         key=f"inventory-{st.session_state.get('inventory-look', 0)}",
         on_select="rerun",

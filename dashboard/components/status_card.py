@@ -70,7 +70,7 @@ def _numbers(status: DatabaseStatus) -> None:
             "Last good backup",
             ago(good.snapshot_at if good else None, now),
             _against(old, promises.rpo, "RPO"),
-            day(good.snapshot_at) if good else "nothing to restore from",
+            f"{day(good.snapshot_at)}{_copies(status)}" if good else "nothing to restore from",
         )
     with columns[1]:
         tested = now - proof.finished_at if proof else None
@@ -102,6 +102,11 @@ def _numbers(status: DatabaseStatus) -> None:
             (f"{evidence.good_backups} good backup{'' if evidence.good_backups == 1 else 's'}", "gray"),
             f"to {day(oldest)}" if oldest else "no recovery window",
         )
+
+
+def _copies(status: DatabaseStatus) -> str:
+    good, wanted = status.evidence.last_good, status.evidence.wanted_copies
+    return f" · {good.copies} of {wanted} copies" if good is not None and wanted > 1 else ""
 
 
 def _against(used: timedelta | None, limit: timedelta, word: str) -> tuple[str, Tone]:

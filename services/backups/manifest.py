@@ -93,8 +93,12 @@ def to_document(
 
 def write_manifest(settings: Settings, storage: Storage, document: dict[str, Any]) -> StoredObject:
     """Sign a manifest and store it. With this the backup is real. Raise StorageError."""
-    signed = sign_document(settings, document)
-    data = json.dumps(signed, indent=1, sort_keys=True, ensure_ascii=False).encode()
+    return store_document(storage, sign_document(settings, document))
+
+
+def store_document(storage: Storage, document: dict[str, Any]) -> StoredObject:
+    """Store a manifest as it is, signed or not: another storage's, say. Raise StorageError."""
+    data = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False).encode()
     return storage.put(manifest_key(document["database"], document["name"]), data)
 
 

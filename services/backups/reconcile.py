@@ -15,6 +15,7 @@ from services.storage.protocol import StoredObject
 
 Listing = Mapping[tuple[str, str], StoredObject]
 """What the storages hold, by storage and key."""
+_OF_THE_CATALOGUE = ("thaw_requested_at", "thaw_tier", "thawed_at", "thawed_until")
 Look = tuple[datetime, CopyState]
 """When a check last learned something of a copy, and what."""
 
@@ -40,7 +41,8 @@ def reconcile(found: Backup, known: Backup | None, checks: Iterable[Verification
         before = copies.get(copy.storage)
         look = looks.get(copy.storage)
         if before is not None and before.key == copy.key:
-            copy = replace(copy, etag=before.etag or copy.etag)
+            kept = {name: getattr(before, name) for name in _OF_THE_CATALOGUE}
+            copy = replace(copy, etag=before.etag or copy.etag, **kept)
             if before.checked_at is not None and (look is None or before.checked_at > look[0]):
                 look = (before.checked_at, before.state)
         copies[copy.storage] = _as_checked(copy, look, listing)

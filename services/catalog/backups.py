@@ -116,6 +116,18 @@ class BackupStore:
                 .values(state=state, checked_at=checked_at)
             )
 
+    def save_copy(self, backup_id: str, copy: Copy, connection: sa.Connection | None = None) -> None:
+        """Add one copy of a backup, or replace what is known of the one in that storage."""
+        if connection is None:
+            with self._engine.begin() as own:
+                self.save_copy(backup_id, copy, own)
+            return
+        changed = connection.execute(
+            copies.update().where(copies.c.backup_id == backup_id, copies.c.storage == copy.storage).values(vars(copy))
+        )
+        if changed.rowcount == 0:
+            connection.execute(copies.insert().values(backup_id=backup_id, **vars(copy)))
+
     def _first(self, query: sa.Select[Any]) -> Backup | None:
         found = self._fetch(query.order_by(backups.c.finished_at.desc(), backups.c.id.desc()).limit(1))
         return found[0] if found else None

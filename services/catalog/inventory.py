@@ -51,18 +51,20 @@ class InventoryRow:
     proven_at: datetime | None
     storages: str
     """Names of the storages with a stored copy, with commas."""
+    copies: int = 0
+    """How many there are of them."""
 
 
 def search(engine: sa.Engine, wanted: InventoryQuery) -> tuple[list[InventoryRow], int]:
     """Return the newest backups that fit, at most ``wanted.limit``, and how many fit in all. At most two queries."""
-    stored = (
-        sa.select(sa.func.aggregate_strings(copies.c.storage, ", "))
-        .where(copies.c.backup_id == backups.c.id, copies.c.state == "stored")
-        .scalar_subquery()
+    stored = sa.select(sa.func.aggregate_strings(copies.c.storage, ", ")).where(
+        copies.c.backup_id == backups.c.id, copies.c.state == "stored"
     )
+    names = stored.scalar_subquery()
+    count = stored.with_only_columns(sa.func.count()).scalar_subquery()
     conditions = _conditions(wanted)
     columns = [backups.c[name] for name in (*_PLAIN, "started_at", "finished_at", "excluded")]
-    query = sa.select(*columns, stored.label("storages")).where(*conditions)
+    query = sa.select(*columns, names.label("storages"), count.label("copies")).where(*conditions)
     query = query.order_by(backups.c.snapshot_at.desc(), backups.c.id.desc()).limit(wanted.limit)
     with engine.connect() as connection:
         rows = connection.execute(query).all()
@@ -74,6 +76,7 @@ def search(engine: sa.Engine, wanted: InventoryQuery) -> tuple[list[InventoryRow
             duration=row.finished_at - row.started_at,
             is_partial=bool(row.excluded),
             storages=row.storages or "",
+            copies=row.copies,
             **{name: getattr(row, name) for name in _PLAIN},
         )
         for row in rows

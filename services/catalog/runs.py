@@ -9,7 +9,8 @@ from __future__ import annotations
 import builtins
 import hashlib
 import statistics
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, get_args
@@ -23,7 +24,7 @@ from services.errors import BackupsError, Busy, InputError
 from services.ids import new_id
 from services.names import unknown_name
 
-Lane = Literal["source", "checks"]
+Lane = Literal["source", "checks", "copies", "thaws"]
 _LANES: dict[RunKind, Lane] = {
     "backup": "source",
     "adopt": "source",
@@ -32,6 +33,10 @@ _LANES: dict[RunKind, Lane] = {
     "restore": "checks",
     "janitor": "checks",
     "health": "checks",
+    "copy": "copies",
+    "compress": "checks",
+    "archive": "checks",
+    "thaw": "thaws",
 }
 Enqueue = Callable[[Run, sa.Connection], None]
 """Puts a queued run into the queue, within a transaction on the catalogue."""
@@ -66,8 +71,10 @@ class Claim:
 def lock_name(kind: RunKind, database: str | None) -> str:
     """Given a run's kind and database, return the lock it needs.
 
-    A database has two lanes: what reads the source (backups) and what reads the store (verifications, restores), so
-    that a backup before a deploy does not wait for a long restore test. One run at a time in each.
+    A database has a lane for what reads the source (backups) and one for what reads or rewrites the store
+    (verifications, restores, compress, archive), so that a backup before a deploy does not wait for a long restore
+    test. Copies have one of their own, since no restore may wait for an upload; ``hold`` keeps them and what rewrites
+    the same backup apart. Thaws only ask. One run at a time in each.
     """
     return f"{database or '*'}/{_LANES[kind]}"
 
@@ -382,6 +389,26 @@ class RunStore:
         if run.cancel_requested_at is None:
             raise InputError(f"Run {run_id} is {run.state}; it cannot be cancelled any more.")
         return run
+
+    @contextmanager
+    def hold(self, name: str, run_id: str, *, now: datetime) -> Iterator[None]:
+        """While the block runs, hold a lock beside that of the run's lane; it is freed with the run's end, too.
+
+        Raise Busy when another run holds it.
+        """
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(locks.insert().values(name=name, run_id=run_id, taken_at=now))
+        except IntegrityError as error:
+            raise Busy(
+                f"Another run works on the same backup ({self._lock_holder(name) or 'just ended'}).",
+                hint="Wait for it, watch it on the page, or cancel it.",
+            ) from error
+        try:
+            yield
+        finally:
+            with self._engine.begin() as connection:
+                connection.execute(locks.delete().where(locks.c.name == name, locks.c.run_id == run_id))
 
     def add_log(self, run_id: str, lines: Iterable[LogLine]) -> None:
         """Append lines to a run's log."""

@@ -150,6 +150,7 @@ backups = sa.Table(
     sa.Index("ix_backups_database_finished_at", "database", "finished_at"),
     sa.Index("ix_backups_finished_at", "finished_at"),
     sa.Index("ix_backups_verification_passed", "verification_passed"),
+    sa.Index("ix_backups_expired_at", "expired_at"),
 )
 
 copies = sa.Table(
@@ -164,6 +165,13 @@ copies = sa.Table(
     sa.Column("bytes", sa.BigInteger, nullable=False),
     sa.Column("etag", sa.String(120), nullable=False),
     sa.Column("checked_at", Instant),
+    sa.Column("error", sa.Text, nullable=False, server_default=""),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("next_attempt_at", Instant),
+    sa.Column("thaw_requested_at", Instant),
+    sa.Column("thaw_tier", sa.String(12), nullable=False, server_default=""),
+    sa.Column("thawed_at", Instant),
+    sa.Column("thawed_until", Instant),
     sa.Index("ix_copies_storage_state_bytes", "storage", "state", "bytes"),
     sa.Index("ix_copies_backup_id_state", "backup_id", "state"),
 )

@@ -127,13 +127,20 @@ def holdings(engine: sa.Engine) -> dict[str, Holding]:
 def last_good_backups(engine: sa.Engine) -> dict[str, GoodBackup]:
     """Return each database's newest good backup that still has a stored copy; newest by what it holds."""
     names = ("id", "name", "snapshot_at", "finished_at", "database_bytes", "stored_bytes", "proven_at")
+    stored = (
+        sa.select(sa.func.count())
+        .where(copies.c.backup_id == backups.c.id, copies.c.state == "stored")
+        .scalar_subquery()
+        .label("copies")
+    )
     of = _distinct(backups.c.database)
     its = sa.select(backups.c.id).where(backups.c.database == of.c.name, good())
     with engine.connect() as connection:
         newest = _found(connection, of, _first(its, backups.c.snapshot_at, backups.c.id, of))
-        query = sa.select(backups.c.database, *(backups.c[name] for name in names)).where(backups.c.id.in_(newest))
+        query = sa.select(backups.c.database, *(backups.c[name] for name in names), stored)
+        query = query.where(backups.c.id.in_(newest))
         return {
-            row.database: GoodBackup(**{name: getattr(row, name) for name in names})
+            row.database: GoodBackup(**{name: getattr(row, name) for name in (*names, "copies")})
             for row in connection.execute(query)
         }
 
@@ -145,9 +152,10 @@ def last_restore_tests(engine: sa.Engine, *, passed_only: bool) -> dict[str, Res
     nothing of the tables that it left out, an adopted file may lack some, and what an unknown key signed may be
     anybody's.
 
-    A passed test is a proof for as long as its backup has not failed a verification since, at any level and in any
-    storage. It stays one when the backup has expired: that policy deleted the object does not unsay what was seen.
-    A pass that is no proof (any more) is left out altogether, lest it hide an earlier failure.
+    A passed test is a proof for as long as its backup is a proven one: it has not failed a verification since, or only
+    in one of several copies (``services.catalog.verdict``). It stays one when the backup has expired: that policy
+    deleted the object does not unsay what was seen. A pass that is no proof (any more) is left out altogether, lest it
+    hide an earlier failure.
 
     *Not testable* counts only where no test passed or failed: it says nothing about a backup, so it must not hide
     what an earlier test said.
@@ -155,10 +163,10 @@ def last_restore_tests(engine: sa.Engine, *, passed_only: bool) -> dict[str, Res
     of = _distinct(verifications.c.database)
     its = sa.select(verifications.c.id).join_from(verifications, backups)
     its = its.where(verifications.c.level == "restore", verifications.c.database == of.c.name, _could_be_good())
-    passed = its.where(verifications.c.outcome == "passed", sa.not_(_failed_since()))
+    passed = its.where(verifications.c.outcome == "passed", backups.c.proven_at.is_not(None))
     speaking = passed if passed_only else its.where(
         verifications.c.outcome != "not testable",
-        sa.or_(verifications.c.outcome != "passed", sa.not_(_failed_since())),
+        sa.or_(verifications.c.outcome != "passed", backups.c.proven_at.is_not(None)),
     )  # fmt: skip
     order = (verifications.c.finished_at, verifications.c.id, of)
     wanted: sa.ColumnElement[str] = _first(speaking, *order)
@@ -261,17 +269,6 @@ def _could_be_good() -> sa.ColumnElement[bool]:
         backups.c.trust != "untrusted",
         backups.c.adopted.is_(False),
         sa.cast(backups.c.excluded, sa.Text) == "[]",
-    )
-
-
-def _failed_since() -> sa.ColumnElement[bool]:
-    """Say of a verification whether a later one of the same backup failed."""
-    later = verifications.alias("later")
-    return (
-        sa.exists()
-        .where(later.c.backup_id == verifications.c.backup_id, later.c.outcome == "failed")
-        .where(sa.tuple_(later.c.finished_at, later.c.id) > sa.tuple_(verifications.c.finished_at, verifications.c.id))
-        .correlate(verifications)
     )
 
 

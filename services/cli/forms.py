@@ -48,6 +48,9 @@ def backup_form(backup: Backup) -> dict[str, Any]:
                 "state": copy.state,
                 "bytes": copy.bytes,
                 "checked_at": isoformat(copy.checked_at),
+                "error": copy.error,
+                "attempts": copy.attempts,
+                "next_attempt_at": isoformat(copy.next_attempt_at),
             }
             for copy in backup.copies
         ],

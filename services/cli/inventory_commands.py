@@ -1,11 +1,11 @@
-"""What there is: list, storage, log."""
+"""What there is: list, log."""
 
 from __future__ import annotations
 
 import csv
 import sys
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Literal, cast
 
 import typer
 from rich.text import Text
@@ -18,7 +18,6 @@ from services.cli.output import instant, note, printable, say, stdout, table, wr
 from services.cli.session import AsJson, DatabaseOption, opened
 from services.errors import InputError
 from services.installation import Installation
-from services.overview import StorageRoom, load_overview
 from services.settings.model import parse_duration
 from services.units import format_bytes
 
@@ -88,47 +87,6 @@ def _csv_cell(value: str) -> str:
     """Return the value so that a spreadsheet takes it for text: a note may not become a formula."""
     value = printable(value)
     return f"'{value}" if value[:1] in ("=", "+", "-", "@") else value
-
-
-@app.command()
-def storage(as_json: AsJson = False) -> None:
-    """Show what each storage holds and what still fits. Exit code: 0, or 1 when a storage cannot be asked."""
-    with opened(quiet=as_json) as installation:
-        rooms = load_overview(installation).storages
-    if as_json:
-        write_json([_room_form(room) for room in rooms])
-    else:
-        rows = [
-            (
-                room.name,
-                room.url,
-                f"{room.backups:,}",
-                format_bytes(room.used_bytes),
-                "–" if room.limit_bytes is None else format_bytes(room.limit_bytes),
-                "–" if room.free_bytes is None else format_bytes(room.free_bytes),
-            )
-            for room in rooms
-        ]
-        columns = ["Storage", "Address", "Backups", "Used", "Limit", "Free on disk"]
-        stdout().print(table(columns, rows, right=columns[2:]))
-        for room in rooms:
-            if room.problem:
-                note(f"{room.name}: {room.problem}", style="bold red")
-    raise typer.Exit(1 if any(room.problem for room in rooms) else 0)
-
-
-def _room_form(room: StorageRoom) -> dict[str, Any]:
-    left = None if room.total_bytes is None else max(0, room.total_bytes - room.used_bytes)
-    return {
-        "name": room.name,
-        "url": room.url,
-        "backups": room.backups,
-        "used_bytes": room.used_bytes,
-        "limit_bytes": room.limit_bytes,
-        "free_bytes": room.free_bytes,
-        "room_bytes": left,
-        "problem": room.problem or None,
-    }
 
 
 def _select(

@@ -16,6 +16,8 @@ from services.cli import (  # noqa: F401
     restore_commands,
     schedule_commands,
     slo_commands,
+    storage_report,
+    storage_commands,
     upkeep_commands,
     key_commands,
     serve_commands,

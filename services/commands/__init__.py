@@ -8,6 +8,7 @@ returns the same run: a second click, a reload or a second tab starts nothing tw
 from services.backups.request import BackupRequest
 from services.commands.alerts import ChannelTest, acknowledge_alert, send_test_messages
 from services.commands.backups import submit_adopt, submit_backup
+from services.commands.copies import submit_copy
 from services.commands.restores import submit_restore, submit_verification
 from services.commands.schedules import pause_schedule, resume_schedule, run_schedule, set_schedule
 from services.commands.submit import MAX_NOTE
@@ -26,6 +27,7 @@ __all__ = [
     "set_schedule",
     "submit_adopt",
     "submit_backup",
+    "submit_copy",
     "submit_health",
     "submit_janitor",
     "submit_restore",

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from services.backups.adopt import adopt_file
+from services.backups.copy_backup import copy_backup
 from services.backups.create import create_backup, verify_new_backup
+from services.backups.missing_copies import queue_copies
 from services.backups.request import BackupRequest
 from services.catalog.model import Backup, Run, RunKind, Verification
 from services.health.probe import check_health
@@ -26,6 +28,7 @@ def _backup(installation: Installation, run: Run, active: ActiveRun) -> dict[str
         backup = create_backup(installation, request, active)
     else:
         backup = _verify_made(installation, run.backup_id, active)
+    _copy_later(installation, run, backup, active)
     return _made(backup)
 
 
@@ -36,6 +39,19 @@ def _verify_made(installation: Installation, backup_id: str, active: ActiveRun) 
 
 def _made(backup: Backup) -> dict[str, Any]:
     return {"backup_id": backup.id, "name": backup.name, "stored_bytes": backup.stored_bytes}
+
+
+def _copy_later(installation: Installation, run: Run, backup: Backup, active: ActiveRun) -> None:
+    """Queue the further copies of a backup that the worker has made; in the foreground whoever asked for it goes on."""
+    if run.params.get("queued"):
+        for run_id in queue_copies(installation, backup.id, actor=run.actor):
+            storage = installation.catalog.runs.get(run_id).params["storage"]
+            active.log(f"A copy in {storage} is queued (run {run_id}).")
+
+
+def _copy(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
+    copy = copy_backup(installation, run.backup_id or "", run.params["storage"], active)
+    return {"storage": copy.storage, "location": copy.location, "stored_bytes": copy.bytes}
 
 
 def _verification(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
@@ -56,6 +72,7 @@ def _restore(installation: Installation, run: Run, active: ActiveRun) -> dict[st
         run.params["target"],
         active,
         server_url=server_url.get_secret_value() if server_url else None,
+        storage=run.params.get("storage"),
     )
     return {"target": run.params["target"], "outcome": report.outcome, "report": report.to_json()}
 
@@ -71,6 +88,7 @@ def _adopt(installation: Installation, run: Run, active: ActiveRun) -> dict[str,
         name=run.params["name"],
         note=run.params.get("note", ""),
     )
+    _copy_later(installation, run, backup, active)
     return _made(backup)
 
 
@@ -90,4 +108,5 @@ USE_CASES: dict[RunKind, UseCase] = {
     "adopt": _adopt,
     "janitor": _janitor,
     "health": _health,
+    "copy": _copy,
 }

@@ -14,6 +14,7 @@ from dbos import DBOS
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.alerts.watch import AlertWatch
+from services.backups.missing_copies import queue_missing
 from services.catalog.runs import ClaimLost
 from services.errors import BackupsError, Busy
 from services.installation import Installation
@@ -21,6 +22,7 @@ from services.jobs import queue
 from services.jobs.active_run import ActiveRun, Interrupted
 from services.jobs.execute import execute_run
 from services.jobs.identity import DeathWatch, process_identity
+from services.jobs.paced import Paced
 from services.jobs.recovery import recover_dead_runs
 from services.schedules.start_due import start_due_runs
 from services.schedules.sync import sync_schedules
@@ -29,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 5.0
 BUSY_POLL_SECONDS = 1.0
+COPIES_SECONDS = 60.0
 STOP_SECONDS = 20.0
 """How long a worker that is told to end waits for its runs to clean up after themselves."""
 
@@ -102,6 +105,7 @@ def run_worker(installation: Installation, *, stop: threading.Event | None = Non
             ("recovery", _recover),
             ("schedules", _start_due_runs),
             ("alerts", _watch_alerts),
+            ("copies", Paced(_copies, COPIES_SECONDS)),
         )
     ]
     sync_schedules(installation)
@@ -136,6 +140,11 @@ def _start_due_runs(state: _State) -> None:
 def _watch_alerts(state: _State) -> None:
     """Look at the checks, deliver what waits, keep the outside watchdog quiet."""
     state.alerts.tick()
+
+
+def _copies(state: _State) -> None:
+    """Have copies made that are wanting."""
+    queue_missing(state.installation)
 
 
 def _launch_dbos(installation: Installation) -> None:

@@ -17,7 +17,7 @@ from services.preflight.contents import check_contents, check_patterns, check_si
 from services.preflight.model import Check, Preflight
 from services.preflight.role import check_role
 from services.preflight.server import check_server, check_versions, connection_lost, limit_questions
-from services.preflight.space import check_storage, check_working_folder
+from services.preflight.space import check_storage, check_working_folder, of_copy
 from services.settings.model import DatabaseSettings
 
 
@@ -54,6 +54,7 @@ def preflight(
         if run is not None:
             run.check_cancelled()
         checks.append(connection_lost(error))
-    checks += [check_storage(installation, target, expected) for target in targets]
+    checks += [check_storage(installation, target, expected) for target in targets[:1]]
+    checks += [of_copy(check_storage(installation, target, expected)) for target in targets[1:]]
     checks.append(check_working_folder(installation))
     return replace(expected, checks=tuple(checks))

@@ -13,6 +13,9 @@ from services.restores.comparison_model import Comparison
 
 _NAMED = 3  # differences that the summary names; the rest is counted
 
+_NOT_THE_REPORTS = ("summary", "rto_seconds", "copy_state", "scope", "stored_anew")
+"""Beside the report in a verification's detail: for readers, and what was learned of the copy."""
+
 Way = Literal["spooled", "streamed", ""]
 ReportOutcome = Outcome | Literal["not compared"]
 """*Not compared*: a real restore made its database, and the comparison could not be made. Never a pass."""
@@ -103,7 +106,7 @@ class RestoreReport:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RestoreReport:
         """Return the report that ``to_json`` wrote. Raise KeyError, TypeError or ValueError for anything else."""
-        values = {key: value for key, value in data.items() if key not in ("summary", "rto_seconds")}
+        values = {key: value for key, value in data.items() if key not in _NOT_THE_REPORTS}
         comparison = values["comparison"]
         values |= {
             "snapshot_at": parse_instant(values["snapshot_at"]),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Literal
@@ -17,12 +18,22 @@ import psycopg
 from psycopg import sql
 
 from services.backups.manifest import Manifest
-from services.catalog.model import Backup
-from services.errors import AlreadyExists, BackupsError, ConnectionFailed, InvalidName, RestoreFailed
+from services.catalog.model import Backup, Copy
+from services.errors import (
+    AlreadyExists,
+    BackupsError,
+    ConnectionFailed,
+    CorruptBackup,
+    InvalidName,
+    RestoreFailed,
+    StorageError,
+    StorageFull,
+    UntrustedManifest,
+)
 from services.installation import Installation
 from services.jobs.context import RunContext
 from services.postgres.connection import Address, Connection, connect
-from services.restores.copies import choose_copy
+from services.restores.copies import copies_in_order
 from services.restores.evidence import read_evidence
 from services.restores.fetch import identities_for
 from services.restores.perform import Place, Restored, restored_database
@@ -37,9 +48,17 @@ _TARGET = re.compile(r"[A-Za-z0-9_-]{1,63}\Z")
 
 
 def restore_backup(
-    installation: Installation, backup: Backup, target: str, run: RunContext, *, server_url: str | None
+    installation: Installation,
+    backup: Backup,
+    target: str,
+    run: RunContext,
+    *,
+    server_url: str | None,
+    storage: str | None = None,
 ) -> RestoreReport:
     """Restore a backup into the new database ``target`` on ``server_url`` (None: the database's own server).
+
+    The copy in ``storage`` is read; without one the best, and the next when that cannot be read to its end.
 
     The report's outcome says whether the restored data equals the source, or that it could not be compared; the target
     stays in either case, since in an emergency a person decides. Raise InvalidName, AlreadyExists (nothing is touched),
@@ -48,7 +67,7 @@ def restore_backup(
     the log says so, and Cancelled or TimedOut is raised.
     """
     check_target(target)
-    copy = choose_copy(backup, None)
+    copies = copies_in_order(installation, backup, storage)
     identities_for(installation.settings, backup)
     began = time.monotonic()
     run.phase("preparing")
@@ -57,10 +76,8 @@ def restore_backup(
         _refuse_existing(connection, server, target)
         version = (connection.info.parameter_status("server_version") or "unknown").split()[0]
         major = connection.info.server_version // 10000
-    manifest = read_evidence(installation, backup, copy)
     place = Place(server, major, scratch_name(run, RESTORE_PREFIX), f"{server.host}:{server.port}")
-    with restored_database(installation, manifest, copy, place, run) as restored:
-        _rename(server, restored.address.dbname, target)
+    manifest, restored = _from_first_that_works(installation, backup, copies, place, target, run)
     restored = replace(restored, address=server.with_database(target))
     proof = _prove(manifest, restored, run)
     note = _analyze(restored.address, run)
@@ -77,6 +94,26 @@ def restore_backup(
     )
     run.log(f"Restored into {target} on {report.server}. {report.summary}", _SEVERITY.get(report.outcome, "info"))
     return report
+
+
+def _from_first_that_works(
+    installation: Installation, backup: Backup, copies: Sequence[Copy], place: Place, target: str, run: RunContext
+) -> tuple[Manifest, Restored]:
+    """Restore from the first copy that can be read to its end, under the target's name. Raise what the last one met."""
+    for copy in copies:
+        try:
+            manifest = read_evidence(installation, backup, copy)
+            with restored_database(installation, manifest, copy, place, run) as restored:
+                _rename(place.server, restored.address.dbname, target)
+        except StorageFull:
+            raise  # it is this machine's disk that is full
+        except (StorageError, CorruptBackup, UntrustedManifest) as error:
+            if copy is copies[-1]:
+                raise
+            run.log(f"It cannot be restored from {copy.storage}, so the next copy is taken: {error}", "warning")
+        else:
+            return manifest, restored
+    raise AssertionError("the last copy returns or raises")
 
 
 def check_target(target: str) -> None:

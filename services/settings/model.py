@@ -32,6 +32,9 @@ _ADDRESS = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\Z")
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 _BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
+COLD_CLASSES = ("INTELLIGENT_TIERING", "STANDARD_IA", "ONEZONE_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE")
+"""Amazon's storage classes that are colder than the standard one, the warmest first."""
+
 VerificationLevel = Literal["stored", "checksum", "archive", "restore"]
 
 
@@ -101,6 +104,10 @@ class StorageSettings(_Strict):
     session_token: SecretStr | None = None
     limit_bytes: Annotated[Size | None, Field(gt=0)] = None
     """What may be stored here; None: whatever the disk has (local) or no limit (S3)."""
+    warn_percent: Annotated[int, Field(ge=1, le=100)] = 80
+    """From this share of what fits on, the storage counts as nearly full."""
+    storage_classes: tuple[str, ...] | None = None
+    """Colder storage classes that this server has; None: as its endpoint says (``services.storage.classes``)."""
     timeout: Duration = timedelta(seconds=60)
     """The longest silence of the storage that is waited for."""
 
@@ -120,6 +127,14 @@ class StorageSettings(_Strict):
             return value.rstrip("/")
         raise ValueError("write file:///absolute/folder or s3://bucket/prefix")
 
+    @field_validator("storage_classes")
+    @classmethod
+    def _storage_classes(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        unknown = [name for name in value or () if name not in COLD_CLASSES]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is no storage class; known: {', '.join(COLD_CLASSES)}")
+        return value
+
     @property
     def is_local(self) -> bool:
         return self.url.startswith("file://")
@@ -132,8 +147,8 @@ class DatabaseSettings(_Strict):
     url: SecretStr
     """``postgresql://user:password@host:5432/dbname?sslmode=require``; holds a password, so it is secret."""
     storages: tuple[str, ...] = ()
-    """Names of storages. Empty: the first storage of the settings. Backups are written to the first one alone; the
-    others are read from where they hold a copy, and nothing is copied to them by itself."""
+    """Names of storages, the primary one first. Empty: the first storage of the settings alone. A backup is written to
+    the primary one, and copied from there to the others once it is finished."""
     rpo: Duration = timedelta(hours=24)
     """The oldest that the last good backup may be."""
     rto: Duration = timedelta(hours=1)
