@@ -31,6 +31,8 @@ RULES: dict[str, AlertRule] = {
     "backup_age": AlertRule("No recent backup"),
     "backup_run": AlertRule("Backup run failed"),
     "other_runs": AlertRule("Run failed"),
+    "slot": AlertRule("Slot missed or late"),
+    "budget": AlertRule("Budget of misses spent"),
     "restore_test": AlertRule("Restore test failed or overdue"),
     "restore_time": AlertRule("Restores take longer than the RTO"),
     "verification": AlertRule("Verification failed or overdue", covered_by=("corruption", "copies", "restore_test")),

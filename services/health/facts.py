@@ -22,6 +22,7 @@ from services.installation import Installation
 from services.notify.outbox import Delivery, delivery
 from services.overview import StorageRoom, load_rooms, load_statuses
 from services.settings.model import AlertSettings
+from services.slo import Slo, load_slo
 from services.status import DatabaseStatus, WorkerSigns
 
 RUNS_SPEAK_FOR = timedelta(days=35)
@@ -45,6 +46,8 @@ class Facts:
     last_runs: tuple[Run, ...]
     last_health_run: Run | None
     delivery: Delivery
+    slo: Slo
+    """Of the last thirty days."""
 
     @property
     def limits(self) -> AlertSettings:
@@ -76,4 +79,5 @@ def gather(installation: Installation, *, free: Mapping[str, int | None] | None 
         last_runs=tuple(last_runs(engine, since=now - RUNS_SPEAK_FOR)),
         last_health_run=last_health_run(engine, since=now - PROBES_SPEAK_FOR),
         delivery=delivery(engine, now),
+        slo=load_slo(installation),
     )

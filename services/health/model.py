@@ -101,6 +101,8 @@ def join_sentences(sentence: str, hint: str) -> str:
 CHECK_WORDS: dict[str, str] = {
     "backup_age": "Last good backup",
     "backup_run": "Last backup run",
+    "slot": "Last slot",
+    "budget": "Misses in 30 days",
     "restore_test": "Restore test",
     "restore_time": "Time to restore",
     "verification": "Verification",

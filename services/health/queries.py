@@ -113,10 +113,10 @@ def corruption(engine: sa.Engine, storages: Sequence[str]) -> dict[str, Corrupti
         sa.select(
             copies.c.backup_id,
             sa.func.count(sa.case((copies.c.state == "damaged", 1))).label("damaged"),
-            sa.func.count(sa.case((copies.c.state == "missing", 1))).label("missing"),
+            sa.func.count(sa.case((copies.c.state.in_(("missing", "failed")), 1))).label("missing"),
             sa.func.max(copies.c.checked_at).label("checked_at"),
         )
-        .where(copies.c.storage.in_(storages), copies.c.state.in_(("damaged", "missing")))
+        .where(copies.c.storage.in_(storages), copies.c.state.in_(("damaged", "missing", "failed")))
         .group_by(copies.c.backup_id)
         .cte("flagged")
     )

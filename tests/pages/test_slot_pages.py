@@ -22,27 +22,11 @@ from services.schedules.sync import sync_schedules
 from services.slo import load_slo
 from tests.pages.conftest import OpenPage, everything
 from tests.pages.test_queries import count_queries
-from tests.pages.worlds import HOSTILE, NOW, add_backup, add_run, installation
+from tests.pages.worlds import HOSTILE, NOW, add_backup, add_run, installation, scheduled
 from tests.schedules.conftest import SetClock
 
 NAME = "orders/backup"
 DAY = timedelta(days=1)
-
-
-def scheduled(
-    home: Path, *names: str, days: int = 40, missed: tuple[int, ...] = (3,), late: tuple[int, ...] = (7,)
-) -> Installation:
-    """Databases that have been scheduled for so many days, with a good backup in each slot but for some days ago."""
-    clock = SetClock(NOW - days * DAY)
-    inst = installation(home, *(names or ("orders",)), clock=clock, recipients=True)
-    sync_schedules(inst)
-    clock.now = NOW
-    for name in names or ("orders",):
-        for ago in range(days):
-            at = NOW.replace(hour=2, minute=4) - ago * DAY
-            if ago not in missed:
-                add_backup(inst, name, at + timedelta(hours=7 if ago in late else 0), type="scheduled")
-    return inst
 
 
 def clock_of(inst: Installation) -> SetClock:

@@ -16,8 +16,10 @@ from services.ids import new_id
 from services.installation import Installation
 from services.restores.comparison_model import Comparison, ObjectRow, SequenceRow, TableRow
 from services.restores.report import RestoreReport
+from services.schedules.sync import sync_schedules
 from services.settings.model import DatabaseSettings, Settings, StorageSettings
 from services.stream.encryption import generate_key
+from tests.schedules.conftest import SetClock
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 HOSTILE = "<b>x</b> **bold** [link](https://evil.example) :red[danger] $x$ `tick` | --> :streamlit:"
@@ -154,4 +156,20 @@ def healthy(home: Path, *, clock: Clock = lambda: NOW, days: int = 40) -> Instal
         if n >= 2:
             add_backup(inst, "orders", at)
     inst.catalog.workers.beat("host:1", version="0.1.0", now=now - timedelta(seconds=3))
+    return inst
+
+
+def scheduled(
+    home: Path, *names: str, days: int = 40, missed: tuple[int, ...] = (3,), late: tuple[int, ...] = (7,)
+) -> Installation:
+    """Databases that have been scheduled for so many days, with a good backup in each slot but for some days ago."""
+    clock = SetClock(NOW - days * timedelta(days=1))
+    inst = installation(home, *(names or ("orders",)), clock=clock, recipients=True)
+    sync_schedules(inst)
+    clock.now = NOW
+    for name in names or ("orders",):
+        for ago in range(days):
+            at = NOW.replace(hour=2, minute=4) - ago * timedelta(days=1)
+            if ago not in missed:
+                add_backup(inst, name, at + timedelta(hours=7 if ago in late else 0), type="scheduled")
     return inst
