@@ -13,7 +13,7 @@ from services.cli.app import app
 from services.cli.forms import run_form, verification_form
 from services.cli.output import note, printable, stdout, write_json
 from services.cli.running import Mode, Queue, Quiet, Wait, carry_out
-from services.cli.session import AsJson, DatabaseOption, StorageOption, actor, chosen_backups, opened
+from services.cli.session import AsJson, DatabaseOption, StorageOption, WaitForThaw, actor, chosen_backups, opened
 from services.errors import InputError
 from services.installation import Installation
 from services.settings.model import VerificationLevel
@@ -43,6 +43,7 @@ def verify(
     ] = "checksum",
     database: DatabaseOption = None,
     storage: StorageOption = None,
+    wait_for_thaw: WaitForThaw = False,
     queue: Queue = False,
     wait: Wait = False,
     quiet: Quiet = False,
@@ -51,7 +52,7 @@ def verify(
     """Check a stored backup. Exit code: 0 passed, 2 failed, 3 not testable or unknown."""
     if latest and backup is not None:
         raise InputError("--latest and a backup's name exclude each other.", hint="Give one of them.")
-    _check(backup, level, database, storage, Mode(queue, wait, quiet, as_json))
+    _check(backup, level, database, storage, Mode(queue, wait, quiet, as_json), wait_for_thaw=wait_for_thaw)
 
 
 @app.command("restore-test")
@@ -59,16 +60,25 @@ def restore_test(
     backup: BackupArgument = None,
     database: DatabaseOption = None,
     storage: StorageOption = None,
+    wait_for_thaw: WaitForThaw = False,
     queue: Queue = False,
     wait: Wait = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Restore into a scratch database and compare with the source. Exit code: 0 passed, 2 failed, 3 not testable."""
-    _check(backup, "restore", database, storage, Mode(queue, wait, quiet, as_json))
+    _check(backup, "restore", database, storage, Mode(queue, wait, quiet, as_json), wait_for_thaw=wait_for_thaw)
 
 
-def _check(text: str | None, level: VerificationLevel, database: str | None, storage: str | None, mode: Mode) -> None:
+def _check(
+    text: str | None,
+    level: VerificationLevel,
+    database: str | None,
+    storage: str | None,
+    mode: Mode,
+    *,
+    wait_for_thaw: bool,
+) -> None:
     forms = []
     code = PASSED
     with opened(quiet=mode.as_json) as installation:
@@ -78,7 +88,13 @@ def _check(text: str | None, level: VerificationLevel, database: str | None, sto
             run = carry_out(
                 installation,
                 lambda queued, backup=backup: commands.submit_verification(  # type: ignore[misc]
-                    installation, backup.id, level, storage=storage, actor=actor(), queue=queued
+                    installation,
+                    backup.id,
+                    level,
+                    storage=storage,
+                    wait_for_thaw=wait_for_thaw,
+                    actor=actor(),
+                    queue=queued,
                 ),
                 mode,
             )

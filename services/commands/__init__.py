@@ -6,6 +6,7 @@ returns the same run: a second click, a reload or a second tab starts nothing tw
 """
 
 from services.backups.request import BackupRequest
+from services.commands.archives import submit_archives, submit_thaw
 from services.commands.backups import submit_adopt, submit_backup
 from services.commands.copies import submit_copy
 from services.commands.restores import submit_restore, submit_verification
@@ -17,9 +18,11 @@ __all__ = [
     "BackupRequest",
     "request_cancel",
     "submit_adopt",
+    "submit_archives",
     "submit_backup",
     "submit_copy",
     "submit_janitor",
     "submit_restore",
+    "submit_thaw",
     "submit_verification",
 ]
