@@ -136,11 +136,11 @@ def _store(
     """
     settings = installation.settings
     order = [storage.name for storage in settings.storages_of(settings.database(backup.database))]
-    sources = sources_of(backup, row.storage, order)
+    sources = sources_of(backup, row.storage, order, now=installation.clock())
     if not sources:
         raise InputError(
             f"{backup.name} has no good copy that the one in {row.storage} could be made from.",
-            hint="Verify the copies that there are: `backups verify --storage NAME`.",
+            hint="Verify the copies that there are: `backups verify --storage NAME`; thaw what lies frozen.",
         )
     refuse_without_room(installation, row.storage, backup.stored_bytes)
     first = row.attempts % len(sources)

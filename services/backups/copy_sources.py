@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from services.catalog.model import Backup, Copy
 from services.errors import InputError, UntrustedManifest
@@ -18,10 +19,15 @@ def copy_in(backup: Backup, storage: str) -> Copy | None:
     return next((copy for copy in backup.copies if copy.storage == storage), None)
 
 
-def sources_of(backup: Backup, target: str, order: Sequence[str]) -> list[Copy]:
-    """Return the stored copies that the one in ``target`` can be made from, those of the storages ``order`` first."""
+def sources_of(backup: Backup, target: str, order: Sequence[str], *, now: datetime) -> list[Copy]:
+    """Return the stored copies that the one in ``target`` can be made from, those of the storages ``order`` first.
+
+    One that lies frozen in cold storage is none.
+    """
     rank = {storage: number for number, storage in enumerate(order)}
-    found = [copy for copy in backup.copies if copy.state == "stored" and copy.storage != target]
+    found = [
+        copy for copy in backup.copies if copy.state == "stored" and copy.storage != target and copy.is_readable(now)
+    ]
     return sorted(found, key=lambda copy: (rank.get(copy.storage, len(rank)), copy.storage))
 
 

@@ -26,7 +26,8 @@ def find_missing(installation: Installation, *, limit: int = 100) -> tuple[list[
 
     The newest backups come first, at most ``limit`` of each storage. One query.
     """
-    return missing_copies(installation.catalog.engine, wanted_copies(installation), limit=limit)
+    wanted, now = wanted_copies(installation), installation.clock()
+    return missing_copies(installation.catalog.engine, wanted, now=now, limit=limit)
 
 
 def queue_missing(installation: Installation) -> list[str]:
@@ -44,7 +45,7 @@ def queue_missing(installation: Installation) -> list[str]:
     if room <= 0:
         return []
     now = installation.clock()
-    found, _ = missing_copies(installation.catalog.engine, wanted, due_at=now, limit=_LOOKED_AT)
+    found, _ = missing_copies(installation.catalog.engine, wanted, now=now, due_only=True, limit=_LOOKED_AT)
     queued: list[str] = []
     for missing in found:
         if len(queued) == room:

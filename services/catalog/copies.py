@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from services.catalog.model import CopyState
 from services.catalog.schema import backups, copies
+from services.storage.classes import FROZEN
 
 Wanted = Mapping[str, Sequence[str]]
 """By database, the storages in which each of its backups is to have a copy."""
@@ -44,15 +45,15 @@ def somewhere() -> sa.ColumnElement[bool]:
 
 
 def missing_copies(
-    engine: sa.Engine, wanted: Wanted, *, due_at: datetime | None = None, limit: int
+    engine: sa.Engine, wanted: Wanted, *, now: datetime, due_only: bool = False, limit: int
 ) -> tuple[list[MissingCopy], dict[str, int]]:
     """Return copies that are wanted, or were made, and are not whole, and how many there are in each storage.
 
-    The newest backups come first, at most ``limit`` of each storage. With ``due_at`` only those that can be made from
+    The newest backups come first, at most ``limit`` of each storage. With ``due_only`` only those that can be made from
     another copy and whose time to be tried (again) has come. A copy that was deleted on purpose is not missed, and
     nothing is of a backup that nobody vouches for. One query.
     """
-    found = _missing(wanted, due_at).subquery()
+    found = _missing(wanted, now, due_only=due_only).subquery()
     newest = (found.c.finished_at.desc(), found.c.backup_id.desc(), found.c.storage)
     rank = sa.func.row_number().over(partition_by=found.c.storage, order_by=newest).label("rank")
     in_storage = sa.func.count().over(partition_by=found.c.storage).label("in_storage")
@@ -66,11 +67,13 @@ def missing_copies(
     return [MissingCopy(**{name: getattr(row, name) for name in names}) for row in rows], counts
 
 
-def _missing(wanted: Wanted, due_at: datetime | None) -> sa.Select[Any]:
+def _missing(wanted: Wanted, now: datetime, *, due_only: bool) -> sa.Select[Any]:
     found = _wanting(wanted).subquery("found")
     other = copies.alias("other")
+    # the same rule as ``Copy.is_readable``
+    readable = sa.or_(other.c.storage_class.not_in(FROZEN), other.c.thawed_until > now)
     source = sa.exists().where(
-        other.c.backup_id == found.c.backup_id, other.c.storage != found.c.storage, other.c.state == "stored"
+        other.c.backup_id == found.c.backup_id, other.c.storage != found.c.storage, other.c.state == "stored", readable
     )
     query = (
         sa.select(
@@ -90,9 +93,9 @@ def _missing(wanted: Wanted, due_at: datetime | None) -> sa.Select[Any]:
         .outerjoin(copies, sa.and_(copies.c.backup_id == found.c.backup_id, copies.c.storage == found.c.storage))
         .where(backups.c.state == "finished", backups.c.trust != "untrusted", backups.c.sample.is_(False))
     )
-    if due_at is not None:
+    if due_only:
         again = copies.c.next_attempt_at
-        query = query.where(sa.or_(again.is_(None), again <= due_at), source)
+        query = query.where(sa.or_(again.is_(None), again <= now), source)
     return query
 
 

@@ -42,6 +42,8 @@ class Verdict:
     proven_at: datetime | None = None
     of_backup: bool = False
     """Whether the failure is the backup's own: no copy of it is worth making."""
+    read_in: frozenset[str] = frozenset()
+    """Storages whose copy was read to its end, at least, and has not failed since."""
 
     def values(self) -> dict[str, Any]:
         """Return the columns of the backup's row."""
@@ -62,6 +64,7 @@ def judge(checks: Iterable[Check]) -> Verdict:
     """
     standing: dict[str, Check] = {}  # by storage, its latest pass that nothing has unsaid
     condemned: dict[str, Check] = {}  # by storage, the deepest failure of the copy there
+    read: set[str] = set()  # storages whose copy was read to its end and has not failed since
     bad: Check | None = None  # the deepest failure of the backup itself
     latest_failure: Check | None = None
     proven_at: datetime | None = None
@@ -72,11 +75,13 @@ def judge(checks: Iterable[Check]) -> Verdict:
             if not check.of_copy:
                 bad = _deeper(bad, check)
                 standing.clear()
+                read.clear()
                 proven_at = None
                 continue
             condemned[check.storage] = _deeper(condemned.get(check.storage), check)
             standing.pop(check.storage, None)
-            if not any(DEPTH[other.level] >= _READ_TO_THE_END for other in standing.values()):
+            read.discard(check.storage)
+            if not read:
                 proven_at = None
             continue
         before = condemned.get(check.storage)
@@ -87,6 +92,8 @@ def judge(checks: Iterable[Check]) -> Verdict:
         condemned.pop(check.storage, None)
         bad = None
         standing[check.storage] = check
+        if depth >= _READ_TO_THE_END:
+            read.add(check.storage)
         if check.level == "restore":
             proven_at = check.at
     if bad is not None or (condemned and not standing):
@@ -95,7 +102,7 @@ def judge(checks: Iterable[Check]) -> Verdict:
     if not standing:
         return Verdict()
     latest = max(standing.values(), key=lambda check: check.at)
-    return Verdict(latest.level, latest.at, True, proven_at)
+    return Verdict(latest.level, latest.at, True, proven_at, read_in=frozenset(read))
 
 
 def _deeper(first: Check | None, second: Check) -> Check:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from services.backups.thaw_state import expected_at
 from services.catalog.model import Backup, LogLine, Run, Verification
 from services.clock import isoformat
 
@@ -51,6 +52,15 @@ def backup_form(backup: Backup) -> dict[str, Any]:
                 "error": copy.error,
                 "attempts": copy.attempts,
                 "next_attempt_at": isoformat(copy.next_attempt_at),
+                "thaw": None
+                if copy.thaw_requested_at is None and copy.thawed_at is None
+                else {
+                    "requested_at": isoformat(copy.thaw_requested_at),
+                    "tier": copy.thaw_tier,
+                    "expected_at": isoformat(expected_at(copy)),
+                    "thawed_at": isoformat(copy.thawed_at),
+                    "until": isoformat(copy.thawed_until),
+                },
             }
             for copy in backup.copies
         ],

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import csv
 import sys
-from datetime import datetime, timedelta
-from typing import Annotated, Literal, cast
+from datetime import datetime
+from typing import Annotated, Literal
 
 import typer
 from rich.text import Text
 
 from services.backups.log_entry import render_log_entry
 from services.catalog.model import Backup, BackupState, BackupType
+from services.cli.ages import age_of
 from services.cli.app import app
 from services.cli.forms import backup_form
 from services.cli.output import instant, note, printable, say, stdout, table, write_json
 from services.cli.session import AsJson, DatabaseOption, opened
-from services.errors import InputError
 from services.installation import Installation
-from services.settings.model import parse_duration
 from services.units import format_bytes
 
 OlderThan = Annotated[str | None, typer.Option("--older-than", metavar="AGE", help="Older than 12h, 30d, 8w.")]
@@ -101,16 +100,9 @@ def _select(
         installation.settings.database(database)
     until: datetime | None = None
     if older_than is not None:
-        until = installation.clock() - _age(older_than)
+        until = installation.clock() - age_of(older_than)
     wanted: BackupState | None = None if state == "all" else state
     return installation.catalog.backups.list(database=database, type=kind, state=wanted, until=until, limit=last)
-
-
-def _age(text: str) -> timedelta:
-    try:
-        return cast(timedelta, parse_duration(text))
-    except (ValueError, OverflowError) as error:
-        raise InputError(f"{text!r} is no age.", hint="Write a number and a unit: 12h, 30d, 8w.") from error
 
 
 def _draw(found: list[Backup], *, with_database: bool) -> None:

@@ -18,6 +18,7 @@ from services.cli import (  # noqa: F401
     slo_commands,
     storage_report,
     storage_commands,
+    archive_commands,
     upkeep_commands,
     key_commands,
     serve_commands,

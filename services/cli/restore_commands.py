@@ -13,7 +13,7 @@ from services.cli.app import app
 from services.cli.forms import run_form
 from services.cli.output import say, stdout, table, write_json, write_pairs
 from services.cli.running import Mode, Queue, Quiet, Wait, carry_out, fail_unless_finished
-from services.cli.session import AsJson, DatabaseOption, StorageOption, actor, opened
+from services.cli.session import AsJson, DatabaseOption, StorageOption, WaitForThaw, actor, opened
 from services.errors import InputError, UnknownName
 from services.installation import Installation
 from services.postgres.connection import Address
@@ -42,6 +42,7 @@ def restore(
         Literal["source", "restore-test"], typer.Option(help="The source's server, or the one of restore_test_url.")
     ] = "source",
     storage: StorageOption = None,
+    wait_for_thaw: WaitForThaw = False,
     reason: Annotated[str, typer.Option(help="Why; it is recorded.")] = "",
     queue: Queue = False,
     wait: Wait = False,
@@ -62,6 +63,7 @@ def restore(
                 target,
                 server=server,
                 storage=storage,
+                wait_for_thaw=wait_for_thaw,
                 actor=actor(),
                 reason=reason,
                 queue=queued,

@@ -7,6 +7,7 @@ returns the same run: a second click, a reload or a second tab starts nothing tw
 
 from services.backups.request import BackupRequest
 from services.commands.alerts import ChannelTest, acknowledge_alert, send_test_messages
+from services.commands.archives import submit_archives, submit_thaw
 from services.commands.backups import submit_adopt, submit_backup
 from services.commands.copies import submit_copy
 from services.commands.restores import submit_restore, submit_verification
@@ -26,10 +27,12 @@ __all__ = [
     "send_test_messages",
     "set_schedule",
     "submit_adopt",
+    "submit_archives",
     "submit_backup",
     "submit_copy",
     "submit_health",
     "submit_janitor",
     "submit_restore",
+    "submit_thaw",
     "submit_verification",
 ]

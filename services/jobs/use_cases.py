@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from services.backups.adopt import adopt_file
+from services.backups.archive_backups import Wish, archive_backups
 from services.backups.copy_backup import copy_backup
 from services.backups.create import create_backup, verify_new_backup
 from services.backups.missing_copies import queue_copies
 from services.backups.request import BackupRequest
+from services.backups.thaw_backup import describe_thaw, thaw_backup
+from services.backups.thaw_state import expected_at
 from services.catalog.model import Backup, Run, RunKind, Verification
+from services.clock import isoformat
 from services.health.probe import check_health
 from services.installation import Installation
 from services.janitor import sweep
@@ -54,9 +59,30 @@ def _copy(installation: Installation, run: Run, active: ActiveRun) -> dict[str, 
     return {"storage": copy.storage, "location": copy.location, "stored_bytes": copy.bytes}
 
 
+def _archive(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
+    wishes = [Wish(*values) for values in run.params["moves"]]
+    older_than = timedelta(seconds=run.params["older_than_seconds"])
+    return archive_backups(installation, wishes, older_than, active).to_json()
+
+
+def _thaw(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
+    backup = installation.catalog.backups.get(run.backup_id or "")
+    days, tier = run.params["days"], run.params["tier"]
+    copy = thaw_backup(installation, backup, run.params["storage"], active, days=days, tier=tier)
+    return {
+        "storage": copy.storage,
+        "thawed": copy.thawed_at is not None,
+        "expected_at": isoformat(expected_at(copy)),
+        "thawed_until": isoformat(copy.thawed_until),
+        "words": describe_thaw(copy, backup.name),
+    }
+
+
 def _verification(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
     backup = installation.catalog.backups.get(run.backup_id or "")
-    return _found(verify_backup(installation, backup, run.params["level"], run.params.get("storage"), active))
+    level, storage = run.params["level"], run.params.get("storage")
+    wait = bool(run.params.get("wait_for_thaw"))
+    return _found(verify_backup(installation, backup, level, storage, active, wait_for_thaw=wait))
 
 
 def _found(verification: Verification) -> dict[str, Any]:
@@ -73,6 +99,7 @@ def _restore(installation: Installation, run: Run, active: ActiveRun) -> dict[st
         active,
         server_url=server_url.get_secret_value() if server_url else None,
         storage=run.params.get("storage"),
+        wait_for_thaw=bool(run.params.get("wait_for_thaw")),
     )
     return {"target": run.params["target"], "outcome": report.outcome, "report": report.to_json()}
 
@@ -109,4 +136,6 @@ USE_CASES: dict[RunKind, UseCase] = {
     "janitor": _janitor,
     "health": _health,
     "copy": _copy,
+    "archive": _archive,
+    "thaw": _thaw,
 }

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.alerts.watch import AlertWatch
 from services.backups.missing_copies import queue_missing
+from services.backups.thaws import look_at_thaws
 from services.catalog.runs import ClaimLost
 from services.errors import BackupsError, Busy
 from services.installation import Installation
@@ -143,8 +144,9 @@ def _watch_alerts(state: _State) -> None:
 
 
 def _copies(state: _State) -> None:
-    """Have copies made that are wanting."""
+    """Have copies made that are wanting, and see how far those are that are being thawed."""
     queue_missing(state.installation)
+    look_at_thaws(state.installation)
 
 
 def _launch_dbos(installation: Installation) -> None:

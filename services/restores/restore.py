@@ -18,6 +18,7 @@ import psycopg
 from psycopg import sql
 
 from services.backups.manifest import Manifest
+from services.backups.thaw_state import thaw_seconds
 from services.catalog.model import Backup, Copy
 from services.errors import (
     AlreadyExists,
@@ -40,6 +41,7 @@ from services.restores.perform import Place, Restored, restored_database
 from services.restores.proof import Proof, describe, prove
 from services.restores.report import RestoreReport
 from services.restores.scratch import RESTORE_PREFIX, TEST_PREFIX, scratch_name
+from services.restores.thawed import ensure_readable
 from services.restores.watch import report_work
 
 TARGET_RULE = "1 to 63 letters, digits, '_' or '-'"
@@ -55,10 +57,12 @@ def restore_backup(
     *,
     server_url: str | None,
     storage: str | None = None,
+    wait_for_thaw: bool = False,
 ) -> RestoreReport:
     """Restore a backup into the new database ``target`` on ``server_url`` (None: the database's own server).
 
-    The copy in ``storage`` is read; without one the best, and the next when that cannot be read to its end.
+    The copy in ``storage`` is read; without one the best, and the next when that cannot be read to its end. A copy that
+    lies frozen in cold storage is waited for with ``wait_for_thaw``, and cannot be read otherwise (NotThawed).
 
     The report's outcome says whether the restored data equals the source, or that it could not be compared; the target
     stays in either case, since in an emergency a person decides. Raise InvalidName, AlreadyExists (nothing is touched),
@@ -77,7 +81,9 @@ def restore_backup(
         version = (connection.info.parameter_status("server_version") or "unknown").split()[0]
         major = connection.info.server_version // 10000
     place = Place(server, major, scratch_name(run, RESTORE_PREFIX), f"{server.host}:{server.port}")
-    manifest, restored = _from_first_that_works(installation, backup, copies, place, target, run)
+    copy, manifest, restored = _from_first_that_works(
+        installation, backup, copies, place, target, run, wait_for_thaw=wait_for_thaw
+    )
     restored = replace(restored, address=server.with_database(target))
     proof = _prove(manifest, restored, run)
     note = _analyze(restored.address, run)
@@ -91,29 +97,42 @@ def restore_backup(
         restored=restored,
         proof=proof,
         seconds=time.monotonic() - began,
+        thaw_seconds=thaw_seconds(copy),
     )
     run.log(f"Restored into {target} on {report.server}. {report.summary}", _SEVERITY.get(report.outcome, "info"))
     return report
 
 
 def _from_first_that_works(
-    installation: Installation, backup: Backup, copies: Sequence[Copy], place: Place, target: str, run: RunContext
-) -> tuple[Manifest, Restored]:
-    """Restore from the first copy that can be read to its end, under the target's name. Raise what the last one met."""
+    installation: Installation,
+    backup: Backup,
+    copies: Sequence[Copy],
+    place: Place,
+    target: str,
+    run: RunContext,
+    *,
+    wait_for_thaw: bool,
+) -> tuple[Copy, Manifest, Restored]:
+    """Restore from the first copy that can be read to its end, under the target's name. Raise what the best one met."""
+    met: BackupsError | None = None
     for copy in copies:
         try:
             manifest = read_evidence(installation, backup, copy)
-            with restored_database(installation, manifest, copy, place, run) as restored:
+            readable = ensure_readable(installation, backup, copy, run, wait=wait_for_thaw)
+            with restored_database(installation, manifest, readable, place, run) as restored:
                 _rename(place.server, restored.address.dbname, target)
         except StorageFull:
             raise  # it is this machine's disk that is full
         except (StorageError, CorruptBackup, UntrustedManifest) as error:
-            if copy is copies[-1]:
-                raise
-            run.log(f"It cannot be restored from {copy.storage}, so the next copy is taken: {error}", "warning")
+            met = met or error
+            if copy is not copies[-1]:
+                run.log(f"It cannot be restored from {copy.storage}, so the next copy is taken: {error}", "warning")
+            elif copy is not copies[0]:
+                run.log(f"It cannot be restored from {copy.storage} either: {error}", "warning")
         else:
-            return manifest, restored
-    raise AssertionError("the last copy returns or raises")
+            return readable, manifest, restored
+    assert met is not None  # there is a copy, and it was not restored from
+    raise met
 
 
 def check_target(target: str) -> None:

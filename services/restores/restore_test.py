@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from services.backups.thaw_state import thaw_seconds
 from services.catalog.model import Backup, Copy, Verification
 from services.errors import (
     CorruptBackup,
@@ -31,11 +32,16 @@ from services.restores.proof import Proof, describe, prove
 from services.restores.report import RestoreReport
 from services.restores.scratch import scratch_name
 from services.restores.scratch_server import ScratchServer, scratch_server
+from services.restores.thawed import ensure_readable
 from services.verification.finding import failed_by
 
 
-def run_restore_test(installation: Installation, backup: Backup, storage: str | None, run: RunContext) -> Verification:
+def run_restore_test(
+    installation: Installation, backup: Backup, storage: str | None, run: RunContext, *, wait_for_thaw: bool = False
+) -> Verification:
     """Restore a backup's copy in ``storage`` (None: the best one) into a scratch database and compare it.
+
+    One that lies frozen in cold storage is waited for with ``wait_for_thaw``; otherwise NotThawed says what to do.
 
     The caller records the verification (``verify_backup`` does). Raise InputError when the scratch server would be the
     source's own or there is no copy, and what keeps the test from being held: ConnectionFailed, KeyMismatch,
@@ -44,6 +50,7 @@ def run_restore_test(installation: Installation, backup: Backup, storage: str | 
     """
     copy = choose_copy(installation, backup, storage)
     identities_for(installation.settings, backup)  # a wrong key is said as such, before anything is begun
+    copy = ensure_readable(installation, backup, copy, run, wait=wait_for_thaw)
     started_at = installation.clock()
     run.phase("preparing")
     with scratch_server(installation, backup.database) as server:
@@ -102,5 +109,6 @@ def _hold(
         restored=restored,
         proof=proof,
         seconds=time.monotonic() - began,
+        thaw_seconds=thaw_seconds(copy),
     )
     return report, learned

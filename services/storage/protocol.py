@@ -19,6 +19,8 @@ class StoredObject:
     """Without quotes. Empty where the storage does not tell, or could only by reading the object (in a listing)."""
     modified_at: datetime
     storage_class: str = "STANDARD"
+    thaw: str = ""
+    """Of one in cold storage, as ``stat`` reports it: S3's ``x-amz-restore`` (``services.storage.cold.ThawState``)."""
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,7 @@ class S3Storage:
             head.get("ETag", "").strip('"'),
             head["LastModified"].astimezone(UTC),
             head.get("StorageClass") or "STANDARD",
+            head.get("Restore") or "",
         )
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:

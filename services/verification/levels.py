@@ -20,6 +20,7 @@ from services.restores.copies import choose_copy
 from services.restores.evidence import UnknownSigner, read_evidence
 from services.restores.fetch import identities_for
 from services.restores.restore_test import run_restore_test
+from services.restores.thawed import ensure_readable
 from services.verification.archive import check_archive
 from services.verification.checksum import check_checksum
 from services.verification.finding import BACKUP_IS_BAD, Finding, failed_by
@@ -49,21 +50,26 @@ def verify_backup(
     run: RunContext,
     *,
     stored_anew: bool = False,
+    wait_for_thaw: bool = False,
 ) -> Verification:
     """Verify a backup's copy in ``storage`` (None: the best one), record the outcome beside it and in the catalogue.
 
     ``stored_anew``: the copy there has just been made, so that a pass also clears what was found there before.
+    ``wait_for_thaw``: a copy that lies frozen in cold storage is thawed first, for hours perhaps.
 
     Raise UnknownName for a level or storage that is not there, InputError for a backup without a copy, and what keeps
-    the attempt from being made: StorageError, KeyMismatch, UnknownSigner, ClientProgramMissing, Cancelled,
+    the attempt from being made: StorageError (NotThawed), KeyMismatch, UnknownSigner, ClientProgramMissing, Cancelled,
     TimedOut.
     """
     if level not in LEVELS:
         raise unknown_name("level of verification", level, LEVELS)
     if level == "restore":
-        verification = run_restore_test(installation, backup, storage, run)
+        verification = run_restore_test(installation, backup, storage, run, wait_for_thaw=wait_for_thaw)
     else:
-        verification = _check(installation, backup, level, choose_copy(installation, backup, storage), run)
+        copy = choose_copy(installation, backup, storage)
+        if level != "stored":  # which looks from outside
+            copy = ensure_readable(installation, backup, copy, run, wait=wait_for_thaw)
+        verification = _check(installation, backup, level, copy, run)
     if stored_anew:
         verification = replace(verification, detail=verification.detail | {"stored_anew": True})
     run.log(f"Verification {level}: {verification.outcome}. {verification.reason}", _SEVERITY[verification.outcome])

@@ -69,16 +69,22 @@ def test_wanting_copies_are_listed_and_counted_by_storage(catalog: Catalog) -> N
         add(catalog, f"b{n}", n)
     odd = add(catalog, "odd", 9, states={"primary": "stored", "elsewhere": "damaged"}, database="billing")
     wanted = {"la_factoria": ("primary", "second"), "gone": ("primary", "second")}
-    found, counts = missing_copies(catalog.engine, wanted, limit=2)
+    found, counts = missing_copies(catalog.engine, wanted, now=NOW, limit=2)
     assert [(m.backup_name, m.storage, m.state, m.has_source) for m in found] == [
         ("b0", "second", None, True),
         ("b1", "second", None, True),
         ("odd", "elsewhere", "damaged", True),
     ]
     assert counts == {"second": 5, "elsewhere": 1}
-    assert missing_copies(catalog.engine, {}, limit=9)[1] == {"elsewhere": 1}
+    assert missing_copies(catalog.engine, {}, now=NOW, limit=9)[1] == {"elsewhere": 1}
     lone: Copy = replace(odd.copies[0], state="damaged")
     catalog.backups.add(replace(odd, copies=(lone,)))
-    (bad,), _ = missing_copies(catalog.engine, {}, limit=9)
+    (bad,), _ = missing_copies(catalog.engine, {}, now=NOW, limit=9)
     assert (bad.storage, bad.has_source) == ("primary", False)
-    assert missing_copies(catalog.engine, {}, due_at=NOW, limit=9) == ([], {}), "there is nothing to make it from"
+    assert missing_copies(catalog.engine, {}, now=NOW, due_only=True, limit=9) == ([], {}), "there is no source"
+    frozen = replace(lone, storage="cold", state="stored", storage_class="GLACIER")
+    catalog.backups.add(replace(odd, copies=(lone, frozen)))
+    assert missing_copies(catalog.engine, {}, now=NOW, due_only=True, limit=9) == ([], {}), "nor is what is frozen"
+    thawed = replace(frozen, thawed_at=NOW, thawed_until=NOW + DAY)
+    catalog.backups.add(replace(odd, copies=(lone, thawed)))
+    assert missing_copies(catalog.engine, {}, now=NOW, due_only=True, limit=9)[1] == {"primary": 1}

@@ -56,6 +56,11 @@ def test_a_proof_survives_its_copy_only_where_the_same_bytes_were_read_elsewhere
     assert (verdict.proven_at is not None) is proven
 
 
+def test_a_later_shallow_look_does_not_unsay_that_a_copy_was_read() -> None:
+    verdict = say("b checksum passed", "b stored passed", "a restore passed", "a checksum damaged")
+    assert (verdict.proven_at is not None, verdict.read_in) == (True, {"b"})
+
+
 def test_when_the_last_vouching_copy_fails_too_the_backup_fails_and_its_proof_is_gone() -> None:
     verdict = say("a restore passed", "b checksum passed", "a checksum damaged", "b checksum damaged")
     assert (verdict.passed, verdict.proven_at, verdict.at) == (False, None, NOW + 3 * STEP)
