@@ -31,7 +31,8 @@ def cancelled(run: RecordingRun, on_term: str, before: Callable[[int], None] = l
 def test_a_child_may_clean_up_when_the_run_is_cancelled() -> None:
     run = RecordingRun()
     status, seconds = cancelled(run, "echo cleaned >&2; exit 3")
-    assert (status, run.lines) == (3, [("warning", "sh: cleaned")])
+    assert status == 3
+    assert ("warning", "sh: cleaned") in run.lines  # beside what the shell may say of its own child
     assert seconds < processes.GRACE_SECONDS
 
 
