@@ -9,6 +9,7 @@ from services.cli import (  # noqa: F401
     backup_commands,
     check_commands,
     restore_commands,
+    retention_commands,
     upkeep_commands,
     key_commands,
     serve_commands,
