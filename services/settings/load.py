@@ -17,8 +17,9 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.backups.signing import is_ed25519_key
-from services.errors import SettingsError
+from services.errors import InputError, SettingsError
 from services.postgres.connection import Address
+from services.retention.policy import TIERS, RetentionPolicy
 from services.settings.model import DatabaseSettings, Settings, StorageSettings
 
 M = TypeVar("M", bound=BaseModel)
@@ -32,6 +33,20 @@ EXAMPLES = {
     "databases.hash_limit": "50GB",
     "databases.verify_after": "checksum",
     "databases.storages": '["r2", "s3"]',
+    **{
+        f"{prefix}retention.{field}": example
+        for prefix in ("", "databases.")
+        for field, example in (
+            ("daily", "7"),
+            ("weekly", "4"),
+            ("monthly", "12"),
+            ("yearly", "5"),
+            ("minimum", "3"),
+            ("partial_age", "30d"),
+        )
+    },
+    "retention": "daily = 7, weekly = 4, monthly = 12, yearly = 5",
+    "databases.retention": "daily = 7, weekly = 4, monthly = 12, yearly = 5",
     "storages.name": "r2",
     "storages.url": "s3://la-factoria-backups/prod",
     "storages.limit_bytes": "500GB",
@@ -69,6 +84,7 @@ class _Environment(BaseSettings):
     BACKUP_RECIPIENTS: str | None = None
     BACKUP_ENCRYPTION_KEY: str | None = None
     BACKUP_SIGNING_KEY: str | None = None
+    BACKUP_RETENTION: str | None = None
     RESTORE_TEST_URL: str | None = None
     CATALOG_URL: str | None = None
     S3_ENDPOINT_URL: str | None = None
@@ -142,6 +158,12 @@ def _from_environment(env: _Environment, faults: list[str]) -> dict[str, Any]:
             }
     values: dict[str, Any] = {"storages": [storage] if "url" in storage else []}
     values["databases"] = [{"name": name, "url": url}] if name else []
+    if env.BACKUP_RETENTION is not None:
+        try:
+            policy = RetentionPolicy.parse(env.BACKUP_RETENTION)
+            values["retention"] = {tier: policy.count(tier) for tier in TIERS}
+        except InputError as error:
+            faults.append(f"BACKUP_RETENTION: {error.message} {error.hint}")
     return values
 
 
@@ -262,9 +284,26 @@ def _contradictions(settings: Settings, *, complete: bool) -> list[str]:
             "recipients (BACKUP_RECIPIENTS): is missing, and backups are to be encrypted; run `backups keygen`, "
             f"{_example('recipients')}, or set encrypt = false for the database"
         )
+    faults += _empty_policies(settings)
     faults += _bad_keys(settings)
     faults += _bad_urls(settings)
     faults += _unreadable_archives(settings)
+    return faults
+
+
+def _empty_policies(settings: Settings) -> list[str]:
+    """Say which policies keep nothing: numbers may be fine one by one and zero together."""
+    try:
+        settings.retention.over(RetentionPolicy())
+    except InputError as error:
+        return [f"retention: {error.message.rstrip('.')}; {_example('retention')}"]
+    faults = []
+    for database in settings.databases:
+        try:
+            settings.retention_of(database)
+        except InputError as error:
+            example = _example("databases.retention")
+            faults.append(f"databases[{database.name}].retention: {error.message.rstrip('.')}; {example}")
     return faults
 
 

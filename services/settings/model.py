@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -10,6 +11,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
 from services.names import unknown_name
+from services.retention.policy import MOST, RetentionPolicy
 
 T = TypeVar("T")
 
@@ -96,6 +98,27 @@ class StorageSettings(_Strict):
         return self.url.startswith("file://")
 
 
+_Periods = Annotated[int, Field(strict=True, ge=0, le=MOST)]
+
+
+class RetentionSettings(_Strict):
+    """Numbers of a retention policy, of all databases or of one. None: those of the policy that these stand over."""
+
+    daily: _Periods | None = None
+    """The newest good backup of so many days is kept; weekly, monthly and yearly likewise."""
+    weekly: _Periods | None = None
+    monthly: _Periods | None = None
+    yearly: _Periods | None = None
+    minimum: Annotated[int, Field(strict=True, ge=1, le=MOST)] | None = None
+    """So many of the newest good backups are kept whatever the tiers say."""
+    partial_age: Duration | None = None
+    """How long a partial backup is kept."""
+
+    def over(self, policy: RetentionPolicy) -> RetentionPolicy:
+        """Return the policy with what is set here. Raise InputError when nothing but zeros is left."""
+        return replace(policy, **{name: value for name, value in self if value is not None})
+
+
 class DatabaseSettings(_Strict):
     """One database under protection, with its policy."""
 
@@ -126,6 +149,8 @@ class DatabaseSettings(_Strict):
     stall_timeout: Duration = timedelta(minutes=10)
     """The longest that a run may go on without a byte of progress."""
     paused: bool = False
+    retention: RetentionSettings = RetentionSettings()
+    """What differs from the policy of all databases."""
 
     @field_validator("name")
     @classmethod
@@ -167,6 +192,8 @@ class Settings(_Strict):
     """Runs that one worker works on at the same time (never two on one database)."""
     sample: bool = False
     """True in the sample environment: every page says so."""
+    retention: RetentionSettings = RetentionSettings()
+    """The retention policy of every database that sets none of its own."""
 
     def database(self, name: str) -> DatabaseSettings:
         """Return the database of that name. Raise UnknownName with what comes close."""
@@ -175,6 +202,10 @@ class Settings(_Strict):
     def storage(self, name: str) -> StorageSettings:
         """Return the storage of that name. Raise UnknownName with what comes close."""
         return _find("storage", name, {s.name: s for s in self.storages})
+
+    def retention_of(self, database: DatabaseSettings) -> RetentionPolicy:
+        """Return a database's retention policy: its own numbers over those of all over the runbook's."""
+        return database.retention.over(self.retention.over(RetentionPolicy()))
 
     def storages_of(self, database: DatabaseSettings) -> tuple[StorageSettings, ...]:
         """Return the storages of a database, the primary one first."""
