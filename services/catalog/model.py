@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-RunKind = Literal["backup", "verification", "restore_test", "restore", "adopt", "janitor"]
+RunKind = Literal["backup", "verification", "restore_test", "restore", "adopt", "janitor", "cleanup"]
 RunState = Literal["queued", "running", "finished", "failed", "cancelled", "lost"]
 BackupType = Literal["scheduled", "on-demand", "emergency", "base"]
-BackupState = Literal["finished", "expired"]
+BackupState = Literal["finished", "deleting", "expired"]
+"""``deleting``: its deletion was begun, and nobody knows yet how far it came; the next cleanup ends it."""
 Trust = Literal["signed", "unsigned", "untrusted"]
 Outcome = Literal["passed", "failed", "not testable"]
 CopyState = Literal["stored", "missing", "damaged", "deleted"]
@@ -83,6 +84,9 @@ class Copy:
     bytes: int
     etag: str
     checked_at: datetime | None
+    deletion_error: str = ""
+    """Why the last attempt to delete it failed; empty when none was made, or it succeeded."""
+    deletion_failed_at: datetime | None = None
 
 
 @dataclass(frozen=True)

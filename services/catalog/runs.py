@@ -22,7 +22,7 @@ from services.errors import BackupsError, Busy, InputError
 from services.ids import new_id
 from services.names import unknown_name
 
-Lane = Literal["source", "checks"]
+Lane = Literal["source", "checks", "retention"]
 _LANES: dict[RunKind, Lane] = {
     "backup": "source",
     "adopt": "source",
@@ -30,6 +30,7 @@ _LANES: dict[RunKind, Lane] = {
     "restore_test": "checks",
     "restore": "checks",
     "janitor": "checks",
+    "cleanup": "retention",
 }
 Enqueue = Callable[[Run, sa.Connection], None]
 """Puts a queued run into the queue, within a transaction on the catalogue."""
@@ -52,8 +53,9 @@ class Claim:
 def lock_name(kind: RunKind, database: str | None) -> str:
     """Given a run's kind and database, return the lock it needs.
 
-    A database has two lanes: what reads the source (backups) and what reads the store (verifications, restores), so
-    that a backup before a deploy does not wait for a long restore test. One run at a time in each.
+    A database has lanes: what reads the source (backups), what reads the store (verifications, restores) and what
+    clears it (cleanups), so that a backup before a deploy does not wait for a long restore test. One run at a time in
+    each. A cleanup passes over what a run in another lane works on (``services.catalog.deletions``).
     """
     return f"{database or '*'}/{_LANES[kind]}"
 

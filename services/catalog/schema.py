@@ -34,7 +34,7 @@ class Instant(sa.types.TypeDecorator[datetime]):
         if value is None:
             return None
         if isinstance(value, str):
-            return datetime.strptime(value, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+            return datetime.fromisoformat(value[:-1]).replace(tzinfo=UTC)  # ten times as quick as strptime
         result: datetime = value.astimezone(UTC)
         return result
 
@@ -150,6 +150,7 @@ backups = sa.Table(
     sa.UniqueConstraint("database", "name"),
     sa.Index("ix_backups_database_finished_at", "database", "finished_at"),
     sa.Index("ix_backups_finished_at", "finished_at"),
+    sa.Index("ix_backups_state_database_finished_at", "state", "database", "finished_at"),
 )
 
 copies = sa.Table(
@@ -164,6 +165,8 @@ copies = sa.Table(
     sa.Column("bytes", sa.BigInteger, nullable=False),
     sa.Column("etag", sa.String(120), nullable=False),
     sa.Column("checked_at", Instant),
+    sa.Column("deletion_error", sa.Text, nullable=False, server_default=""),
+    sa.Column("deletion_failed_at", Instant),
     sa.Index("ix_copies_storage_state", "storage", "state"),
 )
 
@@ -184,4 +187,39 @@ verifications = sa.Table(
     sa.Column("detail", sa.JSON, nullable=False),
     sa.Index("ix_verifications_backup_id", "backup_id"),
     sa.Index("ix_verifications_database_finished_at", "database", "finished_at"),
+)
+
+pins = sa.Table(
+    "pins",
+    metadata,
+    sa.Column("backup_id", sa.String(40), sa.ForeignKey("backups.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("pinned", sa.Boolean, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("stored", sa.Boolean, nullable=False),
+    sa.Index("ix_pins_stored", "stored"),
+)
+
+deletions = sa.Table(
+    "deletions",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("run_id", sa.String(40)),
+    sa.Column("backup_id", sa.String(40), nullable=False),
+    sa.Column("backup_name", sa.String(120), nullable=False),
+    sa.Column("database", sa.String(63), nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("ended_at", Instant),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("storage", sa.String(63), nullable=False),
+    sa.Column("key", sa.String(300), nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.String(40), nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("outcome", sa.String(12), nullable=False),
+    sa.Column("error", sa.Text, nullable=False),
+    sa.Index("ix_deletions_backup_id", "backup_id"),
+    sa.Index("ix_deletions_at", "at"),
+    sa.Index("ix_deletions_database_at", "database", "at"),
 )

@@ -18,7 +18,7 @@ def choose_copy(backup: Backup, storage: str | None) -> Copy:
     if backup.sample:
         raise InputError(f"{backup.name} is simulated history; nothing is stored of it.", hint="Choose a real backup.")
     there = [copy for copy in backup.copies if copy.state != "deleted"]
-    if backup.state == "expired" or not there:
+    if backup.state != "finished" or not there:
         raise InputError(
             f"Backup {backup.name} has no stored copy any more.", hint="Choose one that `backups list` shows as stored."
         )
