@@ -21,6 +21,8 @@ def state_words(backup: InventoryRow) -> str:
     """Return the word for a backup's state, with a sign of its own."""
     if backup.state == "expired":
         return "– expired"
+    if backup.state == "deleting":
+        return "✕ half deleted"
     if backup.trust == "untrusted":
         return "⚠ untrusted"
     if backup.verification_passed is False:

@@ -88,6 +88,11 @@ OUTCOME_MARKS: dict[str, Mark] = {
     "failed": Mark(":material/cancel:", "red"),
     "not testable": Mark(":material/help:", "gray"),
     "not compared": Mark(":material/help:", "gray"),
+    "planned": Mark(":material/event_upcoming:", "gray"),
+    "deleted": Mark(":material/delete_sweep:", "green"),
+    "nothing to delete": Mark(":material/check_circle:", "green"),
+    "nothing deleted": Mark(":material/warning:", "yellow"),
+    "partly failed": Mark(":material/warning:", "yellow"),
 }
 
 RUN_WORDS: dict[str, str] = {
@@ -97,6 +102,7 @@ RUN_WORDS: dict[str, str] = {
     "restore": "Restore",
     "adopt": "Adoption of a file",
     "janitor": "Clean-up",
+    "cleanup": "Retention",
 }
 
 

@@ -46,7 +46,7 @@ def drawer(inst: Installation, backup: Backup) -> None:
 
 
 def actions(inst: Installation, backup: Backup) -> None:
-    if backup.state == "expired":
+    if backup.state != "finished":
         return
     newest = next(iter(inst.catalog.runs.list(backup_id=backup.id, limit=1)), None)
     with st.container(horizontal=True):

@@ -21,7 +21,7 @@ def filters(databases: Sequence[str], now: datetime) -> InventoryQuery:
             icon=":material/search:",
         )  # fmt: skip
         database = _choice("Database", databases, "db")
-        state = _choice("State", ["finished", "expired"], "state")
+        state = _choice("State", ["finished", "deleting", "expired"], "state")
         proof = _choice("Proof", ["proven", "not proven", "failed"], "proof")
         kind = _choice("Type", ["scheduled", "on-demand", "emergency", "base"], "type")
         period = _choice("Taken within", list(_PERIODS), "within")

@@ -11,7 +11,7 @@ from services import commands
 from services.backups.request import BackupRequest
 from services.catalog.model import Backup, Run
 from services.cli.app import app
-from services.cli.forms import backup_form, run_form
+from services.cli.forms import backup_forms, run_form
 from services.cli.output import note, printable, say, stdout, table, write_json, write_pairs
 from services.cli.running import Mode, Queue, Quiet, Wait, carry_out, fail_unless_finished
 from services.cli.session import AsJson, DatabaseOption, actor, chosen_database, opened
@@ -108,7 +108,9 @@ def _report_backup(installation: Installation, run: Run, *, as_json: bool) -> No
         except UnknownName:  # the run failed before there was one
             backup = None
     if as_json:
-        write_json({"run": run_form(run), "backup": None if backup is None else backup_form(backup)})
+        write_json(
+            {"run": run_form(run), "backup": None if backup is None else backup_forms(installation, [backup])[0]}
+        )
     elif backup is not None:  # also when its own verification failed: it is stored, and listed as such
         write_pairs(
             [

@@ -10,6 +10,7 @@ from services.cli import (  # noqa: F401
     check_commands,
     restore_commands,
     retention_commands,
+    simulate_commands,
     upkeep_commands,
     key_commands,
     serve_commands,

@@ -1,96 +1,223 @@
-"""What is kept and what goes: simulate, cleanup, delete, pin, unpin."""
+"""What goes and what stays: cleanup, delete, pin, unpin."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
+from services import commands
+from services.catalog.model import Run
 from services.cli.app import app
-from services.cli.output import instant, stdout, table, write_json
-from services.cli.session import AsJson
-from services.clock import parse_instant, utc_now
+from services.cli.inventory_commands import OlderThan, older_than_instant
+from services.cli.output import instant, note, say, stdout, table, write_json
+from services.cli.running import Mode, Queue, Quiet, Wait, carry_out, fail_unless_finished
+from services.cli.session import AsJson, DatabaseOption, actor, opened
+from services.clock import isoformat, parse_instant
 from services.errors import InputError
-from services.retention.inventory_file import parse_inventory
-from services.retention.planner import Candidate, Decision, plan
-from services.retention.policy import RetentionPolicy
+from services.installation import Installation
+from services.retention.by_hand import Choice, check_deletable, choose_older
+from services.retention.pins import store_waiting_pins
+from services.retention.plans import PlannedBackup, load_plans, total_bytes
+from services.retention.words import GOING_WORDS
+from services.units import format_bytes
+
+PARTLY_FAILED = 1
 
 
 @app.command()
-def simulate(
-    inventory: Annotated[
-        str,
-        typer.Option(
-            "--inventory", metavar="FILE", help="JSON list of backups; - for standard input.", show_default=False
-        ),
-    ],
-    policy: Annotated[
-        str, typer.Option("--policy", metavar="D,W,M,Y", help="How many days, weeks, months and years keep a backup.")
-    ] = str(RetentionPolicy()),
-    minimum: Annotated[
-        int, typer.Option("--minimum", metavar="N", help="So many of the newest good ones are always kept.")
-    ] = RetentionPolicy().minimum,
-    now: Annotated[
-        str | None, typer.Option("--now", metavar="TIME", help="Plan for this instant: 2026-11-22T02:10:00Z.")
-    ] = None,
+def cleanup(
+    database: DatabaseOption = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Delete; otherwise only say what would go.")] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is recorded with each deletion.")] = "",
+    queue: Queue = False,
+    wait: Wait = False,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a retention policy keeps of an inventory, and why. Reads the file alone and changes nothing.
+    """Say what the retention policy does not keep; with --apply, delete it from every storage.
 
-    FILE is a list of {id, finished_at, state, type, pinned, proven_at, verification_passed}, the output of
-    `backups list --json` for example; the JSON answer a list of {id, keep, tiers, reasons} in the same order.
+    Exit code: 1 when some of it could not be deleted. It stays listed, says so, and is tried again.
     """
-    chosen = RetentionPolicy.parse(policy, minimum=minimum)
-    at = utc_now() if now is None else _instant(now)
-    candidates = parse_inventory(_content(inventory))
-    decisions = plan(candidates, chosen, at)
+    with opened(quiet=as_json) as installation:
+        run = carry_out(
+            installation,
+            lambda queued: commands.submit_cleanup(
+                installation, database=database, apply=apply, actor=actor(), reason=reason, queue=queued
+            ),
+            Mode(queue, wait, quiet, as_json),
+        )
+    if run is not None:
+        _report(run, as_json=as_json)
+
+
+@app.command()
+def delete(
+    backup: Annotated[str | None, typer.Argument(metavar="[BACKUP]", help="Name or id.", show_default=False)] = None,
+    older_than: OlderThan = None,
+    database: DatabaseOption = None,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="Delete; otherwise the list is shown, and refused.")
+    ] = False,
+    force: Annotated[
+        str,
+        typer.Option(
+            "--force", metavar="REASON", help="Why the newest good ones and the newest proven one may go, too."
+        ),
+    ] = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is recorded with each deletion.")] = "",
+    queue: Queue = False,
+    wait: Wait = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete one backup, or all that are older than an age, whatever tier keeps them; only with --confirm.
+
+    A pinned backup is never deleted; nor, without --force, the newest good ones and the newest proven one. Exit code:
+    1 when some of it could not be deleted, 2 without --confirm.
+    """
+    if (backup is None) == (older_than is None):
+        raise InputError("Delete what?", hint="Name one backup, or give an age: --older-than 30d.")
+    forced = bool(force.strip())
+    with opened(quiet=as_json) as installation:
+        if database is not None:
+            installation.settings.database(database)
+        if older_than is not None:
+            than = older_than_instant(installation, older_than)
+            choice = choose_older(load_plans(installation, database and [database]), than, forced=forced)
+        else:
+            choice, database = _named(installation, backup or "", database, forced=forced)
+        if not confirm:
+            _show_choice(choice, as_json=as_json)
+            raise InputError("Nothing was deleted: this needs --confirm.", hint="Review the list, then repeat it so.")
+        if not choice.going:
+            _show_choice(choice, as_json=as_json)
+            return
+        run = carry_out(
+            installation,
+            lambda queued: commands.submit_deletion(
+                installation,
+                [chosen.id for chosen in choice.going],
+                database=database,
+                force_reason=force,
+                actor=actor(),
+                reason=reason,
+                queue=queued,
+            ),
+            Mode(queue, wait, quiet, as_json),
+        )
+    if run is not None:
+        _report(run, as_json=as_json)
+
+
+@app.command()
+def pin(
+    backup: Annotated[str, typer.Argument(metavar="BACKUP", help="Name or id.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is shown beside the pin.")] = "",
+    database: DatabaseOption = None,
+) -> None:
+    """Pin a backup: no policy deletes it, and nobody can by hand, until it is unpinned."""
+    _set_pin(backup, database, pinned=True, reason=reason)
+
+
+@app.command()
+def unpin(
+    backup: Annotated[str, typer.Argument(metavar="BACKUP", help="Name or id.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is recorded.")] = "",
+    database: DatabaseOption = None,
+) -> None:
+    """Take a backup's pin away: from now on the policy decides."""
+    _set_pin(backup, database, pinned=False, reason=reason)
+
+
+def _set_pin(text: str, database: str | None, *, pinned: bool, reason: str) -> None:
+    with opened() as installation:
+        chosen = installation.catalog.backups.find(text, database=database)
+        commands.set_pin(installation, chosen.id, pinned=pinned, actor=actor(), reason=reason)
+        problems = store_waiting_pins(installation)
+    say(f"{chosen.name} is {'pinned' if pinned else 'not pinned any more'}.")
+    for problem in problems:
+        note(problem, style="yellow")
+
+
+def _named(installation: Installation, text: str, database: str | None, *, forced: bool) -> tuple[Choice, str]:
+    """Return the one backup that is named, and its database. Raise UnknownName, InputError when it may not go."""
+    found = installation.catalog.backups.find(text, database=database)
+    if found.state == "expired":
+        raise InputError(f"{found.name} has expired; it was deleted already.", hint="See `backups list`.")
+    [planned] = load_plans(installation, [installation.settings.database(found.database).name])
+    chosen = next(backup for backup in planned.backups if backup.id == found.id)
+    check_deletable(chosen, planned.policy.minimum, forced=forced)
+    return Choice((chosen,), ()), found.database
+
+
+def _show_choice(choice: Choice, *, as_json: bool) -> None:
     if as_json:
-        write_json([simulation_form(decision) for decision in decisions])
-    else:
-        _draw_simulation(candidates, decisions)
+        write_json(
+            {
+                "deleted": 0,
+                "would_delete": [_planned_form(backup) for backup in choice.going],
+                "spared": [_planned_form(backup) | {"because": why} for backup, why in choice.spared],
+            }
+        )
+        return
+    listed = [(backup, Text("goes", style="yellow")) for backup in choice.going]
+    listed += [(backup, Text(f"spared: {why}", style="green")) for backup, why in choice.spared]
+    rows = [
+        (
+            backup.name,
+            backup.candidate.database,
+            instant(backup.finished_at),
+            format_bytes(backup.candidate.bytes),
+            ", ".join(backup.decision.tiers) or "–",
+            word,
+        )
+        for backup, word in sorted(listed, key=lambda each: each[0].finished_at)
+    ]
+    if rows:
+        columns = ["Backup", "Database", "Finished (UTC)", "Stored", "Tiers", ""]
+        stdout().print(table(columns, rows, right=["Stored"]))
+    say(f"{len(choice.going):,} to delete, {format_bytes(total_bytes(choice.going))}; {len(choice.spared):,} spared.")
 
 
-def simulation_form(decision: Decision) -> dict[str, Any]:
-    """Return a decision as ``backups simulate`` answers it."""
+def _planned_form(backup: PlannedBackup) -> dict[str, Any]:
     return {
-        "id": decision.id,
-        "keep": decision.keep,
-        "tiers": list(decision.tiers),
-        "reasons": list(decision.reasons),
+        "id": backup.id,
+        "name": backup.name,
+        "database": backup.candidate.database,
+        "type": backup.candidate.type,
+        "finished_at": isoformat(backup.finished_at),
+        "bytes": backup.candidate.bytes,
+        "tiers": list(backup.decision.tiers),
     }
 
 
-def _draw_simulation(candidates: list[Candidate], decisions: list[Decision]) -> None:
-    drawn = table(["Backup", "Finished (UTC)", "", "Because", "Kept until (UTC)"], [], whole=["Kept until (UTC)"])
-    for candidate, decision in zip(candidates, decisions, strict=True):
-        drawn.add_row(
-            Text(candidate.id),
-            instant(candidate.finished_at),
-            Text("keep", style="green") if decision.keep else Text("goes", style="yellow"),
-            Text(", ".join(decision.reasons) or decision.going),
-            instant(decision.expires_at) if decision.keep else "–",
-        )
-    stdout().print(drawn)
-    kept = sum(decision.keep for decision in decisions)
-    stdout().print(Text(f"{kept} of {len(decisions)} are kept."))
-
-
-def _content(inventory: str) -> bytes:
-    if inventory == "-":
-        return sys.stdin.buffer.read()
-    try:
-        return Path(inventory).read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"The inventory {inventory} cannot be read: {error.strerror}.", hint="Give a file, or - for standard input."
-        ) from error
-
-
-def _instant(text: str) -> Any:
-    try:
-        return parse_instant(text)
-    except (ValueError, OverflowError) as error:
-        raise InputError(f"{text!r} is no time with a zone.", hint="Write 2026-11-22T02:10:00Z.") from error
+def _report(run: Run, *, as_json: bool) -> None:
+    """Say how a cleanup ended. Exits with 1 when some of it failed."""
+    fail_unless_finished(run)
+    found = run.result
+    if as_json:
+        write_json(found)
+    else:
+        items = found["items"]
+        if items:
+            rows = [
+                (
+                    item["name"],
+                    item["database"],
+                    instant(parse_instant(item["finished_at"])),
+                    format_bytes(item["bytes"]),
+                    GOING_WORDS.get(item["why"], item["why"]),
+                    " ".join(part for part in (item["outcome"], item["error"]) if part),
+                )
+                for item in items
+            ]
+            columns = ["Backup", "Database", "Finished (UTC)", "Stored", "Because", ""]
+            stdout().print(table(columns, rows, right=["Stored"]))
+        if found["backups"] > len(items):
+            say(f"… and {found['backups'] - len(items):,} more.")
+        say(found["reason"])
+        if not found["applied"] and items:
+            note("A dry run: nothing was deleted. `backups cleanup --apply` deletes.")
+    raise typer.Exit(PARTLY_FAILED if found["failed"] else 0)

@@ -11,7 +11,7 @@ from rich.text import Text
 from services import commands
 from services.catalog.model import Run, RunKind, RunState
 from services.cli.app import app
-from services.cli.forms import backup_form, log_form, run_form
+from services.cli.forms import backup_forms, log_form, run_form
 from services.cli.output import instant, note, printable, say, stdout, table, write_json, write_pairs
 from services.cli.progress import pace
 from services.cli.session import AsJson, DatabaseOption, actor, opened
@@ -107,7 +107,7 @@ def _status_of_day(installation: Installation, database: str | None, text: str, 
     if as_json:
         write_json(
             [
-                {"database": name, "date": day.isoformat(), "backups": [backup_form(b) for b in backups]}
+                {"database": name, "date": day.isoformat(), "backups": backup_forms(installation, backups)}
                 for name, backups in found.items()
             ]
         )

@@ -8,15 +8,20 @@ returns the same run: a second click, a reload or a second tab starts nothing tw
 from services.backups.request import BackupRequest
 from services.commands.backups import submit_adopt, submit_backup
 from services.commands.restores import submit_restore, submit_verification
+from services.commands.retention import MAX_AT_ONCE, set_pin, submit_cleanup, submit_deletion
 from services.commands.submit import MAX_NOTE
 from services.commands.upkeep import request_cancel, submit_janitor
 
 __all__ = [
+    "MAX_AT_ONCE",
     "MAX_NOTE",
     "BackupRequest",
     "request_cancel",
+    "set_pin",
     "submit_adopt",
     "submit_backup",
+    "submit_cleanup",
+    "submit_deletion",
     "submit_janitor",
     "submit_restore",
     "submit_verification",

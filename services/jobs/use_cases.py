@@ -14,6 +14,8 @@ from services.installation import Installation
 from services.janitor import sweep
 from services.jobs.active_run import ActiveRun
 from services.restores.restore import restore_backup
+from services.retention.cleanup import clean_up
+from services.retention.request import CleanupRequest
 from services.verification.levels import verify_backup
 
 UseCase = Callable[[Installation, Run, ActiveRun], dict[str, Any]]
@@ -66,6 +68,10 @@ def _janitor(installation: Installation, run: Run, active: ActiveRun) -> dict[st
     return sweep(installation, apply=bool(run.params.get("apply", True)), run=active).to_json()
 
 
+def _cleanup(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
+    return clean_up(installation, CleanupRequest.from_params(run.params), active).to_json()
+
+
 USE_CASES: dict[RunKind, UseCase] = {
     "backup": _backup,
     "verification": _verification,
@@ -73,4 +79,5 @@ USE_CASES: dict[RunKind, UseCase] = {
     "restore": _restore,
     "adopt": _adopt,
     "janitor": _janitor,
+    "cleanup": _cleanup,
 }

@@ -21,6 +21,7 @@ from services.jobs.active_run import ActiveRun, Interrupted
 from services.jobs.execute import execute_run
 from services.jobs.identity import DeathWatch, process_identity
 from services.jobs.recovery import recover_dead_runs
+from services.retention.pins import store_waiting_pins
 
 logger = logging.getLogger(__name__)
 
@@ -89,10 +90,10 @@ def run_worker(installation: Installation, *, stop: threading.Event | None = Non
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: state.stopping.set())
     queue.prepare_queue(installation.catalog)
-    # Two threads, since a storage that is away may hold recovery up for minutes, and the heart must not miss a beat.
+    # A thread each, since a storage that is away may hold recovery up for minutes, and the heart must not miss a beat.
     tasks = [
         threading.Thread(target=_repeat_until_stopped, args=(state, task), name=f"worker-{name}", daemon=True)
-        for name, task in (("heart", _beat), ("recovery", _recover))
+        for name, task in (("heart", _beat), ("recovery", _recover), ("pins", _store_pins))
     ]
     # Before DBOS starts the workflows of the last worker on this machine again: their attempts are over.
     _recover(state)
@@ -119,6 +120,12 @@ def _recover(state: _State) -> None:
         state.watch,
         enqueue=lambda run, transaction: queue.enqueue(state.installation.catalog, run, transaction),
     )
+
+
+def _store_pins(state: _State) -> None:
+    """Store pins beside their backups."""
+    for problem in store_waiting_pins(state.installation):
+        logger.warning("%s", problem)
 
 
 def _launch_dbos(installation: Installation) -> None:
