@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
+from dashboard.format import naive as _naive
+from dashboard.retention_frames import badges, until_words
 from services.catalog.inventory import InventoryRow
 from services.catalog.summaries import CheckRow
 from services.restores.comparison_model import DIFFERENCES, Comparison
+from services.retention.planner import Decision
 
 INVENTORY_COLUMNS = (
-    "id", "Name", "Database", "Taken (UTC)", "State", "Proof", "Type", "Size", "Took", "Stored in", "Note",
+    "id", "Name", "Database", "Taken (UTC)", "State", "Proof", "Kept by", "Kept until (UTC)", "Type", "Size", "Took",
+    "Stored in", "Note",
 )  # fmt: skip
 HISTORY_COLUMNS = ("id", "Ended (UTC)", "Backup", "Level", "Outcome", "Took", "Storage", "By", "What was found")
 TABLE_COLUMNS = ("Table", "Outcome", "Rows in the source", "Rows restored", "Content", "Remarks")
@@ -23,15 +27,16 @@ def state_words(backup: InventoryRow) -> str:
         return "– expired"
     if backup.state == "deleting":
         return "✕ half deleted"
+    refused = " · deletion failed" if backup.deletion_failed else ""
     if backup.trust == "untrusted":
-        return "⚠ untrusted"
+        return f"⚠ untrusted{refused}"
     if backup.verification_passed is False:
-        return "✕ failed verification"
+        return f"✕ failed verification{refused}"
     if not backup.storages:
-        return "✕ no copy left"
+        return f"✕ no copy left{refused}"
     if backup.adopted:
-        return "▖ adopted"
-    return "▖ partial" if backup.is_partial else "✓ good"
+        return f"▖ adopted{refused}"
+    return f"{'▖ partial' if backup.is_partial else '✓ good'}{refused}"
 
 
 def proof_words(backup: InventoryRow) -> str:
@@ -45,16 +50,17 @@ def proof_words(backup: InventoryRow) -> str:
     return f"{backup.verification_level} passed"
 
 
-def inventory_frame(backups: Iterable[InventoryRow]) -> pd.DataFrame:
-    """Return one row a backup, with INVENTORY_COLUMNS.
+def inventory_frame(backups: Iterable[InventoryRow], decisions: Mapping[str, Decision]) -> pd.DataFrame:
+    """Return one row a backup, with INVENTORY_COLUMNS. ``decisions``: by id, what becomes of those that are stored.
 
-    ``Taken (UTC)`` is the snapshot's instant (naive, UTC), ``Size`` stored bytes, ``Took`` seconds, the rest text.
+    ``Taken (UTC)`` is the snapshot's instant (naive, UTC), ``Kept by`` a list of badges, ``Size`` stored bytes,
+    ``Took`` seconds, the rest text.
     """
     rows = [
         (
             backup.id, backup.name, backup.database, _naive(backup.snapshot_at), state_words(backup),
-            proof_words(backup), backup.type + (" · pinned" if backup.pinned else ""), backup.stored_bytes,
-            backup.duration.total_seconds(), backup.storages,
+            proof_words(backup), badges(decisions.get(backup.id)), until_words(decisions.get(backup.id)), backup.type,
+            backup.stored_bytes, backup.duration.total_seconds(), backup.storages,
             " ".join(backup.note.split()),
         )
         for backup in backups
@@ -92,7 +98,3 @@ def comparison_frame(comparison: Comparison) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=list(TABLE_COLUMNS))
     counts = ["Rows in the source", "Rows restored"]
     return frame.astype(dict.fromkeys(counts, "Int64"))
-
-
-def _naive(at: object) -> pd.Timestamp:
-    return pd.Timestamp(at).tz_convert("UTC").tz_localize(None)  # type: ignore[arg-type]

@@ -197,19 +197,19 @@ class DeletionStore:
     ) -> builtins.list[Deletion]:
         """Return the log, the newest first."""
         query = sa.select(deletions).order_by(deletions.c.at.desc(), deletions.c.id.desc())
-        for column, value in (
-            (deletions.c.database, database),
-            (deletions.c.backup_id, backup_id),
-            (deletions.c.outcome, outcome),
-        ):
-            if value is not None:
-                query = query.where(column == value)
+        query = query.where(*_wanted(database, backup_id, outcome))
         if since is not None:
             query = query.where(deletions.c.at >= since)
         if limit is not None:
             query = query.limit(limit)
         with self._engine.connect() as connection:
             return [Deletion(**row._mapping) for row in connection.execute(query)]
+
+    def count(self, *, database: str | None = None, outcome: DeletionOutcome | None = None) -> int:
+        """Return how many entries the log has."""
+        query = sa.select(sa.func.count()).select_from(deletions).where(*_wanted(database, None, outcome))
+        with self._engine.connect() as connection:
+            return connection.scalar(query) or 0
 
     def _is_in_use(self, backup_id: str, run_id: str, connection: sa.Connection) -> bool:
         """Say whether another active run works on the backup, or deletes it."""
@@ -237,6 +237,13 @@ class DeletionStore:
             )
             .values(outcome="deleted" if outcome.state == "deleted" else "failed", ended_at=now, error=outcome.error)
         )
+
+
+def _wanted(
+    database: str | None, backup_id: str | None, outcome: DeletionOutcome | None
+) -> list[sa.ColumnElement[bool]]:
+    wanted = {deletions.c.database: database, deletions.c.backup_id: backup_id, deletions.c.outcome: outcome}
+    return [column == value for column, value in wanted.items() if value is not None]
 
 
 def _take_row(backup_id: str, connection: sa.Connection) -> None:

@@ -151,6 +151,7 @@ backups = sa.Table(
     sa.Index("ix_backups_database_finished_at", "database", "finished_at"),
     sa.Index("ix_backups_finished_at", "finished_at"),
     sa.Index("ix_backups_state_database_finished_at", "state", "database", "finished_at"),
+    sa.Index("ix_backups_snapshot_at_id", "snapshot_at", "id"),
 )
 
 copies = sa.Table(
@@ -168,6 +169,7 @@ copies = sa.Table(
     sa.Column("deletion_error", sa.Text, nullable=False, server_default=""),
     sa.Column("deletion_failed_at", Instant),
     sa.Index("ix_copies_storage_state", "storage", "state"),
+    sa.Index("ix_copies_deletion_failed_at", "deletion_failed_at"),
 )
 
 verifications = sa.Table(

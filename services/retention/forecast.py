@@ -60,7 +60,7 @@ def forecast(
 ) -> StoreAt:
     """Return the store of one database at ``now + horizon``, cleaned up under a policy. Zero: a cleanup right now."""
     at = now + horizon
-    everything = [*candidates, *_coming(candidates, rhythm, now, at)]
+    everything = [*candidates, *coming(candidates, rhythm, now, at)]
     decisions = plan(everything, policy, at)
     kept = [
         KeptAt(candidate.finished_at, decision.tiers, index < len(candidates), candidate.bytes)
@@ -71,8 +71,8 @@ def forecast(
     return StoreAt(at, tuple(kept))
 
 
-def _coming(candidates: Sequence[Candidate], rhythm: Rhythm, now: datetime, until: datetime) -> list[Candidate]:
-    """Make up the backups from now to the horizon. A database is of one name, since databases are planned apart."""
+def coming(candidates: Sequence[Candidate], rhythm: Rhythm, now: datetime, until: datetime) -> list[Candidate]:
+    """Make up the backups of one database, of which ``candidates`` are there, from now to the horizon."""
     database = candidates[0].database if candidates else ""
     made: list[Candidate] = []
     for kind, every, last in (

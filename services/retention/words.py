@@ -44,10 +44,19 @@ GOING_WORDS: dict[Going, str] = {
 
 def policy_words(policy: RetentionPolicy) -> str:
     """Return a policy as a sentence that begins with what is kept."""
-    tiers = [f"{policy.count(tier)} {UNITS[tier][policy.count(tier) != 1]}" for tier in TIERS if policy.count(tier)]
+    tiers = [_counted(policy, tier) for tier in TIERS if policy.count(tier)]
     listed = tiers[0] if len(tiers) == 1 else f"{', '.join(tiers[:-1])} and {tiers[-1]}"
     newest = "the newest good one" if policy.minimum == 1 else f"the {policy.minimum} newest good ones"
     return (
         f"The newest good backup of each of the last {listed} that have one, and always {newest}. "
         f"Partial ones for {age(policy.partial_age)}."
     )
+
+
+def policy_short(policy: RetentionPolicy) -> str:
+    """Return a policy's tiers in a few characters: ``7 days · 4 weeks · 12 months · 5 years``."""
+    return " · ".join(_counted(policy, tier) for tier in TIERS if policy.count(tier))
+
+
+def _counted(policy: RetentionPolicy, tier: Tier) -> str:
+    return f"{policy.count(tier)} {UNITS[tier][policy.count(tier) != 1]}"

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from services.catalog import inventory, summaries
 from services.installation import Installation
 from services.overview import load_overview, load_statuses
+from services.retention.plans import load_plans
 from tests.pages.worlds import NOW, add_backup, add_run, add_verification, healthy, installation
 
 
@@ -38,6 +39,8 @@ def test_the_queries_of_a_page_do_not_grow_with_the_backups(tmp_path: Path) -> N
     reads: list[Callable[[Installation], object]] = [
         load_overview,
         lambda inst: inventory.search(inst.catalog.engine, inventory.InventoryQuery()),
+        load_plans,
+        lambda inst: inst.catalog.deletions.list(limit=100),
         lambda inst: summaries.recent_checks(inst.catalog.engine, limit=100),
     ]
     for read in reads:

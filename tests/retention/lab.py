@@ -79,7 +79,7 @@ class Lab:
     def check(self, backup: Backup, level: str = "checksum", outcome: str = "passed") -> None:
         """Record a verification an hour after the backup (a failed one two), beside it and in the catalogue."""
         at = backup.finished_at + timedelta(hours=1 if outcome == "passed" else 2)
-        found = make_verification(backup, level, outcome, at=at, storage=backup.copies[0].storage, id=new_id(at))
+        found = make_verification(backup, level, outcome, at=at, storage=backup.copies[0].storage, id=new_id(self.now))
         document = sign_document(self.settings, record_document(backup, found))
         self.inst.storage(found.storage).put(record_key(backup, found), json.dumps(document).encode())
         self.inst.catalog.verifications.add(found)

@@ -13,8 +13,10 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_index("ix_backups_state_database_finished_at", "backups", ["state", "database", "finished_at"])
+    op.create_index("ix_backups_snapshot_at_id", "backups", ["snapshot_at", "id"])
     op.add_column("copies", sa.Column("deletion_error", sa.Text, nullable=False, server_default=""))
     op.add_column("copies", sa.Column("deletion_failed_at", Instant))
+    op.create_index("ix_copies_deletion_failed_at", "copies", ["deletion_failed_at"])
     op.create_table(
         "pins",
         sa.Column("backup_id", sa.String(40), sa.ForeignKey("backups.id", ondelete="CASCADE"), primary_key=True),
@@ -51,6 +53,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("deletions")
     op.drop_table("pins")
+    op.drop_index("ix_copies_deletion_failed_at", "copies")
     op.drop_column("copies", "deletion_failed_at")
     op.drop_column("copies", "deletion_error")
+    op.drop_index("ix_backups_snapshot_at_id", "backups")
     op.drop_index("ix_backups_state_database_finished_at", "backups")
