@@ -17,6 +17,7 @@ PageName = Literal[
     "schedules",
     "verify_and_restore",
     "inventory",
+    "retention",
     "storage",
     "slo",
 ]
@@ -28,6 +29,7 @@ _TITLES: dict[PageName, tuple[str, str]] = {
     "schedules": ("Schedules", ":material/calendar_clock:"),
     "verify_and_restore": ("Verify and restore tests", ":material/assignment_turned_in:"),
     "inventory": ("Inventory", ":material/inventory_2:"),
+    "retention": ("Retention", ":material/auto_delete:"),
     "storage": ("Storage", ":material/hard_drive:"),
     "slo": ("SLO", ":material/target:"),
 }
@@ -35,7 +37,7 @@ _TITLES: dict[PageName, tuple[str, str]] = {
 _SECTIONS: dict[str, tuple[PageName, ...]] = {
     "Now": ("overview", "health"),
     "Protect": ("run_backup", "schedules", "verify_and_restore"),
-    "Keep": ("inventory", "storage"),
+    "Keep": ("inventory", "retention", "storage"),
     "Look back": ("slo",),
 }
 """What a person comes for, and the pages that serve it."""

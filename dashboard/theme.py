@@ -90,6 +90,11 @@ OUTCOME_MARKS: dict[str, Mark] = {
     "not compared": Mark(":material/help:", "gray"),
     "warnings": Mark(":material/warning:", "yellow"),
     "unknown": Mark(":material/help:", "gray"),
+    "planned": Mark(":material/event_upcoming:", "gray"),
+    "deleted": Mark(":material/delete_sweep:", "green"),
+    "nothing to delete": Mark(":material/check_circle:", "green"),
+    "nothing deleted": Mark(":material/warning:", "yellow"),
+    "partly failed": Mark(":material/warning:", "yellow"),
 }
 
 RUN_WORDS: dict[str, str] = {
@@ -104,6 +109,7 @@ RUN_WORDS: dict[str, str] = {
     "compress": "Compression",
     "archive": "Move to cold storage",
     "thaw": "Thaw",
+    "cleanup": "Retention",
 }
 
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from services.backups.manifest import read_manifest
-from services.backups.naming import MANIFEST_SUFFIX, check_name
+from services.backups.naming import MANIFEST_SUFFIX, MARKS, check_name, mark_key
 from services.errors import BackupsError, InvalidName, UntrustedManifest
 from services.installation import Installation
 from services.jobs.context import RunContext
@@ -22,8 +22,8 @@ from services.restores.scratch import drop_leftover_scratch_databases
 from services.storage.protocol import Storage, StoredObject
 
 GRACE = timedelta(hours=24)
-_OBJECT = re.compile(r"(?P<database>[^/]+)/(?P<name>[^/]+)\.dump\.zst(\.age)?\Z")
-"""As ``services.backups.naming.object_key`` names what this product stores."""
+_OBJECT = re.compile(r"(?P<database>[^/]+)/(?P<name>[^/]+)(\.dump\.zst(\.age)?|\.mark-[a-z]+\.json)\Z")
+"""As ``services.backups.naming`` names the objects and marks that this product stores."""
 
 
 @dataclass
@@ -31,7 +31,7 @@ class JanitorReport:
     """What was found, and what was removed of it. Every entry is an address that a person can look up."""
 
     orphans: list[str] = field(default_factory=list)
-    """Objects of our naming without a manifest."""
+    """Objects and marks of our naming without a manifest."""
     unfinished_uploads: list[str] = field(default_factory=list)
     """Uploads of such objects that were begun and neither finished nor aborted."""
     scratch_databases: list[str] = field(default_factory=list)
@@ -123,6 +123,7 @@ def _without_manifest(
         try:
             manifest = read_manifest(installation.settings, storage, entry.key)
             named.update(copy.key for copy in manifest.backup.copies)
+            named.update(mark_key(manifest.backup.database, manifest.backup.name, kind) for kind in MARKS)
         except (UntrustedManifest, InvalidName) as error:
             closed.add(database)
             report.failed.append(f"Nothing of {database} in {storage.name} is removed: {error}")

@@ -7,6 +7,7 @@ import json
 import pandas as pd
 import streamlit as st
 
+from dashboard.components.keeping import keeping
 from dashboard.components.result import verdict_words
 from dashboard.components.run_view import log_lines
 from dashboard.format import ago, day, duration, escape, instant, percent, size
@@ -19,9 +20,10 @@ from services.catalog.model import Backup
 from services.catalog.summaries import recent_checks
 from services.errors import StorageError
 from services.installation import Installation
+from services.retention.planner import Decision
 
 
-def backup_details(inst: Installation, backup: Backup) -> None:
+def backup_details(inst: Installation, backup: Backup, decision: Decision | None) -> None:
     """Draw everything that is known of a backup. Reads the catalogue; the storage only for the manifest, when asked."""
     st.markdown(verdict_words(backup))
     if backup.trust == "untrusted":
@@ -34,6 +36,7 @@ def backup_details(inst: Installation, backup: Backup) -> None:
     if backup.sample:
         st.info("This row is simulated history of the sample environment.", icon=":material/science:")
     _facts(backup)
+    keeping(inst, backup, decision)
     _copies(backup)
     _verifications(inst, backup)
     _by_hand(inst, backup)

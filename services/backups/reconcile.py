@@ -1,7 +1,8 @@
 """What the catalogue keeps of a backup when its manifest is read again.
 
-The manifest knows what was stored. The catalogue alone knows what happened since: that a check found a copy damaged,
-that the backup was pinned, that it has expired. A rebuild must not forget that.
+The manifest knows what was stored, the marks beside it whether the backup was pinned since, or its deletion begun. The
+catalogue alone knows what else happened: that a check found a copy damaged, that the backup has expired. A rebuild must
+not forget that.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from services.catalog.model import Backup, Copy, CopyState, Verification
+from services.backups.marks import Mark
+from services.backups.naming import MarkKind
+from services.catalog.model import Backup, BackupState, Copy, CopyState, Verification
 from services.storage.protocol import StoredObject
 
 Listing = Mapping[tuple[str, str], StoredObject]
@@ -20,15 +23,27 @@ Look = tuple[datetime, CopyState]
 """When a check last learned something of a copy, and what."""
 
 
-def reconcile(found: Backup, known: Backup | None, checks: Iterable[Verification], listing: Listing) -> Backup:
-    """Return the row for a backup whose manifest was found, given its present row and the records of its checks.
+def reconcile(
+    found: Backup,
+    known: Backup | None,
+    checks: Iterable[Verification],
+    marks: Mapping[MarkKind, Mark],
+    listing: Listing,
+) -> Backup:
+    """Return the row for a backup whose manifest was found, given its present row, its checks and its marks.
 
-    A new row is what the manifest says. Of one that is there only the trust and the copies change, unless it came from
-    a manifest that was not believed and now there is one to believe.
+    A new row is what manifest and marks say. Of one that is there only the trust and the copies change, unless it came
+    from a manifest that was not believed and now there is one to believe. A deletion that was begun stays begun.
     """
     looks = _looks(checks)
+    begun = "deletion" in marks and marks["deletion"].set
     if known is None:
-        return replace(found, copies=tuple(_as_checked(c, looks.get(c.storage), listing) for c in found.copies))
+        return replace(
+            found,
+            state="deleting" if begun else found.state,
+            pinned=marks["pin"].set if "pin" in marks else found.pinned,
+            copies=tuple(_as_checked(c, looks.get(c.storage), listing) for c in found.copies),
+        )
     base = replace(known, trust=found.trust)
     if known.trust == "untrusted" and found.trust != "untrusted":
         kept = {name: getattr(known, name) for name in ("state", "expired_at", "pinned", "run_id", "sample")}
@@ -46,7 +61,8 @@ def reconcile(found: Backup, known: Backup | None, checks: Iterable[Verification
             if before.checked_at is not None and (look is None or before.checked_at > look[0]):
                 look = (before.checked_at, before.state)
         copies[copy.storage] = _as_checked(copy, look, listing)
-    return replace(base, state="finished", expired_at=None, copies=tuple(copies[storage] for storage in sorted(copies)))
+    state: BackupState = "deleting" if begun or known.state == "deleting" else "finished"
+    return replace(base, state=state, expired_at=None, copies=tuple(copies[storage] for storage in sorted(copies)))
 
 
 def _looks(checks: Iterable[Verification]) -> dict[str, Look]:

@@ -24,9 +24,10 @@ class BackupStore:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def get(self, backup_id: str) -> Backup:
-        """Return a backup by its id. Raise UnknownName."""
-        found = self._fetch(sa.select(backups).where(backups.c.id == backup_id))
+    def get(self, backup_id: str, connection: sa.Connection | None = None) -> Backup:
+        """Return a backup by its id, as ``connection``'s transaction sees it if one is given. Raise UnknownName."""
+        query = sa.select(backups).where(backups.c.id == backup_id)
+        found = self._fetch(query) if connection is None else _fetch(query, connection)
         if not found:
             raise UnknownName(f"No backup has the id {backup_id!r}.", hint="See `backups list`.")
         return found[0]
@@ -134,26 +135,33 @@ class BackupStore:
 
     def _fetch(self, query: sa.Select[Any]) -> builtins.list[Backup]:
         with self._engine.connect() as connection:
-            rows = connection.execute(query).all()
-            by_backup = self._copies(connection, [row.id for row in rows])
-        return [_to_backup(row, by_backup[row.id]) for row in rows]
-
-    def _copies(self, connection: sa.Connection, ids: Sequence[str]) -> dict[str, builtins.list[Copy]]:
-        found: dict[str, builtins.list[Copy]] = defaultdict(list)
-        for start in range(0, len(ids), _CHUNK):
-            query = sa.select(copies).where(copies.c.backup_id.in_(ids[start : start + _CHUNK]))
-            for row in connection.execute(query.order_by(copies.c.storage)):
-                values = dict(row._mapping)
-                found[values.pop("backup_id")].append(Copy(**values))
-        return found
+            return _fetch(query, connection)
 
 
-def good() -> sa.ColumnElement[bool]:
-    """The design's word *good* in SQL; the same rule as ``Backup.is_good``."""
-    return sa.and_(sound(), sa.exists().where(copies.c.backup_id == backups.c.id, copies.c.state == "stored"))
+def _fetch(query: sa.Select[Any], connection: sa.Connection) -> list[Backup]:
+    rows = connection.execute(query).all()
+    by_backup = copies_of(connection, [row.id for row in rows])
+    return [to_backup(row, by_backup[row.id]) for row in rows]
 
 
-def _to_backup(row: sa.Row[Any], its_copies: Iterable[Copy]) -> Backup:
+def copies_of(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[Copy]]:
+    """Return the copies of backups, by the backup's id; an empty list for one that has none."""
+    found: dict[str, list[Copy]] = defaultdict(list)
+    for start in range(0, len(ids), _CHUNK):
+        query = sa.select(copies).where(copies.c.backup_id.in_(ids[start : start + _CHUNK]))
+        for row in connection.execute(query.order_by(copies.c.storage)):
+            values = dict(row._mapping)
+            found[values.pop("backup_id")].append(Copy(**values))
+    return found
+
+
+def good(*, state: BackupState = "finished") -> sa.ColumnElement[bool]:
+    """The design's word *good* in SQL; the same rule as ``Backup.is_good``. ``state``: what is asked of another."""
+    return sa.and_(sound(state), sa.exists().where(copies.c.backup_id == backups.c.id, copies.c.state == "stored"))
+
+
+def to_backup(row: sa.Row[Any], its_copies: Iterable[Copy]) -> Backup:
+    """Given a row of ``backups`` and its copies, return the backup."""
     values = dict(row._mapping)
     values["recipients"] = tuple(values["recipients"])
     values["excluded"] = tuple(values["excluded"])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
 from services.catalog.model import BackupState, BackupType
 from services.catalog.schema import backups, copies
@@ -26,7 +28,13 @@ class InventoryQuery:
     """Only those whose snapshot is at least as young."""
     text: str = ""
     """Part of a name, note or person, in any case."""
+    ids: tuple[str, ...] | None = None
+    """Only these; None: all."""
+    deletion_failed: bool = False
+    """Only those of which a copy could last not be deleted."""
     limit: int = 500
+    offset: int = 0
+    """So many of the newest are passed over: earlier pages."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,8 @@ class InventoryRow:
     """Names of the storages with a stored copy, with commas."""
     copies: int = 0
     """How many there are of them."""
+    deletion_failed: bool = False
+    """True when a copy of it could last not be deleted."""
 
 
 def search(engine: sa.Engine, wanted: InventoryQuery) -> tuple[list[InventoryRow], int]:
@@ -62,14 +72,16 @@ def search(engine: sa.Engine, wanted: InventoryQuery) -> tuple[list[InventoryRow
     )
     names = stored.scalar_subquery()
     count = stored.with_only_columns(sa.func.count()).scalar_subquery()
-    conditions = _conditions(wanted)
+    conditions = _conditions(wanted, engine.dialect.name)
     columns = [backups.c[name] for name in (*_PLAIN, "started_at", "finished_at", "excluded")]
-    query = sa.select(*columns, names.label("storages"), count.label("copies")).where(*conditions)
-    query = query.order_by(backups.c.snapshot_at.desc(), backups.c.id.desc()).limit(wanted.limit)
+    query = sa.select(
+        *columns, names.label("storages"), count.label("copies"), _deletion_failed().label("deletion_failed")
+    ).where(*conditions)
+    query = query.order_by(backups.c.snapshot_at.desc(), backups.c.id.desc()).limit(wanted.limit).offset(wanted.offset)
     with engine.connect() as connection:
         rows = connection.execute(query).all()
         total = len(rows)
-        if total == wanted.limit:
+        if total == wanted.limit or wanted.offset:
             total = connection.scalar(sa.select(sa.func.count()).select_from(backups).where(*conditions)) or 0
     found = [
         InventoryRow(
@@ -77,6 +89,7 @@ def search(engine: sa.Engine, wanted: InventoryQuery) -> tuple[list[InventoryRow
             is_partial=bool(row.excluded),
             storages=row.storages or "",
             copies=row.copies,
+            deletion_failed=bool(row.deletion_failed),
             **{name: getattr(row, name) for name in _PLAIN},
         )
         for row in rows
@@ -90,7 +103,20 @@ _PLAIN = (
 )  # fmt: skip
 
 
-def _conditions(wanted: InventoryQuery) -> list[sa.ColumnElement[bool]]:
+def _deletion_failed() -> sa.ColumnElement[bool]:
+    return backups.c.id.in_(sa.select(copies.c.backup_id).where(copies.c.deletion_failed_at.is_not(None)))
+
+
+def _among(ids: tuple[str, ...], dialect: str) -> sa.Select[tuple[str]]:
+    """Return ids as rows, however many: they are one parameter, where each of an IN list would be one of its own."""
+    if dialect == "sqlite":
+        rows = sa.func.json_each(json.dumps(ids)).table_valued("value")
+        return sa.select(rows.c.value)
+    unpacked = sa.func.jsonb_array_elements_text(sa.cast(sa.literal(json.dumps(ids)), JSONB)).table_valued("value")
+    return sa.select(unpacked.c.value)
+
+
+def _conditions(wanted: InventoryQuery, dialect: str) -> list[sa.ColumnElement[bool]]:
     conditions: list[sa.ColumnElement[bool]] = []
     for column, value in (
         (backups.c.database, wanted.database),
@@ -107,6 +133,10 @@ def _conditions(wanted: InventoryQuery) -> list[sa.ColumnElement[bool]]:
         conditions.append(backups.c.proven_at.is_(None))
     elif wanted.proof == "failed":
         conditions.append(backups.c.verification_passed.is_(False))
+    if wanted.ids is not None:
+        conditions.append(backups.c.id.in_(_among(wanted.ids, dialect)))
+    if wanted.deletion_failed:
+        conditions.append(_deletion_failed())
     if wanted.text.strip():
         text = wanted.text.strip()
         columns = (backups.c.name, backups.c.note, backups.c.actor)

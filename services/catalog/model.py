@@ -10,11 +10,12 @@ from services.storage.classes import is_frozen
 
 RunKind = Literal[
     "backup", "verification", "restore_test", "restore", "adopt", "janitor", "health",
-    "copy", "compress", "archive", "thaw",
+    "copy", "compress", "archive", "thaw", "cleanup",
 ]  # fmt: skip
 RunState = Literal["queued", "running", "finished", "failed", "cancelled", "lost"]
 BackupType = Literal["scheduled", "on-demand", "emergency", "base"]
-BackupState = Literal["finished", "expired"]
+BackupState = Literal["finished", "deleting", "expired"]
+"""``deleting``: its deletion was begun, and nobody knows yet how far it came; the next cleanup ends it."""
 Trust = Literal["signed", "unsigned", "untrusted"]
 Outcome = Literal["passed", "failed", "not testable"]
 CopyState = Literal["stored", "missing", "damaged", "deleted", "copying", "failed"]
@@ -107,6 +108,10 @@ class Copy:
         """Whether it can be read as it lies there: not frozen in cold storage, or thawed for longer than ``now``."""
         thawed = self.thawed_at is not None and self.thawed_until is not None and self.thawed_until > now
         return thawed or not is_frozen(self.storage_class)
+
+    deletion_error: str = ""
+    """Why the last attempt to delete it failed; empty when none was made, or it succeeded."""
+    deletion_failed_at: datetime | None = None
 
 
 @dataclass(frozen=True)

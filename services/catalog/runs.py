@@ -24,7 +24,7 @@ from services.errors import BackupsError, Busy, InputError
 from services.ids import new_id
 from services.names import unknown_name
 
-Lane = Literal["source", "checks", "copies", "thaws"]
+Lane = Literal["source", "checks", "copies", "thaws", "retention"]
 _LANES: dict[RunKind, Lane] = {
     "backup": "source",
     "adopt": "source",
@@ -37,6 +37,7 @@ _LANES: dict[RunKind, Lane] = {
     "compress": "checks",
     "archive": "checks",
     "thaw": "thaws",
+    "cleanup": "retention",
 }
 Enqueue = Callable[[Run, sa.Connection], None]
 """Puts a queued run into the queue, within a transaction on the catalogue."""
@@ -74,7 +75,8 @@ def lock_name(kind: RunKind, database: str | None) -> str:
     A database has a lane for what reads the source (backups) and one for what reads or rewrites the store
     (verifications, restores, compress, archive), so that a backup before a deploy does not wait for a long restore
     test. Copies have one of their own, since no restore may wait for an upload; ``hold`` keeps them and what rewrites
-    the same backup apart. Thaws only ask. One run at a time in each.
+    the same backup apart. Thaws only ask. Cleanups have their own, and pass over what a run in another lane works on
+    (``services.catalog.deletions``). One run at a time in each.
     """
     return f"{database or '*'}/{_LANES[kind]}"
 

@@ -151,6 +151,7 @@ backups = sa.Table(
     sa.Index("ix_backups_finished_at", "finished_at"),
     sa.Index("ix_backups_verification_passed", "verification_passed"),
     sa.Index("ix_backups_expired_at", "expired_at"),
+    sa.Index("ix_backups_state_database_finished_at", "state", "database", "finished_at"),
 )
 
 copies = sa.Table(
@@ -172,6 +173,9 @@ copies = sa.Table(
     sa.Column("thaw_tier", sa.String(12), nullable=False, server_default=""),
     sa.Column("thawed_at", Instant),
     sa.Column("thawed_until", Instant),
+    sa.Column("deletion_error", sa.Text, nullable=False, server_default=""),
+    sa.Column("deletion_failed_at", Instant),
+    sa.Index("ix_copies_deletion_failed_at", "deletion_failed_at"),
     sa.Index("ix_copies_storage_state_bytes", "storage", "state", "bytes"),
     sa.Index("ix_copies_backup_id_state", "backup_id", "state"),
 )
@@ -193,6 +197,41 @@ verifications = sa.Table(
     sa.Column("detail", sa.JSON, nullable=False),
     sa.Index("ix_verifications_backup_id", "backup_id"),
     sa.Index("ix_verifications_database_finished_at", "database", "finished_at"),
+)
+
+pins = sa.Table(
+    "pins",
+    metadata,
+    sa.Column("backup_id", sa.String(40), sa.ForeignKey("backups.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("pinned", sa.Boolean, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("stored", sa.Boolean, nullable=False),
+    sa.Index("ix_pins_stored", "stored"),
+)
+
+deletions = sa.Table(
+    "deletions",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("run_id", sa.String(40)),
+    sa.Column("backup_id", sa.String(40), nullable=False),
+    sa.Column("backup_name", sa.String(120), nullable=False),
+    sa.Column("database", sa.String(63), nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("ended_at", Instant),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("storage", sa.String(63), nullable=False),
+    sa.Column("key", sa.String(300), nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.String(40), nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("outcome", sa.String(12), nullable=False),
+    sa.Column("error", sa.Text, nullable=False),
+    sa.Index("ix_deletions_backup_id", "backup_id"),
+    sa.Index("ix_deletions_at", "at"),
+    sa.Index("ix_deletions_database_at", "database", "at"),
 )
 
 schedules = sa.Table(
@@ -282,13 +321,13 @@ def active() -> sa.ColumnElement[bool]:
     return runs.c.state.in_([sa.literal_column("'queued'"), sa.literal_column("'running'")])
 
 
-def sound() -> sa.ColumnElement[bool]:
+def sound(state: str = "finished") -> sa.ColumnElement[bool]:
     """Say of a backup that it is good as far as its own row tells: *good* wants a stored copy besides.
 
     Written with literals: a planner uses a partial index only where it sees its very terms in the query.
     """
     return sa.and_(
-        backups.c.state == sa.literal_column("'finished'"),
+        backups.c.state == sa.literal_column(f"'{state}'"),
         backups.c.trust != sa.literal_column("'untrusted'"),
         backups.c.adopted.is_(False),
         sa.cast(backups.c.excluded, sa.Text) == sa.literal_column("'[]'"),

@@ -12,7 +12,7 @@ from services.backups.request import BackupRequest
 from services.catalog.model import Backup, Copy, Run
 from services.cli.app import app
 from services.cli.copies_in_turn import make_further_copies
-from services.cli.forms import backup_form, run_form
+from services.cli.forms import backup_forms, run_form
 from services.cli.output import note, printable, say, stdout, table, write_json, write_pairs
 from services.cli.running import Mode, Queue, Quiet, Wait, carry_out, fail_unless_finished
 from services.cli.session import AsJson, DatabaseOption, actor, chosen_database, opened
@@ -113,7 +113,9 @@ def _report_backup(installation: Installation, run: Run, mode: Mode) -> None:
         except UnknownName:  # the run failed before there was one
             backup = None
     if mode.as_json:
-        write_json({"run": run_form(run), "backup": None if backup is None else backup_form(backup)})
+        write_json(
+            {"run": run_form(run), "backup": None if backup is None else backup_forms(installation, [backup])[0]}
+        )
     elif backup is not None:  # also when its own verification failed: it is stored, and listed as such
         write_pairs(
             [

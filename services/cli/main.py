@@ -19,6 +19,8 @@ from services.cli import (  # noqa: F401
     storage_report,
     storage_commands,
     archive_commands,
+    retention_commands,
+    simulate_commands,
     upkeep_commands,
     key_commands,
     serve_commands,

@@ -11,7 +11,7 @@ from rich.text import Text
 from services import commands
 from services.catalog.model import Backup, Run, RunKind, RunState
 from services.cli.app import app
-from services.cli.forms import backup_form, log_form, run_form
+from services.cli.forms import backup_forms, log_form, run_form
 from services.cli.output import instant, note, printable, say, stdout, table, write_json, write_pairs
 from services.cli.progress import pace
 from services.cli.session import AsJson, DatabaseOption, actor, opened
@@ -117,7 +117,7 @@ def _status_of_day(installation: Installation, database: str | None, text: str, 
                 {
                     "database": name,
                     "date": day.isoformat(),
-                    "backups": [backup_form(b) for b in backups],
+                    "backups": backup_forms(installation, backups),
                     "slots": [_slot_form(outcome) for outcome in slots[name] or ()],
                 }
                 for name, backups in found.items()

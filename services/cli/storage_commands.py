@@ -8,7 +8,7 @@ import typer
 
 from services import commands
 from services.cli.app import app
-from services.cli.forms import backup_form, run_form
+from services.cli.forms import backup_forms, run_form
 from services.cli.output import say, write_json
 from services.cli.running import Mode, Queue, Quiet, Wait, carry_out, fail_unless_finished
 from services.cli.session import AsJson, DatabaseOption, actor, opened
@@ -37,8 +37,9 @@ def copy_command(
         if run is None:
             return
         after = installation.catalog.backups.get(chosen.id)
+        [form] = backup_forms(installation, [after]) if as_json else [{}]
     if as_json:
-        write_json({"run": run_form(run), "backup": backup_form(after)})
+        write_json({"run": run_form(run), "backup": form})
     fail_unless_finished(run)
     if not as_json:
         say(f"{after.name} is in {to}: {run.result['location']}")

@@ -11,11 +11,13 @@ from services.commands.archives import submit_archives, submit_thaw
 from services.commands.backups import submit_adopt, submit_backup
 from services.commands.copies import submit_copy
 from services.commands.restores import submit_restore, submit_verification
+from services.commands.retention import MAX_AT_ONCE, set_pin, submit_cleanup, submit_deletion
 from services.commands.schedules import pause_schedule, resume_schedule, run_schedule, set_schedule
 from services.commands.submit import MAX_NOTE
 from services.commands.upkeep import request_cancel, submit_health, submit_janitor
 
 __all__ = [
+    "MAX_AT_ONCE",
     "MAX_NOTE",
     "BackupRequest",
     "ChannelTest",
@@ -25,11 +27,14 @@ __all__ = [
     "resume_schedule",
     "run_schedule",
     "send_test_messages",
+    "set_pin",
     "set_schedule",
     "submit_adopt",
     "submit_archives",
     "submit_backup",
+    "submit_cleanup",
     "submit_copy",
+    "submit_deletion",
     "submit_health",
     "submit_janitor",
     "submit_restore",

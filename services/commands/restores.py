@@ -99,6 +99,8 @@ def _refuse_without_copy(installation: Installation, backup: Backup, storage: st
 def _refuse_expired(backup: Backup) -> None:
     if backup.state == "expired":
         raise InputError(f"{backup.name} has expired; its object was deleted.", hint="Choose a backup that is kept.")
+    if backup.state == "deleting":
+        raise InputError(f"{backup.name} is being deleted.", hint="Choose a backup that is kept.")
 
 
 def _refuse_untrusted(backup: Backup) -> None:

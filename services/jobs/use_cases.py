@@ -22,6 +22,8 @@ from services.installation import Installation
 from services.janitor import sweep
 from services.jobs.active_run import ActiveRun
 from services.restores.restore import restore_backup
+from services.retention.cleanup import clean_up
+from services.retention.request import CleanupRequest
 from services.verification.levels import verify_backup
 
 UseCase = Callable[[Installation, Run, ActiveRun], dict[str, Any]]
@@ -127,6 +129,10 @@ def _health(installation: Installation, run: Run, active: ActiveRun) -> dict[str
     return check_health(installation, run, active)
 
 
+def _cleanup(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
+    return clean_up(installation, CleanupRequest.from_params(run.params), active).to_json()
+
+
 USE_CASES: dict[RunKind, UseCase] = {
     "backup": _backup,
     "verification": _verification,
@@ -138,4 +144,5 @@ USE_CASES: dict[RunKind, UseCase] = {
     "copy": _copy,
     "archive": _archive,
     "thaw": _thaw,
+    "cleanup": _cleanup,
 }

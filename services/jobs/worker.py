@@ -25,6 +25,7 @@ from services.jobs.execute import execute_run
 from services.jobs.identity import DeathWatch, process_identity
 from services.jobs.paced import Paced
 from services.jobs.recovery import recover_dead_runs
+from services.retention.pins import store_waiting_pins
 from services.schedules.start_due import start_due_runs
 from services.schedules.sync import sync_schedules
 
@@ -106,6 +107,7 @@ def run_worker(installation: Installation, *, stop: threading.Event | None = Non
             ("recovery", _recover),
             ("schedules", _start_due_runs),
             ("alerts", _watch_alerts),
+            ("pins", _store_pins),
             ("copies", Paced(_copies, COPIES_SECONDS)),
         )
     ]
@@ -147,6 +149,12 @@ def _copies(state: _State) -> None:
     """Have copies made that are wanting, and see how far those are that are being thawed."""
     queue_missing(state.installation)
     look_at_thaws(state.installation)
+
+
+def _store_pins(state: _State) -> None:
+    """Store pins beside their backups."""
+    for problem in store_waiting_pins(state.installation):
+        logger.warning("%s", problem)
 
 
 def _launch_dbos(installation: Installation) -> None:

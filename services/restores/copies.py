@@ -20,7 +20,7 @@ def copies_in_order(installation: Installation, backup: Backup, storage: str | N
     if backup.sample:
         raise InputError(f"{backup.name} is simulated history; nothing is stored of it.", hint="Choose a real backup.")
     there = [copy for copy in backup.copies if copy.state in _BEST_FIRST]
-    if backup.state == "expired" or not there:
+    if backup.state != "finished" or not there:
         raise InputError(
             f"Backup {backup.name} has no stored copy any more.", hint="Choose one that `backups list` shows as stored."
         )

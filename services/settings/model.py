@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -20,6 +21,7 @@ from pydantic import (
 
 from services.errors import InputError
 from services.names import unknown_name
+from services.retention.policy import MOST, RetentionPolicy
 from services.schedules.cron import check_cron, check_time_zone
 
 T = TypeVar("T")
@@ -140,6 +142,27 @@ class StorageSettings(_Strict):
         return self.url.startswith("file://")
 
 
+_Periods = Annotated[int, Field(strict=True, ge=0, le=MOST)]
+
+
+class RetentionSettings(_Strict):
+    """Numbers of a retention policy, of all databases or of one. None: those of the policy that these stand over."""
+
+    daily: _Periods | None = None
+    """The newest good backup of so many days is kept; weekly, monthly and yearly likewise."""
+    weekly: _Periods | None = None
+    monthly: _Periods | None = None
+    yearly: _Periods | None = None
+    minimum: Annotated[int, Field(strict=True, ge=1, le=MOST)] | None = None
+    """So many of the newest good backups are kept whatever the tiers say."""
+    partial_age: Duration | None = None
+    """How long a partial backup is kept."""
+
+    def over(self, policy: RetentionPolicy) -> RetentionPolicy:
+        """Return the policy with what is set here. Raise InputError when nothing but zeros is left."""
+        return replace(policy, **{name: value for name, value in self if value is not None})
+
+
 class DatabaseSettings(_Strict):
     """One database under protection, with its policy."""
 
@@ -180,6 +203,8 @@ class DatabaseSettings(_Strict):
     """When a random good backup of last month is restore-tested."""
     verification_schedule: CronLine = ""
     """When the good backup that was looked at longest ago is read to its end; beside the check after each backup."""
+    retention: RetentionSettings = RetentionSettings()
+    """What differs from the policy of all databases."""
 
     @field_validator("name")
     @classmethod
@@ -316,6 +341,8 @@ class Settings(_Strict):
     slo_target: Annotated[float, Field(gt=0, le=100)] = 99.9
     """Percent of the backup schedules' slots that are to be satisfied within their deadline."""
     alerts: AlertSettings = AlertSettings()
+    retention: RetentionSettings = RetentionSettings()
+    """The retention policy of every database that sets none of its own."""
 
     def database(self, name: str) -> DatabaseSettings:
         """Return the database of that name. Raise UnknownName with what comes close."""
@@ -324,6 +351,10 @@ class Settings(_Strict):
     def storage(self, name: str) -> StorageSettings:
         """Return the storage of that name. Raise UnknownName with what comes close."""
         return _find("storage", name, {s.name: s for s in self.storages})
+
+    def retention_of(self, database: DatabaseSettings) -> RetentionPolicy:
+        """Return a database's retention policy: its own numbers over those of all over the runbook's."""
+        return database.retention.over(self.retention.over(RetentionPolicy()))
 
     def storages_of(self, database: DatabaseSettings) -> tuple[StorageSettings, ...]:
         """Return the storages of a database, the primary one first."""

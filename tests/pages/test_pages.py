@@ -24,7 +24,17 @@ from tests.pages.worlds import (
     installation,
 )
 
-PAGES = ("overview", "run_backup", "inventory", "verify_and_restore", "schedules", "slo", "health")
+PAGES = (
+    "overview",
+    "run_backup",
+    "inventory",
+    "verify_and_restore",
+    "schedules",
+    "slo",
+    "health",
+    "storage",
+    "retention",
+)
 
 
 @pytest.fixture
