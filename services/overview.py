@@ -130,6 +130,7 @@ def _statuses(
         name = database.name
         holding = holdings.get(name, nothing)
         last_run = ended.get(name)
+        schedule = current(backup_history(histories, name), now)
         return Evidence(
             database=name,
             promises=Promises(database.rpo, database.rto, database.restore_test_max_age, database.paused),
@@ -141,9 +142,10 @@ def _statuses(
             last_passed=passed.get(name),
             last_test=tested.get(name),
             active=tuple(run for run in active if run.database == name),
-            last_slot=standings[name].last_settled,
-            schedule=current(backup_history(histories, name), now),
             wanted_copies=len(inst.settings.storages_of(database)),
+            # Of a schedule that was switched off nothing is promised any more; a pause undoes no miss.
+            last_slot=standings[name].last_settled if schedule is not None and schedule.cron else None,
+            schedule=schedule,
         )
 
     statuses = worst_first(derive_status(evidence(database), signs, now) for database in inst.settings.databases)

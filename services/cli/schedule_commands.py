@@ -24,10 +24,8 @@ from services.schedules.overview import ScheduleRow, load_schedule, load_schedul
 from services.settings.model import parse_duration
 from services.status import age
 
-schedule = typer.Typer(
-    cls=CommandGroup, name="schedule", no_args_is_help=True, help="When what comes due; see docs/schedules.md."
-)
-app.add_typer(schedule)
+schedule = typer.Typer(cls=CommandGroup, no_args_is_help=True, help="When what comes due; see docs/schedules.md.")
+app.add_typer(schedule, name="schedule")
 
 Name = Annotated[str, typer.Argument(metavar="SCHEDULE", help="As `schedule list` shows it: la_factoria/backup.")]
 Reason = Annotated[str, typer.Option(help="Why; it is recorded.")]

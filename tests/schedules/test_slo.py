@@ -13,10 +13,13 @@ from pydantic import SecretStr
 
 from services.catalog import schema
 from services.catalog.model import Run
+from services.commands import pause_schedule, set_schedule
 from services.errors import InputError, UnknownName
 from services.ids import new_id
 from services.installation import Installation
 from services.overview import load_overview, load_statuses
+from services.restores.pick import parse_month, pick_backup
+from services.schedules.overview import load_schedule
 from services.schedules.start_due import start_due_runs
 from services.schedules.sync import sync_schedules
 from services.settings.model import DatabaseSettings
@@ -44,7 +47,7 @@ def live(inst: Installation, until: str, *, step: timedelta = 10 * MINUTE, worke
 
 def finish(inst: Installation, run_id: str, began: datetime) -> None:
     claim = inst.catalog.runs.claim(run_id, worker="host:1:1", now=began)
-    backup = make_backup(f"b{began:%Y%m%d%H%M%S}-{run_id}", finished_at=began + 5 * MINUTE, run_id=run_id)
+    backup = make_backup(f"b{began:%m%d%H%M}-{run_id[-8:]}", finished_at=began + 5 * MINUTE, run_id=run_id)
     inst.catalog.backups.add(replace(backup, started_at=began, snapshot_at=began + MINUTE / 6))
     inst.catalog.runs.finish(claim, state="finished", now=began + 5 * MINUTE, result={"backup_id": backup.id})
 
@@ -253,6 +256,54 @@ def test_a_database_is_at_risk_while_its_last_slot_was_missed(
         "Last slot, due 4 h ago, late · deadline 4 h · "
         "Finished 4 h 01 min after it was due; the deadline is 4 h 00 min."
     )
+
+
+def test_a_miss_is_forgotten_when_the_schedule_is_switched_off_but_not_by_a_pause(
+    new_installation: NewInstallation, clock: SetClock
+) -> None:
+    inst = new_installation()
+    sync_schedules(inst)
+    clock.set("2026-11-22T12:00")
+    for change, expected in (
+        (partial(pause_schedule, inst), "missed"),
+        (partial(set_schedule, inst, cron="off"), None),
+    ):
+        change("la_factoria/backup", actor="ada")
+        last = load_statuses(inst)[0].evidence.last_slot
+        assert (last.state if last else None) == expected
+    assert counted(inst) == (0, 1, 0), "the past is what it was"
+
+
+def test_both_engines_count_the_same(tmp_path: Path, catalog_url: SecretStr, clock: SetClock) -> None:
+    inst = make_installation(tmp_path, clock=clock, catalog_url=catalog_url, database={"schedule": "0 2 * * *"})
+    assert [version.defined for version in sync_schedules(inst)] == [
+        {"cron": "0 2 * * *", "time_zone": "UTC", "deadline_seconds": 14400, "paused": False, "params": {}}
+    ]
+    live(inst, "2026-11-24T12:00", step=HOUR / 2)
+    live(inst, "2026-11-25T12:00", worker=False)
+    set_schedule(inst, "la_factoria/backup", cron="0 3 * * *", time_zone="Europe/Berlin", actor="ada")
+    assert inst.catalog.schedules.all()["la_factoria/backup"][-1].defined is None
+    live(inst, "2026-11-27T12:00", step=HOUR / 2)
+    newest, second, *_ = inst.catalog.backups.list()
+    inst.catalog.backups.add(replace(second, excluded=("public.x",)))
+    inst.catalog.verifications.add(
+        make_verification(newest, "restore", "passed", at=clock.now, id="v1", detail={"rto_seconds": 12.5})
+    )
+    slo = load_slo(inst, days=30)
+    [found] = slo.databases
+    assert (slo.total.satisfied, slo.total.missed, slo.total.open) == (4, 2, 0)
+    assert [(miss.slot.due.day, miss.cause.split()[0]) for miss in found.misses] == [(26, "There"), (25, "Finished")]
+    assert found.restores is not None
+    assert (found.restores.passed, found.restores.slowest_seconds) == (1, 12.5)
+    assert found.rpo_achieved == timedelta(days=1, hours=13, minutes=30)
+    [later] = load_slo(inst, days=1).databases
+    assert later.rpo_achieved == timedelta(days=1, hours=13, minutes=30), "counted from the last good one before"
+    assert load_statuses(inst)[0].evidence.last_slot.state == "satisfied"  # type: ignore[union-attr]
+    row = load_schedule(inst, "la_factoria/backup")
+    assert (row.last.state, len(row.versions), len(row.next_due)) == ("satisfied", 2, 5)  # type: ignore[union-attr]
+    month = parse_month("this", clock.now)
+    assert pick_backup(inst, "la_factoria", month=month, seed="x").candidates == 5
+    inst.close()
 
 
 def busy(home: Path, databases: int, backups: int, moving: SetClock) -> Installation:
