@@ -30,6 +30,10 @@ class InventoryQuery:
     """Part of a name, note or person, in any case."""
     ids: tuple[str, ...] | None = None
     """Only these; None: all."""
+    unexpired_but: tuple[str, ...] | None = None
+    """Only those of ``databases`` that have not expired and are not these: the short way to name nearly all."""
+    databases: tuple[str, ...] = ()
+    """What ``unexpired_but`` speaks of."""
     deletion_failed: bool = False
     """Only those of which a copy could last not be deleted."""
     limit: int = 500
@@ -64,7 +68,7 @@ class InventoryRow:
 
 
 def search(engine: sa.Engine, wanted: InventoryQuery) -> tuple[list[InventoryRow], int]:
-    """Return the newest backups that fit, at most ``wanted.limit``, and how many fit in all. Two queries."""
+    """Return the newest backups that fit, at most ``wanted.limit``, and how many fit in all. At most two queries."""
     stored = (
         sa.select(sa.func.aggregate_strings(copies.c.storage, ", "))
         .where(copies.c.backup_id == backups.c.id, copies.c.state == "stored")
@@ -74,8 +78,12 @@ def search(engine: sa.Engine, wanted: InventoryQuery) -> tuple[list[InventoryRow
     query = sa.select(backups, stored.label("storages"), _deletion_failed().label("deletion_failed")).where(*conditions)
     query = query.order_by(backups.c.snapshot_at.desc(), backups.c.id.desc()).limit(wanted.limit).offset(wanted.offset)
     with engine.connect() as connection:
-        total = connection.scalar(sa.select(sa.func.count()).select_from(backups).where(*conditions)) or 0
-        rows = connection.execute(query).all()
+        if wanted.text.strip():  # no index helps there, so the rows are read once, and counted as they pass
+            rows = connection.execute(query.add_columns(sa.func.count().over().label("total"))).all()
+            total = rows[0].total if rows else 0
+        else:
+            total = connection.scalar(sa.select(sa.func.count()).select_from(backups).where(*conditions)) or 0
+            rows = connection.execute(query).all()
     found = [
         InventoryRow(
             duration=row.finished_at - row.started_at,
@@ -127,6 +135,12 @@ def _conditions(wanted: InventoryQuery, dialect: str) -> list[sa.ColumnElement[b
         conditions.append(backups.c.verification_passed.is_(False))
     if wanted.ids is not None:
         conditions.append(backups.c.id.in_(_among(wanted.ids, dialect)))
+    if wanted.unexpired_but is not None:
+        conditions += [
+            backups.c.state.in_(("finished", "deleting")),
+            backups.c.database.in_(wanted.databases),
+            backups.c.id.not_in(_among(wanted.unexpired_but, dialect)),
+        ]
     if wanted.deletion_failed:
         conditions.append(_deletion_failed())
     if wanted.text.strip():
