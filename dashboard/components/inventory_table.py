@@ -24,6 +24,7 @@ _STATES: tuple[BackupState, ...] = get_args(BackupState)
 _PROOFS: tuple[Proof, ...] = get_args(Proof)
 _TYPES: tuple[BackupType, ...] = get_args(BackupType)
 KEPT_BY = (*TIERS, "pinned", "minimum", "proven", "recent on-demand", "another reason", "goes next", "deletion failed")
+_CHOICES = ("kept", "within")
 PAGE = 100
 """Rows of one page."""
 
@@ -49,7 +50,11 @@ def filters(databases: Sequence[str], now: datetime, planned: Mapping[str, Plann
     if kept_by == "deletion failed":
         wanted = replace(wanted, deletion_failed=True)
     elif kept_by is not None:
-        wanted = replace(wanted, ids=tuple(b.id for b in planned.values() if _is_kept_by(kept_by, b.decision)))
+        ids = tuple(backup.id for backup in planned.values() if _is_kept_by(kept_by, backup.decision))
+        if 2 * len(ids) <= len(planned):
+            wanted = replace(wanted, ids=ids)
+        else:
+            wanted = replace(wanted, unexpired_but=tuple(planned.keys() - set(ids)), databases=tuple(databases))
     return replace(wanted, limit=PAGE, offset=_offset(wanted))
 
 
@@ -63,10 +68,14 @@ def _is_kept_by(chosen: str, decision: Decision) -> bool:
 
 def _offset(wanted: InventoryQuery) -> int:
     """Return the first row of the page that the URL asks for; other filters begin with the first page again."""
-    filtered = replace(wanted, since=None, ids=None)  # these two differ from run to run, and say nothing new
-    if st.session_state.get("inventory-filters", filtered) != filtered:
+    # What was chosen, not what follows from it: that may differ from run to run.
+    chosen = (
+        replace(wanted, since=None, ids=None, unexpired_but=None),
+        [st.session_state.get(key) for key in _CHOICES],
+    )
+    if st.session_state.get("inventory-filters", chosen) != chosen:
         st.query_params.pop("from", None)
-    st.session_state["inventory-filters"] = filtered
+    st.session_state["inventory-filters"] = chosen
     asked = st.query_params.get("from", "0")
     return int(asked) // PAGE * PAGE if asked.isascii() and asked.isdigit() and len(asked) < 9 else 0
 

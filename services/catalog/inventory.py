@@ -30,6 +30,10 @@ class InventoryQuery:
     """Part of a name, note or person, in any case."""
     ids: tuple[str, ...] | None = None
     """Only these; None: all."""
+    unexpired_but: tuple[str, ...] | None = None
+    """Only those of ``databases`` that have not expired and are not these: the short way to name nearly all."""
+    databases: tuple[str, ...] = ()
+    """What ``unexpired_but`` speaks of."""
     deletion_failed: bool = False
     """Only those of which a copy could last not be deleted."""
     limit: int = 500
@@ -79,10 +83,12 @@ def search(engine: sa.Engine, wanted: InventoryQuery) -> tuple[list[InventoryRow
     ).where(*conditions)
     query = query.order_by(backups.c.snapshot_at.desc(), backups.c.id.desc()).limit(wanted.limit).offset(wanted.offset)
     with engine.connect() as connection:
-        rows = connection.execute(query).all()
-        total = len(rows)
-        if total == wanted.limit or wanted.offset:
+        if wanted.text.strip():  # no index helps there, so the rows are read once, and counted as they pass
+            rows = connection.execute(query.add_columns(sa.func.count().over().label("total"))).all()
+            total = rows[0].total if rows else 0
+        else:
             total = connection.scalar(sa.select(sa.func.count()).select_from(backups).where(*conditions)) or 0
+            rows = connection.execute(query).all()
     found = [
         InventoryRow(
             duration=row.finished_at - row.started_at,
@@ -135,6 +141,12 @@ def _conditions(wanted: InventoryQuery, dialect: str) -> list[sa.ColumnElement[b
         conditions.append(backups.c.verification_passed.is_(False))
     if wanted.ids is not None:
         conditions.append(backups.c.id.in_(_among(wanted.ids, dialect)))
+    if wanted.unexpired_but is not None:
+        conditions += [
+            backups.c.state.in_(("finished", "deleting")),
+            backups.c.database.in_(wanted.databases),
+            backups.c.id.not_in(_among(wanted.unexpired_but, dialect)),
+        ]
     if wanted.deletion_failed:
         conditions.append(_deletion_failed())
     if wanted.text.strip():
