@@ -219,10 +219,9 @@ class RunStore:
         """
         try:
             with self._engine.begin() as connection:
+                _lock_row(connection, run_id)
                 run = connection.execute(
-                    sa.select(runs.c.kind, runs.c.database, runs.c.state, runs.c.attempt)
-                    .where(runs.c.id == run_id)
-                    .with_for_update()
+                    sa.select(runs.c.kind, runs.c.database, runs.c.state, runs.c.attempt).where(runs.c.id == run_id)
                 ).one()
                 if run.state != "queued":
                     raise ClaimLost(f"Run {run_id} is {run.state}, not queued.")
@@ -290,7 +289,7 @@ class RunStore:
 
     def check_claim(self, claim: Claim, connection: sa.Connection) -> None:
         """Raise ClaimLost unless the claim holds; nobody can take it before the connection's transaction ends."""
-        # An UPDATE, since that takes the lock on SQLite as well, where a SELECT begins no transaction.
+        # See _lock_row for why this is an UPDATE.
         held = connection.execute(runs.update().where(_claimed(claim)).values(attempt=runs.c.attempt))
         if held.rowcount != 1:
             raise ClaimLost(f"Run {claim.run_id} was taken over or ended by somebody else.")
@@ -366,6 +365,18 @@ class RunStore:
                     enqueue(replace(run, state=state), connection)
         return changed.rowcount == 1
 
+    def enqueue_again(self, run: Run, enqueue: Enqueue) -> bool:
+        """Give a queued run that lost its place in the queue a new one; return False if it moved in the meantime."""
+        with self._engine.begin() as connection:
+            still = connection.execute(
+                runs.update()
+                .where(runs.c.id == run.id, runs.c.state == "queued", runs.c.attempt == run.attempt)
+                .values(attempt=runs.c.attempt)
+            )
+            if still.rowcount == 1:
+                enqueue(run, connection)
+        return still.rowcount == 1
+
     def fail_queued(self, run_id: str, *, now: datetime, error: str, hint: str) -> bool:
         """End a run that never started as failed; return False if it is not queued."""
         with self._engine.begin() as connection:
@@ -429,8 +440,17 @@ class RunStore:
 
     def _change_leftovers(self, run_id: str, change: Any) -> None:
         with self._engine.begin() as connection:
-            entries = connection.scalar(sa.select(runs.c.leftovers).where(runs.c.id == run_id).with_for_update())
+            _lock_row(connection, run_id)
+            entries = connection.scalar(sa.select(runs.c.leftovers).where(runs.c.id == run_id))
             connection.execute(runs.update().where(runs.c.id == run_id).values(leftovers=change(list(entries or []))))
+
+
+def _lock_row(connection: sa.Connection, run_id: str) -> None:
+    """Have what is read of a run from now on stay true until the transaction ends.
+
+    An UPDATE, since that takes the lock on SQLite as well, where a SELECT begins no transaction.
+    """
+    connection.execute(runs.update().where(runs.c.id == run_id).values(attempt=runs.c.attempt))
 
 
 def _claimed(claim: Claim) -> sa.ColumnElement[bool]:

@@ -107,7 +107,7 @@ def _recover(installation: Installation, run: Run, enqueue: Enqueue | None, *, a
     else:
         if run.kind == "copy" and run.backup_id is not None:
             give_up_copy(installation, run.backup_id, run.params["storage"])
-        remains, hint = _what_remains(backup, left)
+        remains, hint = _what_remains(run, backup, left)
         advice = f"{remains} {hint}".strip()
         _log(installation, run, f"{why} {advice}")
         runs.take_back(run, state="lost", now=now, error=why, hint=advice)
@@ -133,9 +133,14 @@ def _may_start_again(run: Run, backup: Backup | None, *, attended: bool) -> bool
     return run.kind in _REPEATABLE and bool(run.params.get("queued"))
 
 
-def _what_remains(backup: Backup | None, left: list[str]) -> tuple[str, str]:
+def _what_remains(run: Run, backup: Backup | None, left: list[str]) -> tuple[str, str]:
     """Return what is left of a lost run, and what to do."""
     unclean = f"Still to be removed: {'; '.join(left)}." if left else ""
+    if run.kind == "restore":
+        # It works in a database of its own, and gives it the target's name as its last step but the comparison.
+        target = run.params["target"]
+        said = f"The database {target} may be there: if so it is whole, but may not have been compared with its backup."
+        return f"{said} {unclean}".strip(), f"Look for {target} on the server before you start the restore again."
     if backup is None:
         return unclean or "What it had begun was removed.", "Start it again."
     if backup.verification_passed is None:

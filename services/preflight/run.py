@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 
 import psycopg
 
 from services.errors import ConnectionFailed
 from services.installation import Installation
 from services.jobs.context import RunContext
-from services.postgres.connection import Address, connect
+from services.postgres.connection import Address, cancel_soon, connect
 from services.postgres.facts import read_facts
 from services.preflight.contents import check_contents, check_patterns, check_size, expect
 from services.preflight.model import Check, Preflight
@@ -41,7 +42,7 @@ def preflight(
     expected = Preflight(())
     try:
         address = Address.parse(database.url.get_secret_value())
-        with connect(address) as connection, run.on_cancel(connection.cancel_safe) if run else nullcontext():
+        with connect(address) as connection, run.on_cancel(partial(cancel_soon, connection)) if run else nullcontext():
             limit_questions(connection)
             checks.append(Check("connection", "ok", f"Connected to {address.label()}."))
             checks.append(check_versions(installation, connection))

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 import psycopg
@@ -33,7 +34,7 @@ from services.errors import (
 )
 from services.installation import Installation
 from services.jobs.context import RunContext
-from services.postgres.connection import Address, Connection, connect
+from services.postgres.connection import Address, Connection, cancel_soon, connect
 from services.restores.copies import copies_in_order
 from services.restores.evidence import read_evidence
 from services.restores.fetch import identities_for
@@ -164,7 +165,7 @@ def _analyze(database: Address, run: RunContext) -> str:
     try:
         with (
             connect(database, application_name="backups analyze") as connection,
-            run.on_cancel(connection.cancel_safe),
+            run.on_cancel(partial(cancel_soon, connection)),
             report_work(database, run, grows=False),
         ):
             connection.execute("ANALYZE")
