@@ -184,7 +184,7 @@ def test_every_command_that_the_readme_names_exists() -> None:
 
 def test_the_settings_page_names_every_setting_and_no_other() -> None:
     from services.settings.environment import Environment
-    from services.settings.model import AlertSettings, DatabaseSettings, Settings, StorageSettings
+    from services.settings.model import AlertSettings, DatabaseSettings, RetentionSettings, Settings, StorageSettings
 
     text = (ROOT / "docs" / "settings.md").read_text()
     rows = {
@@ -195,9 +195,9 @@ def test_the_settings_page_names_every_setting_and_no_other() -> None:
     }
     variables = set(Environment.model_fields)
     assert variables <= set(re.findall(r"`(\w+)`", text))
-    models = (Settings, StorageSettings, DatabaseSettings, AlertSettings)
+    models = (Settings, StorageSettings, DatabaseSettings, AlertSettings, RetentionSettings)
     fields = {name for model in models for name in model.model_fields}
-    not_set_by_people = {"sample", "databases", "storages", "alerts"}
+    not_set_by_people = {"sample", "databases", "storages", "alerts", "retention"}
     assert rows >= fields - not_set_by_people
     assert rows <= fields | variables | {"BACKUP_OPENSSL_PASSPHRASE"}
 

@@ -151,7 +151,6 @@ backups = sa.Table(
     sa.Index("ix_backups_finished_at", "finished_at"),
     sa.Index("ix_backups_verification_passed", "verification_passed"),
     sa.Index("ix_backups_expired_at", "expired_at"),
-    sa.Index("ix_backups_state_database_finished_at", "state", "database", "finished_at"),
 )
 
 copies = sa.Table(
@@ -175,7 +174,12 @@ copies = sa.Table(
     sa.Column("thawed_until", Instant),
     sa.Column("deletion_error", sa.Text, nullable=False, server_default=""),
     sa.Column("deletion_failed_at", Instant),
-    sa.Index("ix_copies_deletion_failed_at", "deletion_failed_at"),
+    sa.Index(
+        "ix_copies_deletion_failed",
+        "backup_id",
+        sqlite_where=sa.text("deletion_failed_at IS NOT NULL"),
+        postgresql_where=sa.text("deletion_failed_at IS NOT NULL"),
+    ),
     sa.Index("ix_copies_storage_state_bytes", "storage", "state", "bytes"),
     sa.Index("ix_copies_backup_id_state", "backup_id", "state"),
 )

@@ -92,7 +92,8 @@ def judge(slots: Sequence[Slot], backups: Iterable[StoredBackup], now: datetime)
     The slots must be all there are between the first and the last one. Backups dated after ``now`` are not believed.
     """
     latest = now + CLOCK_TOLERANCE
-    believed = sorted((held, backup) for backup in backups if (held := backup.held_at) <= latest)
+    there = (backup for backup in backups if backup.finished_at <= latest)
+    believed = sorted((held, backup) for backup in there if (held := backup.held_at) <= latest)
     times = [held for held, _ in believed]
     borders = [bisect_left(times, slot.due - CLOCK_TOLERANCE) for slot in slots] + [len(times)]
     return [
@@ -105,7 +106,7 @@ def _judge(slot: Slot, backups: Sequence[StoredBackup], now: datetime) -> SlotOu
     decided = now > slot.deadline_at
     good = min((b for b in backups if not b.fault), key=lambda b: b.finished_at, default=None)
     if good is not None:
-        state: SlotState = "satisfied" if good.finished_at <= slot.deadline_at else "late"
+        state: SlotState = "satisfied" if good.finished_at <= slot.deadline_at else "late" if decided else "open"
         return SlotOutcome(slot, state, decided, good.finished_at, good.id)
     bad = backups[-1] if backups else None
     state = "missed" if decided else "open"

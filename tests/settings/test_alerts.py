@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from services.errors import SettingsError
-from services.settings.load import alert_secrets, load_alerts, load_settings, secrets_of
+from services.settings.load import load_alerts, load_settings
+from services.settings.secret_texts import alert_secrets, secrets_of
 
 BASE = {
     "DATABASE_URL": "postgresql://u:p@h/d",

@@ -12,10 +12,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.create_index("ix_backups_state_database_finished_at", "backups", ["state", "database", "finished_at"])
     op.add_column("copies", sa.Column("deletion_error", sa.Text, nullable=False, server_default=""))
     op.add_column("copies", sa.Column("deletion_failed_at", Instant))
-    op.create_index("ix_copies_deletion_failed_at", "copies", ["deletion_failed_at"])
+    failed = sa.text("deletion_failed_at IS NOT NULL")
+    op.create_index("ix_copies_deletion_failed", "copies", ["backup_id"], sqlite_where=failed, postgresql_where=failed)
     op.create_table(
         "pins",
         sa.Column("backup_id", sa.String(40), sa.ForeignKey("backups.id", ondelete="CASCADE"), primary_key=True),
@@ -52,7 +52,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("deletions")
     op.drop_table("pins")
-    op.drop_index("ix_copies_deletion_failed_at", "copies")
+    op.drop_index("ix_copies_deletion_failed", "copies")
     op.drop_column("copies", "deletion_failed_at")
     op.drop_column("copies", "deletion_error")
-    op.drop_index("ix_backups_state_database_finished_at", "backups")
