@@ -102,7 +102,7 @@ RUN_WORDS: dict[str, str] = {
     "restore": "Restore",
     "adopt": "Adoption of a file",
     "janitor": "Clean-up",
-    "cleanup": "Retention",
+    "cleanup": "Retention cleanup",
 }
 
 

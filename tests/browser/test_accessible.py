@@ -14,6 +14,9 @@ PAGES = {
     "/run_backup": ("Run backup", "Nothing stands in the way."),
     "/inventory": ("Inventory", "Select a row for all"),
     "/verify_and_restore": ("Verify and restore tests", "Select a row for its result"),
+    "/retention": ("Retention", "What goes at the next cleanup"),
+    "/retention?view=Simulator": ("Retention", "In 365 days ·"),
+    "/retention?view=Deletion+log": ("Retention", "Nothing was deleted yet"),
 }
 SIZES = {"laptop": (1440, 900), "phone": (390, 844)}
 
