@@ -16,7 +16,7 @@ PAGES = {
     "/verify_and_restore": ("Verify and restore tests", "Select a row for its result"),
     "/retention": ("Retention", "What goes at the next cleanup"),
     "/retention?view=Simulator": ("Retention", "In 365 days ·"),
-    "/retention?view=Deletion+log": ("Retention", "Nothing was deleted yet"),
+    "/retention?view=Deletion+log": ("Retention", "deletions of copies"),
 }
 SIZES = {"laptop": (1440, 900), "phone": (390, 844)}
 
