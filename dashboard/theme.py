@@ -109,7 +109,7 @@ RUN_WORDS: dict[str, str] = {
     "compress": "Compression",
     "archive": "Move to cold storage",
     "thaw": "Thaw",
-    "cleanup": "Retention",
+    "cleanup": "Retention cleanup",
 }
 
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard.components.deletion_log import SHOWN, deletion_log
+from dashboard.components.deletion_log import SHOWN, deletion_log, log_filters
 from dashboard.components.retention_plan import (
     all_plans,
     cleanup_result,
@@ -38,11 +38,8 @@ def show() -> None:
         return
     with reported():
         plans = current_plans(inst)
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            view = st.segmented_control(
-                "View", VIEWS, default="Plan", required=True, key="view", bind="query-params",
-                label_visibility="collapsed",
-            )  # fmt: skip
+        # No segmented control: in the dark its chosen word has too little contrast.
+        view = st.radio("View", VIEWS, horizontal=True, key="view", bind="query-params", label_visibility="collapsed")
         if view == "Deletion log":
             log(inst)
             return
@@ -64,7 +61,10 @@ def plan(inst: Installation, found: DatabasePlan) -> None:
     plan_numbers(found)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown("## What goes at the next cleanup", anchors=False)
-        clicked = found.going and st.button("Clean up now …", icon=":material/delete_sweep:", key="clean-up")
+        clicked = found.going and st.button(
+            "Clean up now …", icon=":material/delete_sweep:", key="clean-up",
+            disabled=newest is not None and newest.is_active,
+        )  # fmt: skip
     if not found.going:
         nothing_goes(found)
         return
@@ -93,6 +93,9 @@ def confirm(inst: Installation, found: DatabasePlan) -> None:
 
 def simulate(plans: CurrentPlans, database: str) -> None:
     own = plans.of(database)
+    if not own.backups:
+        nothing_goes(own)
+        return
     policy = numbers(own.policy, database)
     horizon = horizon_choice()
     simulated, present = (plans.under(database, each, horizon) for each in (policy, own.policy))
@@ -104,19 +107,11 @@ def simulate(plans: CurrentPlans, database: str) -> None:
 
 
 def log(inst: Installation) -> None:
-    names = [database.name for database in inst.settings.databases]
-    with st.container(horizontal=True):
-        chosen = st.selectbox(
-            "Database", names, index=None, key="of", bind="query-params", placeholder="all", width=240
-        )
-        outcome = st.selectbox(
-            "Outcome", ["deleted", "failed", "interrupted", "begun"], index=None, key="outcome", bind="query-params",
-            placeholder="all", width=160,
-        )  # fmt: skip
+    chosen, outcome = log_filters([database.name for database in inst.settings.databases])
     store = inst.catalog.deletions
-    newest = store.list(database=chosen, outcome=outcome, limit=SHOWN)  # type: ignore[arg-type]
-    total = store.count(database=chosen, outcome=outcome)  # type: ignore[arg-type]
-    deletion_log(newest, total, lambda: store.list(database=chosen, outcome=outcome))  # type: ignore[arg-type]
+    newest = store.list(database=chosen, outcome=outcome, limit=SHOWN)
+    total = store.count(database=chosen, outcome=outcome)
+    deletion_log(newest, total, lambda: store.list(database=chosen, outcome=outcome))
 
 
 show()

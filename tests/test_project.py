@@ -179,6 +179,7 @@ def test_every_command_that_the_readme_names_exists() -> None:
     assert {
         "create", "list", "preflight", "verify", "restore-test", "restore", "compare", "storage", "log", "rebuild",
         "doctor", "keygen", "encrypt", "decrypt", "adopt", "janitor", "serve", "worker", "dashboard", "migrate",
+        "simulate", "cleanup", "delete", "pin", "unpin",
     } <= known  # fmt: skip
 
 

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import get_args
 
 import streamlit as st
 
 from dashboard.format import number
 from dashboard.retention_frames import as_csv, deletions_frame
-from services.catalog.deletions import Deletion
+from services.catalog.deletions import Deletion, DeletionOutcome
 
 SHOWN = 300
+
+
+def log_filters(databases: Sequence[str]) -> tuple[str | None, DeletionOutcome | None]:
+    """Draw the filters, bound to the URL; return the database and the outcome, None for all."""
+    with st.container(horizontal=True):
+        database = st.selectbox(
+            "Database", databases, index=None, key="of", bind="query-params", placeholder="all", width=240
+        )
+        outcome = st.selectbox(
+            "Outcome", get_args(DeletionOutcome), index=None, key="outcome", bind="query-params", placeholder="all",
+            width=160,
+        )  # fmt: skip
+    return database, outcome
 
 
 def deletion_log(log: Sequence[Deletion], total: int, everything: Callable[[], Sequence[Deletion]]) -> None:

@@ -46,9 +46,7 @@ def numbers(own: RetentionPolicy, database: str) -> RetentionPolicy:
 
 def horizon_choice() -> timedelta:
     """Draw the choice of the horizon, bound to the URL."""
-    chosen = st.segmented_control(
-        "What stays after", list(_LOOK_AHEAD), default="a cleanup now", required=True, key="after", bind="query-params"
-    )
+    chosen = st.radio("What stays after", list(_LOOK_AHEAD), horizontal=True, key="after", bind="query-params")
     return timedelta(days=_LOOK_AHEAD[chosen or "a cleanup now"])
 
 

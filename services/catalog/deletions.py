@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from services.catalog.backups import BackupStore, good
 from services.catalog.model import ACTIVE_STATES, Backup, CopyState
-from services.catalog.schema import backups, copies, deletions, runs
+from services.catalog.schema import backups, copies, deletions, locks, runs
 from services.errors import InputError
 from services.ids import new_id
 
@@ -217,7 +217,10 @@ class DeletionStore:
         deleting = sa.select(deletions.c.run_id).where(
             deletions.c.backup_id == backup_id, deletions.c.outcome == "begun"
         )
-        query = active.where(sa.or_(runs.c.backup_id == backup_id, runs.c.id.in_(deleting))).limit(1)
+        # What rewrites many backups in one run holds each while it is at it (RunStore.hold).
+        holding = sa.select(locks.c.run_id).where(locks.c.name == f"backup/{backup_id}")
+        works_on_it = sa.or_(runs.c.backup_id == backup_id, runs.c.id.in_(deleting), runs.c.id.in_(holding))
+        query = active.where(works_on_it).limit(1)
         return connection.scalar(query) is not None
 
     def _interrupt_earlier(self, backup_id: str, now: datetime, connection: sa.Connection) -> None:

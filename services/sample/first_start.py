@@ -127,6 +127,7 @@ def add_past(installation: Installation, history: History) -> None:
         ],
         schema.copies: [{"backup_id": backup.id, **vars(copy)} for backup in history.backups for copy in backup.copies],
         schema.verifications: [vars(verification) for verification in history.verifications],
+        schema.deletions: [vars(deletion) for deletion in history.deletions],
     }
     # Not row by row through the stores: that would take longer than a real backup.
     with installation.catalog.engine.begin() as connection:

@@ -14,6 +14,7 @@ from random import Random
 from typing import Literal
 
 from services.backups.naming import default_name, object_key
+from services.catalog.deletions import Deletion
 from services.catalog.model import Backup, BackupType, Copy, LogLine, Outcome, Run, RunKind, RunState, Verification
 from services.clock import isoformat
 from services.ids import new_id
@@ -65,6 +66,7 @@ class _Past:
         if self._due(0) + _SOON < self._now:  # else the first worker takes it, or the sample's own backups satisfy it
             self._backup(0, self._story.scheduled_at_hour, "scheduled", SCHEDULE, "")
         self._history.backups = [self._with_verdict(backup) for backup in self._history.backups]
+        self._history.deletions = [self._deletion(backup) for backup in self._history.backups]
         return self._history
 
     def _at(self, day: int, hour: float) -> datetime:
@@ -163,6 +165,15 @@ class _Past:
         )  # fmt: skip
         run = self._check_run("restore_test", "restore", backup, started, finished, actor, outcome, reason)
         self._verify(backup, "restore", run, started, finished, actor, outcome, reason, report)
+
+    def _deletion(self, backup: Backup) -> Deletion:
+        """The entry of the backup's end in the log of deletions."""
+        at, copy = backup.expired_at or self._now, backup.copies[0]
+        return Deletion(
+            id=self._id(at), run_id=None, backup_id=backup.id, backup_name=backup.name, database=backup.database,
+            at=at, ended_at=at, actor=SCHEDULE, storage=copy.storage, key=copy.key, bytes=copy.bytes,
+            reason="outside every tier", note=SIMULATED, outcome="deleted", error="",
+        )  # fmt: skip
 
     def _verify(
         self, backup: Backup, level: str, run_id: str, started: datetime, finished: datetime, actor: str,

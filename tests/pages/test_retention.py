@@ -92,7 +92,7 @@ def test_a_running_cleanup_is_watched_and_one_that_failed_in_part_says_what_it_c
     inst = world(tmp_path, 20)
     run = add_run(inst, "orders", NOW, state="running", kind="cleanup", phase="deleting", bytes_done=5, bytes_total=10)
     app = open_page(inst, "retention", run=run.id)
-    assert "Retention of orders" in everything(app)
+    assert "Retention cleanup of orders" in everything(app)
     assert "deleting · 50 %" in app.get("progress")[0].proto.text
     items = [{"name": HOSTILE, "outcome": "failed", "error": HOSTILE}, {"name": "ok", "outcome": "deleted"}]
     other = installation(tmp_path / "other", "orders")

@@ -31,6 +31,9 @@ def test_the_rows_are_those_that_the_stores_would_write(tmp_path: Path) -> None:
             catalog.verifications.add(verification, connection)
     assert installation.catalog.backups.list() == catalog.backups.list()
     assert installation.catalog.verifications.list() == catalog.verifications.list()
+    assert {row.id for row in installation.catalog.deletions.list()} == {row.id for row in past.deletions}
+    assert {row.backup_id for row in past.deletions} == {backup.id for backup in past.backups}
+    assert all(row.note.startswith("Simulated history") for row in past.deletions)
     assert [run.id for run in reversed(installation.catalog.runs.list(limit=None))] == [
         run.id for run in sorted(past.runs, key=lambda run: (run.queued_at, run.id))
     ]
