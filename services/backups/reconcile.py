@@ -24,19 +24,21 @@ def reconcile(found: Backup, known: Backup | None, checks: Iterable[Verification
     """Return the row for a backup whose manifest was found, given its present row and the records of its checks.
 
     A new row is what the manifest says. Of one that is there only the trust and the copies change, unless it came from
-    a manifest that was not believed and now there is one to believe.
+    a manifest that was not believed and now there is one to believe, or the backup was compressed anew meanwhile and
+    the catalogue was not told.
     """
     looks = _looks(checks)
     if known is None:
         return replace(found, copies=tuple(_as_checked(c, looks.get(c.storage), listing) for c in found.copies))
     base = replace(known, trust=found.trust)
-    if known.trust == "untrusted" and found.trust != "untrusted":
+    replaced = found.sha256 != known.sha256
+    if found.trust != "untrusted" and (known.trust == "untrusted" or replaced):
         kept = {name: getattr(known, name) for name in ("state", "expired_at", "pinned", "run_id", "sample")}
         base = replace(found, **kept)
     is_there = any(copy.state == "stored" for copy in found.copies)
     if known.state == "expired" and not is_there:
         return replace(base, copies=known.copies)
-    copies = {copy.storage: copy for copy in known.copies}
+    copies = {copy.storage: _replaced(copy, found) if replaced else copy for copy in known.copies}
     for copy in found.copies:
         before = copies.get(copy.storage)
         look = looks.get(copy.storage)
@@ -47,6 +49,13 @@ def reconcile(found: Backup, known: Backup | None, checks: Iterable[Verification
                 look = (before.checked_at, before.state)
         copies[copy.storage] = _as_checked(copy, look, listing)
     return replace(base, state="finished", expired_at=None, copies=tuple(copies[storage] for storage in sorted(copies)))
+
+
+def _replaced(copy: Copy, found: Backup) -> Copy:
+    """Return the row of a copy of what was replaced: what is wanted there now is another object."""
+    if copy.state == "deleted" or found.trust == "untrusted":
+        return copy
+    return replace(copy, key=found.copies[0].key, bytes=found.stored_bytes, etag="", state="missing", checked_at=None)
 
 
 def _looks(checks: Iterable[Verification]) -> dict[str, Look]:

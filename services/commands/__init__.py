@@ -8,6 +8,7 @@ returns the same run: a second click, a reload or a second tab starts nothing tw
 from services.backups.request import BackupRequest
 from services.commands.archives import submit_archives, submit_thaw
 from services.commands.backups import submit_adopt, submit_backup
+from services.commands.compressions import submit_compressions
 from services.commands.copies import submit_copy
 from services.commands.restores import submit_restore, submit_verification
 from services.commands.submit import MAX_NOTE
@@ -20,6 +21,7 @@ __all__ = [
     "submit_adopt",
     "submit_archives",
     "submit_backup",
+    "submit_compressions",
     "submit_copy",
     "submit_janitor",
     "submit_restore",
