@@ -161,6 +161,7 @@ def _store_from(
 ) -> tuple[StoredObject, Manifest]:
     try:
         manifest = read_evidence(installation, backup, source)
+        _refuse_superseded(manifest)
         reader = installation.storage(source.storage).reader(source.key)
     except UnknownSigner:
         raise
@@ -179,6 +180,14 @@ def _store_from(
         except BaseException:
             writer.abort()
             raise
+
+
+def _refuse_superseded(manifest: Manifest) -> None:
+    if manifest.is_superseded:
+        raise StorageError(
+            f"{manifest.backup.name} was being compressed anew when that was broken off.",
+            hint="Let that be ended first: `backups compress`.",
+        )
 
 
 def _refuse_other_bytes(backup: Backup, source: Copy, sent: Meter) -> None:

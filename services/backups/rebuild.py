@@ -56,6 +56,8 @@ class _Found:
     """By the backup's id."""
     marks: dict[str, list[Mark]] = field(default_factory=lambda: defaultdict(list))
     """By the backup's id."""
+    made_from: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """By the backup's id, the sha256 of what it was before it was compressed anew: checks of that speak for it, too."""
     listing: dict[tuple[str, str], StoredObject] = field(default_factory=dict)
 
 
@@ -108,7 +110,9 @@ def _save(
     catalog = installation.catalog
     # A record proves the bytes that it names, and no others.
     believed = backup if known is None or known.trust == "untrusted" else known
-    checks = [record.verification for record in found.records[backup.id] if record.sha256 == believed.sha256]
+    proven = {believed.sha256, backup.sha256} if backup.trust == "signed" else {believed.sha256}
+    proven |= found.made_from[backup.id]
+    checks = [record.verification for record in found.records[backup.id] if record.sha256 in proven]
     marks = latest_of(found.marks[backup.id], backup)
     catalog.backups.add(reconcile(backup, known, checks, marks, found.listing), connection)
     pin = marks.get("pin")
@@ -130,7 +134,10 @@ def _read_storage(installation: Installation, storage: Storage, found: _Found, r
             if key.endswith(MANIFEST_SUFFIX):
                 manifest = _manifest_in_its_place(installation, storage, key)
                 backup = as_stored(manifest, objects)
-                found.candidates.append(Candidate(backup, storage.location(key), entry.modified_at))
+                made_from = manifest.made_from.sha256 if manifest.made_from is not None else ""
+                found.candidates.append(Candidate(backup, storage.location(key), entry.modified_at, made_from))
+                if made_from and backup.trust != "untrusted":
+                    found.made_from[backup.id].add(made_from)
             elif is_check_key(key):
                 record = read_check_record(installation.settings, storage, key)
                 found.records[record.verification.backup_id].append(record)

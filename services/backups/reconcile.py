@@ -33,7 +33,8 @@ def reconcile(
     """Return the row for a backup whose manifest was found, given its present row, its checks and its marks.
 
     A new row is what manifest and marks say. Of one that is there only the trust and the copies change, unless it came
-    from a manifest that was not believed and now there is one to believe. A deletion that was begun stays begun.
+    from a manifest that was not believed and now there is one to believe, or the backup was compressed anew meanwhile
+    and the catalogue was not told. A deletion that was begun stays begun.
     """
     looks = _looks(checks)
     begun = "deletion" in marks and marks["deletion"].set
@@ -45,13 +46,14 @@ def reconcile(
             copies=tuple(_as_checked(c, looks.get(c.storage), listing) for c in found.copies),
         )
     base = replace(known, trust=found.trust)
-    if known.trust == "untrusted" and found.trust != "untrusted":
+    replaced = found.sha256 != known.sha256
+    if found.trust != "untrusted" and (known.trust == "untrusted" or replaced):
         kept = {name: getattr(known, name) for name in ("state", "expired_at", "pinned", "run_id", "sample")}
         base = replace(found, **kept)
     is_there = any(copy.state == "stored" for copy in found.copies)
     if known.state == "expired" and not is_there:
         return replace(base, copies=known.copies)
-    copies = {copy.storage: copy for copy in known.copies}
+    copies = {copy.storage: _replaced(copy, found) if replaced else copy for copy in known.copies}
     for copy in found.copies:
         before = copies.get(copy.storage)
         look = looks.get(copy.storage)
@@ -63,6 +65,13 @@ def reconcile(
         copies[copy.storage] = _as_checked(copy, look, listing)
     state: BackupState = "deleting" if begun or known.state == "deleting" else "finished"
     return replace(base, state=state, expired_at=None, copies=tuple(copies[storage] for storage in sorted(copies)))
+
+
+def _replaced(copy: Copy, found: Backup) -> Copy:
+    """Return the row of a copy of what was replaced: what is wanted there now is another object."""
+    if copy.state == "deleted" or found.trust == "untrusted":
+        return copy
+    return replace(copy, key=found.copies[0].key, bytes=found.stored_bytes, etag="", state="missing", checked_at=None)
 
 
 def _looks(checks: Iterable[Verification]) -> dict[str, Look]:

@@ -16,11 +16,9 @@ from services.cli.forms import run_form
 from services.cli.output import instant, note, say, stdout, table, write_json
 from services.cli.running import Mode, Queue, Quiet, Wait, carry_out, fail_unless_finished
 from services.cli.session import AsJson, DatabaseOption, StorageOption, actor, opened
-from services.cli.storage_commands import BackupName
+from services.cli.storage_commands import Apply, BackupName
 from services.clock import isoformat
 from services.units import format_bytes
-
-Apply = Annotated[bool, typer.Option("--apply", help="Do it; otherwise only show what would be done.")]
 
 
 @app.command()

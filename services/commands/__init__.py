@@ -9,6 +9,7 @@ from services.backups.request import BackupRequest
 from services.commands.alerts import ChannelTest, acknowledge_alert, send_test_messages
 from services.commands.archives import submit_archives, submit_thaw
 from services.commands.backups import submit_adopt, submit_backup
+from services.commands.compressions import submit_compressions
 from services.commands.copies import submit_copy
 from services.commands.restores import submit_restore, submit_verification
 from services.commands.retention import MAX_AT_ONCE, set_pin, submit_cleanup, submit_deletion
@@ -33,6 +34,7 @@ __all__ = [
     "submit_archives",
     "submit_backup",
     "submit_cleanup",
+    "submit_compressions",
     "submit_copy",
     "submit_deletion",
     "submit_health",

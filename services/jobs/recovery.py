@@ -29,7 +29,18 @@ MAX_ATTEMPTS = 3
 ABANDONED_AFTER = timedelta(minutes=10)
 """A run that was asked for in the foreground begins within seconds, or never."""
 _one_at_a_time = threading.Lock()
-_REPEATABLE = ("backup", "verification", "restore_test", "janitor", "health", "cleanup", "copy", "archive", "thaw")
+_REPEATABLE = (
+    "backup",
+    "verification",
+    "restore_test",
+    "janitor",
+    "health",
+    "cleanup",
+    "copy",
+    "archive",
+    "thaw",
+    "compress",
+)
 """What may be started again by itself. A restore or an adoption is repeated by the person who asked for it."""
 _MAKES_BACKUPS = ("backup", "adopt")
 """What is started again once its backup is recorded, whoever asked for it: only the closing verification is left."""

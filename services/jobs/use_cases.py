@@ -9,6 +9,7 @@ from typing import Any
 
 from services.backups.adopt import adopt_file
 from services.backups.archive_backups import Wish, archive_backups
+from services.backups.compress_backup import compress_backups
 from services.backups.copy_backup import copy_backup
 from services.backups.create import create_backup, verify_new_backup
 from services.backups.missing_copies import queue_copies
@@ -65,6 +66,10 @@ def _archive(installation: Installation, run: Run, active: ActiveRun) -> dict[st
     wishes = [Wish(*values) for values in run.params["moves"]]
     older_than = timedelta(seconds=run.params["older_than_seconds"])
     return archive_backups(installation, wishes, older_than, active).to_json()
+
+
+def _compress(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
+    return compress_backups(installation, run.params["backups"], active).to_json()
 
 
 def _thaw(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
@@ -145,4 +150,5 @@ USE_CASES: dict[RunKind, UseCase] = {
     "archive": _archive,
     "thaw": _thaw,
     "cleanup": _cleanup,
+    "compress": _compress,
 }
