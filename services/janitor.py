@@ -31,7 +31,8 @@ class JanitorReport:
     """What was found, and what was removed of it. Every entry is an address that a person can look up."""
 
     orphans: list[str] = field(default_factory=list)
-    """Objects and marks of our naming without a manifest, and those that were compressed anew and should have gone then."""
+    """Objects and marks of our naming without a manifest, and those that went when they were compressed anew, or should
+    have."""
     unfinished_uploads: list[str] = field(default_factory=list)
     """Uploads of such objects that were begun and neither finished nor aborted."""
     scratch_databases: list[str] = field(default_factory=list)
