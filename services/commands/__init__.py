@@ -9,6 +9,15 @@ from services.backups.request import BackupRequest
 from services.commands.alerts import ChannelTest, acknowledge_alert, send_test_messages
 from services.commands.backups import submit_adopt, submit_backup
 from services.commands.restores import submit_restore, submit_verification
+from services.commands.review import (
+    add_action_item,
+    change_action_item,
+    complete_action_item,
+    edit_review_note,
+    reopen_action_item,
+    withdraw_review_note,
+    write_review_note,
+)
 from services.commands.schedules import pause_schedule, resume_schedule, run_schedule, set_schedule
 from services.commands.submit import MAX_NOTE
 from services.commands.upkeep import request_cancel, submit_health, submit_janitor
@@ -18,7 +27,12 @@ __all__ = [
     "BackupRequest",
     "ChannelTest",
     "acknowledge_alert",
+    "add_action_item",
+    "change_action_item",
+    "complete_action_item",
+    "edit_review_note",
     "pause_schedule",
+    "reopen_action_item",
     "request_cancel",
     "resume_schedule",
     "run_schedule",
@@ -30,4 +44,6 @@ __all__ = [
     "submit_janitor",
     "submit_restore",
     "submit_verification",
+    "withdraw_review_note",
+    "write_review_note",
 ]
