@@ -10,6 +10,7 @@ from services.commands.alerts import ChannelTest, acknowledge_alert, send_test_m
 from services.commands.backups import submit_adopt, submit_backup
 from services.commands.restores import submit_restore, submit_verification
 from services.commands.review import (
+    MAX_OWNER,
     add_action_item,
     change_action_item,
     complete_action_item,
@@ -24,6 +25,7 @@ from services.commands.upkeep import request_cancel, submit_health, submit_janit
 
 __all__ = [
     "MAX_NOTE",
+    "MAX_OWNER",
     "BackupRequest",
     "ChannelTest",
     "acknowledge_alert",

@@ -103,14 +103,14 @@ def reopen_action_item(installation: Installation, action_id: str) -> ActionItem
 def _change(installation: Installation, note_id: str, text: str, seen: int | None, actor: str) -> Note:
     engine = installation.catalog.engine
     note = notes.get_note(engine, note_id)
+    if text == note.text:
+        return note  # a second click
+    if note.is_withdrawn:
+        raise InputError("This note was withdrawn.", hint="Write a new one.")
     if seen is not None and seen != note.latest.number:
         raise Busy(
             f"This note has been changed by {note.latest.author} since.", hint="Look at it, and change it again."
         )
-    if note.is_withdrawn:
-        raise InputError("This note was withdrawn.", hint="Write a new one.")
-    if text == note.text:
-        return note
     return notes.change_note(engine, note, text=text, author=actor, now=installation.clock())
 
 

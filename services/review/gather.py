@@ -31,7 +31,7 @@ def choose_week(inst: Installation, text: str | None) -> Week:
     older is on record. Raise InputError.
     """
     now = inst.clock()
-    if text:
+    if text is not None:
         return parse_week(text, now)
     running = week_of(now)
     since = queries.first_record(inst.catalog.engine)

@@ -183,6 +183,10 @@ class WeekVerdict:
 
     sentence: str
     severity: Severity
+    headline: str
+    """Slots and proofs alone, for where the whole sentence is too long."""
+    detail: str
+    """What the headline leaves out; may be empty."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ def render_pdf(document: Document, charts: dict[str, str], made_at: datetime) ->
     # Imported here: a compiler of 80 MB, which nothing else of this product needs.
     import typst
 
+    made_at = made_at.replace(microsecond=0)  # a PDF's dates have none
     template = files("services.review").joinpath("review.typ").read_bytes()
     data = json.dumps(_form(document, charts))
     try:

@@ -41,9 +41,10 @@ class Counted:
 def on_record(counted: Counted, values: Sequence[float | None]) -> list[float | None]:
     """Take out the values of weeks before anything was on record: nothing was counted then, which is not zero.
 
-    A week counts once its first day is on record.
+    A week counts once its first day is on record. The week that is reviewed always does.
     """
-    return [value if _is_on_record(counted, week) else None for value, week in zip(values, counted.weeks, strict=True)]
+    before = zip(values[:-1], counted.weeks[:-1], strict=True)
+    return [*(value if _is_on_record(counted, week) else None for value, week in before), values[-1]]
 
 
 def total_figures(counted: Counted) -> tuple[Figure, ...]:

@@ -24,13 +24,22 @@ def give_week_verdict(
 ) -> WeekVerdict:
     """Return the sentence, and the worst that it says. ``failed_tests``: by database; ``good_backups``: of the week."""
     watched = {name: status for name, status in statuses.items() if status.state != "PAUSED"}
-    parts = [_slots(slots, good_backups), *_misses(misses)]
+    first, last = _slots(slots, good_backups), _proofs(watched)
+    between = _misses(misses)
     if failed_tests:
         n = sum(failed_tests.values())
-        parts.append(f"{n} restore {'test' if n == 1 else 'tests'} failed: {_listed(list(failed_tests))}")
-    parts.append(_proofs(watched))
-    sentence = "; ".join(part for part in parts if part)
-    return WeekVerdict(f"{sentence[:1].upper()}{sentence[1:]}.", _severity(slots, misses, watched, failed_tests))
+        between.append(f"{n} restore {'test' if n == 1 else 'tests'} failed: {_listed(list(failed_tests))}")
+    return WeekVerdict(
+        sentence=_sentence([first, *between, last]),
+        severity=_severity(slots, misses, watched, failed_tests),
+        headline=_sentence([first, last]),
+        detail=_sentence(between),
+    )
+
+
+def _sentence(parts: Sequence[str]) -> str:
+    joined = "; ".join(parts)
+    return f"{joined[:1].upper()}{joined[1:]}." if joined else ""
 
 
 def _slots(slots: WeekTally, good_backups: int) -> str:

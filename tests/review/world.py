@@ -14,8 +14,8 @@ that is reviewed is W46 (9 to 15 November 2026). What happened otherwise than ev
     W46 Fri 13 Nov  la_factoria: its backup came five hours late
     W46 Sat 14 Nov  billing: an emergency backup, besides the daily one
 
-A backup of la_factoria takes 60 s and, in W46, 90 s; one of billing 30 s. la_factoria grows by 10 MB a week from 100 MB;
-billing has 20 MB. Stored are 8 MB and 2 MB. Each backup's checksum was verified.
+A backup of la_factoria takes 60 s and, in W46, 90 s; one of billing 30 s. la_factoria grows by 10 MB a week from
+100 MB; billing has 20 MB. Stored are 8 MB and 2 MB. Each backup's checksum was verified.
 """
 
 from __future__ import annotations
@@ -42,8 +42,11 @@ NOW = datetime(2026, 11, 18, 12, tzinfo=UTC)
 FIRST = datetime(2026, 10, 12, tzinfo=UTC)
 DEADLINE = timedelta(hours=4)
 MB = 1_000_000
+DIFFERENCE = "1 difference from the source: invoices: 9 rows instead of 10"
 LOCK = "pg_dump did not finish: it waited 2 min for a lock"
-HOSTILE = "<img src=x onerror=alert(1)> **bold** [link](https://evil.example) | #strong[x] $x$ `tick` @a www.evil.example"
+HOSTILE = (
+    "<img src=x onerror=alert(1)> **b** [a](https://evil.example) | #strong[x] $x$ `tick` @a www.evil.example :smile:"
+)
 
 
 def at(text: str) -> datetime:
@@ -108,7 +111,7 @@ def _daily(inst: Installation, name: str, due: datetime) -> None:
     backup(inst, name, due + late)
 
 
-def schedule(inst: Installation, database: str, cron: str, **changes: Any) -> None:
+def schedule(inst: Installation, database: str | None, cron: str, **changes: Any) -> None:
     """Write the first version of a database's backup schedule."""
     version = ScheduleVersion(
         schedule=f"{database}/backup", number=1, database=database, job="backup", cron=cron, time_zone="UTC",
@@ -149,8 +152,8 @@ def verification(
     inst.catalog.verifications.add(
         Verification(
             id=new_id(ended), run_id=None, backup_id=of.id, database=of.database, level=level, storage="local",
-            outcome=outcome, reason=reason, started_at=ended - timedelta(seconds=4), finished_at=ended, actor="schedule",  # type: ignore[arg-type]
-            detail=detail,
+            outcome=outcome, reason=reason, started_at=ended - timedelta(seconds=4), finished_at=ended,  # type: ignore[arg-type]
+            actor="schedule", detail=detail,
         )
     )  # fmt: skip
 
@@ -176,7 +179,13 @@ def tests(inst: Installation) -> None:
         ("la_factoria", "10-21 05:00", "passed", 10.0, "12 tables, 4,000 rows: every count and hash equals the source"),
         ("billing", "10-29 05:00", "passed", 6.0, "5 tables, 900 rows: every count and hash equals the source"),
         ("la_factoria", "11-10 05:00", "passed", 20.0, "12 tables, 4,100 rows: every count and hash equals the source"),
-        ("billing", "11-12 05:00", "failed", 7.0, "1 difference from the source: public.invoices: 9 rows instead of 10"),
+        (
+            "billing",
+            "11-12 05:00",
+            "failed",
+            7.0,
+            "1 difference from the source: invoices: 9 rows instead of 10",
+        ),
     ):
         if at(ended) < inst.clock():
             verification(inst, newest(inst, database, at(ended)), at(ended), "restore", outcome, seconds, reason)
