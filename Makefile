@@ -17,7 +17,7 @@ PYTEST_WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev run test check format bench lock clean
+.PHONY: help install install-dev run test check format bench bench-pages lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## */make \1\t/' | expand -t 20
@@ -44,6 +44,9 @@ format: $(VENV)/installed-dev ## Rewrite the code in the project's format
 
 bench: $(VENV)/installed-dev ## Compare with the same work done by hand
 	$(BIN)/python -m bench
+
+bench-pages: $(VENV)/installed-dev ## Measure every page on a catalogue of 100,000 backups, beside a blank page
+	$(BIN)/python -m bench.pages
 
 lock: ## Resolve the dependencies anew (the only target that needs uv)
 	uv pip compile pyproject.toml --group build --universal --python-version 3.11 \

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+import pandas as pd
+
 from services.status import age
 from services.units import format_bytes, format_duration
 
-__all__ = ["ago", "day", "duration", "escape", "instant", "left", "number", "percent", "rate", "short", "size"]
+__all__ = ["ago", "day", "duration", "escape", "instant", "left", "naive", "number", "percent", "rate", "short", "size"]
 
 NOTHING = "–"
 """Shown where there is no value; never 0, which is one."""
@@ -89,3 +91,8 @@ def percent(part: float, whole: float) -> str:
 def number(count: int | None) -> str:
     """Given a count, return it with commas between thousands, as the tables do: ``1,234,567``."""
     return NOTHING if count is None else f"{count:,}"
+
+
+def naive(at: object) -> pd.Timestamp:
+    """Given an aware instant, return it in UTC and without a zone, as Streamlit's tables show it unchanged."""
+    return pd.Timestamp(at).tz_convert("UTC").tz_localize(None)  # type: ignore[arg-type]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
+from dashboard.format import naive as _naive
+from dashboard.retention_frames import badges, until_words
 from services.catalog.inventory import InventoryRow
 from services.catalog.summaries import CheckRow
 from services.restores.comparison_model import DIFFERENCES, Comparison
+from services.retention.planner import Decision
 
 INVENTORY_COLUMNS = (
-    "id", "Name", "Database", "Taken (UTC)", "State", "Proof", "Type", "Size", "Took", "Stored in", "Note",
+    "id", "Name", "Database", "Taken (UTC)", "State", "Proof", "Kept by", "Kept until (UTC)", "Type", "Size", "Took",
+    "Stored in", "Copies", "Note",
 )  # fmt: skip
 HISTORY_COLUMNS = ("id", "Ended (UTC)", "Backup", "Level", "Outcome", "Took", "Storage", "By", "What was found")
 TABLE_COLUMNS = ("Table", "Outcome", "Rows in the source", "Rows restored", "Content", "Remarks")
@@ -21,15 +25,18 @@ def state_words(backup: InventoryRow) -> str:
     """Return the word for a backup's state, with a sign of its own."""
     if backup.state == "expired":
         return "– expired"
+    if backup.state == "deleting":
+        return "✕ half deleted"
+    refused = " · deletion failed" if backup.deletion_failed else ""
     if backup.trust == "untrusted":
-        return "⚠ untrusted"
+        return f"⚠ untrusted{refused}"
     if backup.verification_passed is False:
-        return "✕ failed verification"
+        return f"✕ failed verification{refused}"
     if not backup.storages:
-        return "✕ no copy left"
+        return f"✕ no copy left{refused}"
     if backup.adopted:
-        return "▖ adopted"
-    return "▖ partial" if backup.is_partial else "✓ good"
+        return f"▖ adopted{refused}"
+    return f"{'▖ partial' if backup.is_partial else '✓ good'}{refused}"
 
 
 def proof_words(backup: InventoryRow) -> str:
@@ -43,16 +50,29 @@ def proof_words(backup: InventoryRow) -> str:
     return f"{backup.verification_level} passed"
 
 
-def inventory_frame(backups: Iterable[InventoryRow]) -> pd.DataFrame:
-    """Return one row a backup, with INVENTORY_COLUMNS.
+def copies_words(backup: InventoryRow, wanted: int) -> str:
+    """Return how many of the wanted copies are stored, with a sign where some are not; a dash for what has expired."""
+    if backup.state == "expired":
+        return "–"
+    sign = "✓" if backup.copies >= wanted else "✕" if backup.copies == 0 else "▖"
+    return f"{sign} {backup.copies} of {max(wanted, backup.copies)}"
 
-    ``Taken (UTC)`` is the snapshot's instant (naive, UTC), ``Size`` stored bytes, ``Took`` seconds, the rest text.
+
+def inventory_frame(
+    backups: Iterable[InventoryRow], decisions: Mapping[str, Decision], *, wanted_copies: Mapping[str, int]
+) -> pd.DataFrame:
+    """Return one row a backup, with INVENTORY_COLUMNS. ``decisions``: by id, what becomes of those that are stored.
+
+    ``Taken (UTC)`` is the snapshot's instant (naive, UTC), ``Kept by`` a list of badges, ``Size`` stored bytes,
+    ``Took`` seconds, the rest text. ``wanted_copies``: by database, in how many storages a backup is to be; 1 where it
+    is not named.
     """
     rows = [
         (
             backup.id, backup.name, backup.database, _naive(backup.snapshot_at), state_words(backup),
-            proof_words(backup), backup.type + (" · pinned" if backup.pinned else ""), backup.stored_bytes,
-            backup.duration.total_seconds(), backup.storages,
+            proof_words(backup), badges(decisions.get(backup.id)), until_words(decisions.get(backup.id)), backup.type,
+            backup.stored_bytes, backup.duration.total_seconds(), backup.storages,
+            copies_words(backup, wanted_copies.get(backup.database, 1)),
             " ".join(backup.note.split()),
         )
         for backup in backups
@@ -90,7 +110,3 @@ def comparison_frame(comparison: Comparison) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=list(TABLE_COLUMNS))
     counts = ["Rows in the source", "Rows restored"]
     return frame.astype(dict.fromkeys(counts, "Int64"))
-
-
-def _naive(at: object) -> pd.Timestamp:
-    return pd.Timestamp(at).tz_convert("UTC").tz_localize(None)  # type: ignore[arg-type]

@@ -10,15 +10,39 @@ from streamlit.navigation.page import Page
 
 PAGES = Path(__file__).parent.parent / "pages"
 
-PageName = Literal["overview", "run_backup", "inventory", "verify_and_restore", "weekly_review"]
+PageName = Literal[
+    "overview",
+    "health",
+    "run_backup",
+    "schedules",
+    "verify_and_restore",
+    "inventory",
+    "retention",
+    "storage",
+    "slo",
+    "weekly_review",
+]
 
 _TITLES: dict[PageName, tuple[str, str]] = {
     "overview": ("Overview", ":material/shield:"),
+    "health": ("Health and alerts", ":material/notifications:"),
     "run_backup": ("Run backup", ":material/backup:"),
-    "inventory": ("Inventory", ":material/inventory_2:"),
+    "schedules": ("Schedules", ":material/calendar_clock:"),
     "verify_and_restore": ("Verify and restore tests", ":material/assignment_turned_in:"),
+    "inventory": ("Inventory", ":material/inventory_2:"),
+    "retention": ("Retention", ":material/auto_delete:"),
+    "storage": ("Storage", ":material/hard_drive:"),
+    "slo": ("SLO", ":material/target:"),
     "weekly_review": ("Weekly review", ":material/event_note:"),
 }
+
+_SECTIONS: dict[str, tuple[PageName, ...]] = {
+    "Now": ("overview", "health"),
+    "Protect": ("run_backup", "schedules", "verify_and_restore"),
+    "Keep": ("inventory", "retention", "storage"),
+    "Look back": ("slo", "weekly_review"),
+}
+"""What a person comes for, and the pages that serve it."""
 
 
 def page(name: PageName) -> Page:
@@ -29,4 +53,4 @@ def page(name: PageName) -> Page:
 
 def build_navigation() -> Page:
     """Return the page that the URL asks for."""
-    return st.navigation([page(name) for name in _TITLES])
+    return st.navigation({section: [page(name) for name in names] for section, names in _SECTIONS.items()})

@@ -8,11 +8,14 @@ from datetime import datetime
 
 import streamlit as st
 
+from services.alerts.store import count_open
 from services.backups.exclusions import preview_excluded
+from services.capacity.storage_use import StorageReport, load_storage_report
 from services.catalog.model import Run
 from services.installation import Installation, open_installation
 from services.overview import Overview, load_overview
 from services.preflight import Preflight, preflight
+from services.slo import Slo, load_slo
 
 ACTOR = "dashboard"
 """Without sign-in the page knows no person; it is served to this machine alone."""
@@ -28,6 +31,24 @@ def installation() -> Installation:
 def overview() -> Overview:
     """Return this server's overview, read at most once a second however many tabs look at it."""
     return load_overview(installation())
+
+
+@st.cache_data(ttl=5, show_spinner=False)
+def open_alert_counts() -> dict[str, int]:
+    """Return how many alerts are open, by severity, read at most every 5 s."""
+    return count_open(installation().catalog.engine)
+
+
+@st.cache_data(ttl=30, max_entries=64, show_spinner=False)
+def service_level(days: int, database: str | None) -> Slo:
+    """Return the service level of a window, counted at most every 30 s however many tabs look at it."""
+    return load_slo(installation(), days=days, database=database)
+
+
+@st.cache_data(ttl=30, show_spinner="Adding up the storages …")
+def storage_report() -> StorageReport:
+    """Return how things stand with the storages, read at most every 30 s; clear it after a command."""
+    return load_storage_report(installation())
 
 
 @dataclass(frozen=True)

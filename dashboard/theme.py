@@ -90,6 +90,11 @@ OUTCOME_MARKS: dict[str, Mark] = {
     "not compared": Mark(":material/help:", "gray"),
     "warnings": Mark(":material/warning:", "yellow"),
     "unknown": Mark(":material/help:", "gray"),
+    "planned": Mark(":material/event_upcoming:", "gray"),
+    "deleted": Mark(":material/delete_sweep:", "green"),
+    "nothing to delete": Mark(":material/check_circle:", "green"),
+    "nothing deleted": Mark(":material/warning:", "yellow"),
+    "partly failed": Mark(":material/warning:", "yellow"),
 }
 
 RUN_WORDS: dict[str, str] = {
@@ -100,6 +105,11 @@ RUN_WORDS: dict[str, str] = {
     "adopt": "Adoption of a file",
     "janitor": "Clean-up",
     "health": "Health check",
+    "copy": "Copy",
+    "compress": "Compression",
+    "archive": "Move to cold storage",
+    "thaw": "Thaw",
+    "cleanup": "Retention cleanup",
 }
 
 
@@ -113,3 +123,23 @@ def run_outcome(run: Run) -> tuple[str, Mark]:
         return run.state, RUN_MARKS[run.state]
     outcome = str(run.result["outcome"])
     return outcome, OUTCOME_MARKS.get(outcome, SEVERITY_MARKS["unknown"])
+
+
+SLOT_MARKS: dict[str, Mark] = {
+    "satisfied": Mark(":material/check_circle:", "green"),
+    "late": Mark(":material/running_with_errors:", "yellow"),
+    "missed": Mark(":material/cancel:", "red"),
+    "open": Mark(":material/hourglass_top:", "blue"),
+}
+
+SCHEDULE_MARKS: dict[str, Mark] = {
+    "on": Mark(":material/event_available:", "green"),
+    "paused": Mark(":material/pause_circle:", "gray"),
+    "off": Mark(":material/event_busy:", "gray"),
+    "not in force": Mark(":material/help:", "gray"),
+}
+
+
+def slot_mark(state: str) -> Mark:
+    """Return the mark of how a slot stands, or of what the run of one came to. What is not known is never green."""
+    return SLOT_MARKS.get(state) or OUTCOME_MARKS.get(state) or RUN_MARKS.get(state) or SEVERITY_MARKS["unknown"]

@@ -3,24 +3,29 @@
 import streamlit as st
 
 from dashboard.components.drawer import backup_details
-from dashboard.components.inventory_table import filters, inventory_table
+from dashboard.components.inventory_table import filters, inventory_table, pager
+from dashboard.components.keeping import pin_form
 from dashboard.guard import reported
 from dashboard.navigation import page
 from dashboard.session import ACTOR, installation, last_seen, once, remember_message
 from services.catalog.inventory import search
 from services.catalog.model import Backup
-from services.commands import submit_verification
+from services.commands import set_pin, submit_verification
 from services.errors import BackupsError
 from services.installation import Installation
+from services.retention.current import current_plans
 
 
 def show() -> None:
     inst = installation()
     st.markdown("# Inventory", anchors=False)
     with reported():
-        wanted = filters([database.name for database in inst.settings.databases], inst.clock())
+        planned = current_plans(inst).by_id
+        wanted = filters([database.name for database in inst.settings.databases], inst.clock(), planned)
         rows, total = search(inst.catalog.engine, wanted)
-        picked = inventory_table(rows, total=total)
+        wanted_copies = {d.name: len(inst.settings.storages_of(d)) for d in inst.settings.databases}
+        picked = inventory_table(rows, planned, total=total, wanted_copies=wanted_copies)
+        pager(wanted, len(rows), total)
         asked = st.query_params.get("backup")
         if picked is not None:
             drawer(inst, inst.catalog.backups.get(picked.id))
@@ -40,13 +45,14 @@ def drawer(inst: Installation, backup: Backup) -> None:
     def details() -> None:
         with reported():
             actions(inst, backup)
-            backup_details(inst, backup)
+            planned = current_plans(inst).by_id.get(backup.id)
+            backup_details(inst, backup, planned.decision if planned else None)
 
     details()
 
 
 def actions(inst: Installation, backup: Backup) -> None:
-    if backup.state == "expired":
+    if backup.state != "finished":
         return
     newest = next(iter(inst.catalog.runs.list(backup_id=backup.id, limit=1)), None)
     with st.container(horizontal=True):
@@ -60,6 +66,11 @@ def actions(inst: Installation, backup: Backup) -> None:
             key = once(f"check:{backup.id}:{level}", last_seen(newest), clicked=clicked)
             if clicked:
                 submit(inst, backup, level, key)
+        wish = pin_form(backup)
+    if wish is not None:
+        pinned, reason = wish
+        set_pin(inst, backup.id, pinned=pinned, actor=ACTOR, reason=reason)
+        st.rerun()
 
 
 def submit(inst: Installation, backup: Backup, level: str, key: str) -> None:

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -22,12 +23,13 @@ from services.catalog.model import Backup
 from services.clock import Clock, utc_now
 from services.errors import BackupsError, InputError, NotTestable, SettingsError
 from services.installation import Installation, make_home
+from services.notify.channels import open_channels
 from services.postgres.connection import Address, connect
 from services.preflight import preflight
 from services.restores.copies import choose_copy
 from services.restores.evidence import read_evidence
 from services.restores.scratch_server import scratch_server
-from services.settings.load import load_settings
+from services.settings.load import load_alerts, load_settings
 from services.settings.model import DatabaseSettings, Settings, StorageSettings
 from services.stream.encryption import parse_identities, parse_recipients, public_key
 from services.units import format_bytes, format_duration
@@ -86,28 +88,29 @@ def _examine_installed(installation: Installation) -> Iterator[Diagnosis]:
         return
     for database in settings.databases:
         name = f"database {database.name}"
-        yield from _diagnose(name, lambda database=database: check_database(installation, database))  # type: ignore[misc]
+        yield from _diagnose(name, partial(check_database, installation, database))
     for storage in settings.storages:
         name = f"storage {storage.name}"
-        yield from _diagnose(name, lambda storage=storage: check_storage(installation, storage))  # type: ignore[misc]
+        yield from _diagnose(name, partial(check_storage, installation, storage))
     yield from _diagnose("key", lambda: check_key(settings))
     for database in settings.databases:
         name = f"restore test of {database.name}"
-        yield from _diagnose(name, lambda database=database: check_scratch_server(installation, database))  # type: ignore[misc]
+        yield from _diagnose(name, partial(check_scratch_server, installation, database))
     for database in settings.databases:
         name = f"newest backup of {database.name}"
-        yield from _diagnose(name, lambda database=database: check_newest_backup(installation, database))  # type: ignore[misc]
+        yield from _diagnose(name, partial(check_newest_backup, installation, database))
     yield from _diagnose("worker", lambda: check_worker(installation))
+    yield from _diagnose("alerts", lambda: check_channels(settings))
 
 
 def _examine_without_catalogue(installation: Installation) -> Iterator[Diagnosis]:
     """Look at what can be looked at while the catalogue is away; the rest asks it for history."""
     for database in installation.settings.databases:
         name = f"database {database.name}"
-        yield from _diagnose(name, lambda database=database: check_connection(installation, database))  # type: ignore[misc]
+        yield from _diagnose(name, partial(check_connection, installation, database))
     for storage in installation.settings.storages:
         name = f"storage {storage.name}"
-        yield from _diagnose(name, lambda storage=storage: check_storage(installation, storage))  # type: ignore[misc]
+        yield from _diagnose(name, partial(check_storage, installation, storage))
     yield from _diagnose("key", lambda: check_key(installation.settings))
 
 
@@ -126,7 +129,8 @@ def _settings(environ: Mapping[str, str], clock: Clock) -> Settings:
         return settings
     from services.sample.environment import ensure_sample
 
-    return ensure_sample(Path(environ.get("BACKUPS_HOME") or "var").absolute(), clock)
+    sample = ensure_sample(Path(environ.get("BACKUPS_HOME") or "var").absolute(), clock)
+    return sample.model_copy(update={"alerts": load_alerts(environ)})
 
 
 def _check_settings(settings: Settings) -> Iterator[tuple[Result, str, str]]:
@@ -265,7 +269,7 @@ def check_newest_backup(installation: Installation, database: DatabaseSettings) 
     if backup is None:
         yield "warning", "There is none yet.", f"Run `backups create {database.name}`."
         return
-    manifest = read_evidence(installation, backup, choose_copy(backup, None))
+    manifest = read_evidence(installation, backup, choose_copy(installation, backup, None))
     secret = installation.settings.encryption_key
     if secret is not None and backup.encryption == "age":
         ours = public_key(secret.get_secret_value())
@@ -295,6 +299,19 @@ def check_worker(installation: Installation) -> Iterator[tuple[Result, str, str]
         )
         return
     yield "ok", f"{len(alive)} running: {', '.join(worker.id for worker in alive)}.", ""
+
+
+def check_channels(settings: Settings) -> Iterator[tuple[Result, str, str]]:
+    """Is anybody told of alerts, and does each address mean something? Nothing is sent: `backups alert test` does."""
+    channels = open_channels(settings.alerts)
+    if not channels:
+        hint = "Set BACKUP_ALERT_EMAIL with BACKUP_SMTP_URL, BACKUP_ALERT_SLACK or BACKUP_ALERT_URLS."
+        yield "warning", "Nobody is told of alerts: no channel is set.", hint
+        return
+    for channel in channels.values():
+        channel.check()
+    hint = "`backups alert test` sends a message to each."
+    yield "ok", f"Alerts go to {', '.join(channels)}.", hint
 
 
 def _off(skew: timedelta) -> str:

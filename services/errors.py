@@ -7,7 +7,8 @@ BackupsError
 │   ├── InvalidName            a name that the rule refuses
 │   ├── AlreadyExists          a name or a target database that is taken
 │   ├── NothingMatches         a pattern that matches nothing
-│   └── NotADump               a file that is no dump
+│   ├── NotADump               a file that is no dump
+│   └── NoStorageClass         a storage that has no such storage class
 ├── Blocked                    a pre-check stands in the way
 ├── Busy                       another run works on this database
 ├── Cancelled                  somebody asked the run to stop
@@ -22,7 +23,8 @@ BackupsError
 │   ├── AccessDenied
 │   ├── NoSuchBucket
 │   ├── StorageFull
-│   └── StorageUnavailable
+│   ├── StorageUnavailable
+│   └── NotThawed              the object lies in cold storage and cannot be read as it is
 ├── CorruptBackup              the stored bytes are not those that were sent
 ├── KeyMismatch                the key at hand does not open the file
 └── UntrustedManifest          wrong signature, unknown version, or unreadable
@@ -84,6 +86,10 @@ class NotADump(InputError):
     """The file is not a PostgreSQL dump."""
 
 
+class NoStorageClass(InputError):
+    """The storage has no such storage class."""
+
+
 class Blocked(BackupsError):
     """A pre-check stands in the way."""
 
@@ -142,6 +148,10 @@ class StorageFull(StorageError):
 
 class StorageUnavailable(StorageError):
     """The storage does not answer, or answers with a server error."""
+
+
+class NotThawed(StorageError):
+    """The object lies in cold storage and cannot be read as it is."""
 
 
 class CorruptBackup(BackupsError):

@@ -9,12 +9,12 @@ see.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.backups.manifest import read_manifest
-from services.backups.naming import MANIFEST_SUFFIX, check_name
+from services.backups.manifest import Manifest, read_manifest
+from services.backups.naming import MANIFEST_SUFFIX, MARKS, check_name, mark_key
 from services.errors import BackupsError, InvalidName, UntrustedManifest
 from services.installation import Installation
 from services.jobs.context import RunContext
@@ -22,8 +22,8 @@ from services.restores.scratch import drop_leftover_scratch_databases
 from services.storage.protocol import Storage, StoredObject
 
 GRACE = timedelta(hours=24)
-_OBJECT = re.compile(r"(?P<database>[^/]+)/(?P<name>[^/]+)\.dump\.zst(\.age)?\Z")
-"""As ``services.backups.naming.object_key`` names what this product stores."""
+_OBJECT = re.compile(r"(?P<database>[^/]+)/(?P<name>[^/]+)(\.dump\.zst(\.age)?|\.mark-[a-z]+\.json)\Z")
+"""As ``services.backups.naming`` names the objects and marks that this product stores."""
 
 
 @dataclass
@@ -31,7 +31,7 @@ class JanitorReport:
     """What was found, and what was removed of it. Every entry is an address that a person can look up."""
 
     orphans: list[str] = field(default_factory=list)
-    """Objects of our naming without a manifest."""
+    """Objects and marks of our naming without a manifest, and those that were compressed anew and should have gone then."""
     unfinished_uploads: list[str] = field(default_factory=list)
     """Uploads of such objects that were begun and neither finished nor aborted."""
     scratch_databases: list[str] = field(default_factory=list)
@@ -114,7 +114,10 @@ def _without_manifest(
     one cannot be looked at.
     """
     objects = list(storage.list())
+    by_key = {entry.key: entry for entry in objects}
+    compressing = any(run.kind == "compress" for run in installation.catalog.runs.active())
     named: set[str] = set()
+    replaced: dict[str, StoredObject] = {}
     closed: set[str] = set()
     for entry in objects:
         database, slash, _ = entry.key.partition("/")
@@ -123,11 +126,25 @@ def _without_manifest(
         try:
             manifest = read_manifest(installation.settings, storage, entry.key)
             named.update(copy.key for copy in manifest.backup.copies)
+            named.update(mark_key(manifest.backup.database, manifest.backup.name, kind) for kind in MARKS)
+            if not compressing and (old := _replaced(manifest, by_key)) is not None:
+                replaced[old.key] = replace(old, modified_at=max(old.modified_at, entry.modified_at))
         except (UntrustedManifest, InvalidName) as error:
             closed.add(database)
             report.failed.append(f"Nothing of {database} in {storage.name} is removed: {error}")
     orphans = [e for e in objects if _is_ours(installation, e.key, closed) and e.key not in named]
+    orphans += [old for key, old in replaced.items() if key not in named and key.partition("/")[0] not in closed]
     return orphans, closed
+
+
+def _replaced(manifest: Manifest, objects: dict[str, StoredObject]) -> StoredObject | None:
+    """Return the object that a backup was before it was compressed anew, if it is still there beside the new one."""
+    before, now = manifest.made_from, manifest.backup
+    if before is None or now.trust == "untrusted":
+        return None
+    old, new = objects.get(before.key), objects.get(now.copies[0].key)
+    whole = new is not None and new.bytes == now.stored_bytes
+    return old if old is not None and old.bytes == before.bytes and whole else None
 
 
 def _is_ours(installation: Installation, key: str, closed: set[str]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 
 from services.catalog import summaries
@@ -11,6 +11,9 @@ from services.catalog.model import Run
 from services.catalog.summaries import Day
 from services.errors import StorageError
 from services.installation import Installation
+from services.schedules.history import current
+from services.schedules.outcomes import SlotDay, slot_days
+from services.schedules.standing import Standing, backup_history, judge_slots, recent_slots
 from services.settings.model import DatabaseSettings, StorageSettings
 from services.status import (
     DatabaseStatus,
@@ -81,25 +84,25 @@ class Overview:
 
 
 def load_statuses(inst: Installation) -> tuple[DatabaseStatus, ...]:
-    """Return each configured database's status now, worst first. Seven queries, whatever the catalogue holds."""
+    """Return each configured database's status now, worst first. Twelve queries, whatever the catalogue holds."""
     now = inst.clock()
-    return _statuses(inst, summaries.worker_signs(inst.catalog.engine, now), now)
+    return _statuses(inst, summaries.worker_signs(inst.catalog.engine, now), now)[0]
 
 
 def load_overview(inst: Installation, *, recent: int = 8) -> Overview:
-    """Return the read model of the overview. Ten queries, whatever the catalogue holds; local disks are asked."""
+    """Return the read model of the overview. Fifteen queries, whatever the catalogue holds; local disks are asked."""
     engine = inst.catalog.engine
     now = inst.clock()
     signs = summaries.worker_signs(engine, now)
-    statuses = _statuses(inst, signs, now)
     first = now.astimezone(UTC).date() - timedelta(days=STRIP_DAYS - 1)
+    statuses, standings = _statuses(inst, signs, now, _midnight(first))
     happened = {(day.database, day.day): day for day in summaries.days(engine, since=_midnight(first))}
     use = summaries.storage_use(engine)
     return Overview(
         now=now,
         verdict=give_verdict(statuses),
         statuses=statuses,
-        months={s.database: _month(s.database, first, happened) for s in statuses},
+        months={s.database: _month(s.database, first, happened, standings[s.database]) for s in statuses},
         storages=tuple(_room(inst, storage, use.get(storage.name)) for storage in inst.settings.storages),
         recent=tuple(inst.catalog.runs.list(limit=recent)),
         worker_problem=worker_problem(signs, now),
@@ -107,8 +110,14 @@ def load_overview(inst: Installation, *, recent: int = 8) -> Overview:
     )
 
 
-def _statuses(inst: Installation, signs: WorkerSigns, now: datetime) -> tuple[DatabaseStatus, ...]:
+def _statuses(
+    inst: Installation, signs: WorkerSigns, now: datetime, slots_since: datetime | None = None
+) -> tuple[tuple[DatabaseStatus, ...], dict[str, Standing]]:
+    """Return each database's status, worst first, and how its slots stand: the last ones, and those since a date."""
     engine = inst.catalog.engine
+    histories = inst.catalog.schedules.all()
+    slots = {d.name: recent_slots(histories, d.name, now, slots_since) for d in inst.settings.databases}
+    standings = judge_slots(inst, slots, now)
     holdings = summaries.holdings(engine)
     last_good = summaries.last_good_backups(engine)
     passed = summaries.last_restore_tests(engine, passed_only=True)
@@ -121,6 +130,7 @@ def _statuses(inst: Installation, signs: WorkerSigns, now: datetime) -> tuple[Da
         name = database.name
         holding = holdings.get(name, nothing)
         last_run = ended.get(name)
+        schedule = current(backup_history(histories, name), now)
         return Evidence(
             database=name,
             promises=Promises(database.rpo, database.rto, database.restore_test_max_age, database.paused),
@@ -132,14 +142,21 @@ def _statuses(inst: Installation, signs: WorkerSigns, now: datetime) -> tuple[Da
             last_passed=passed.get(name),
             last_test=tested.get(name),
             active=tuple(run for run in active if run.database == name),
+            wanted_copies=len(inst.settings.storages_of(database)),
+            # Of a schedule that was switched off nothing is promised any more; a pause undoes no miss.
+            last_slot=standings[name].last_settled if schedule is not None and schedule.cron else None,
+            schedule=schedule,
         )
 
-    return worst_first(derive_status(evidence(database), signs, now) for database in inst.settings.databases)
+    statuses = worst_first(derive_status(evidence(database), signs, now) for database in inst.settings.databases)
+    return statuses, standings
 
 
-def _month(database: str, first: date, happened: dict[tuple[str, date], Day]) -> Month:
+def _month(database: str, first: date, happened: dict[tuple[str, date], Day], standing: Standing) -> Month:
+    due: dict[date, SlotDay] = {day.day: day for day in slot_days(standing.outcomes)}
     dates = [first + timedelta(days=n) for n in range(STRIP_DAYS)]
-    return Month(database, tuple(happened.get((database, d), Day(database, d, 0, 0, 0, 0, 0)) for d in dates))
+    days = (happened.get((database, d), Day(database, d, 0, 0, 0, 0, 0)) for d in dates)
+    return Month(database, tuple(replace(day, slots=due.get(day.day)) for day in days))
 
 
 def _room(inst: Installation, storage: StorageSettings, use: summaries.StorageUse | None) -> StorageRoom:

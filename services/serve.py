@@ -78,7 +78,7 @@ def dashboard_command(address: str, port: int) -> list[str]:
         "browser.serverAddress": address,
     }
     words = [f"--{name}={value}" for name, value in options.items()]
-    return [sys.executable, "-m", "streamlit", "run", str(_ROOT / "dashboard" / "app.py"), *words]
+    return [sys.executable, "-m", "streamlit", "run", str(_ROOT / "dashboard" / "server.py"), *words]
 
 
 def child_environment(environ: Mapping[str, str]) -> dict[str, str]:

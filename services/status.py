@@ -4,14 +4,16 @@ The states, from worst to best, and what each needs:
 
     UNPROTECTED      nothing is left to restore from, or the newest restore test failed and none passed since
     NEVER BACKED UP  no backup of this database was ever finished
-    AT RISK          there is a good backup, but a promise is broken: older than the RPO, not proven, proof too old
+    AT RISK          there is a good backup, but a promise is broken: older than the RPO, not proven, proof too old,
+                     or the last slot of its schedule was missed
     UNKNOWN          everything kept so far, but no worker is heard, so nobody would notice the next failure
     PAUSED           protection is switched off in the settings
-    PROTECTED        the last good backup is within the RPO and a passed restore test within its maximum age
+    PROTECTED        the last good backup is within the RPO, a passed restore test within its maximum age, and the last
+                     slot satisfied, where there is a schedule
 
 What is known to be bad stays bad when the worker falls silent; what was good becomes UNKNOWN. Running work is no
 state: it lies over one (``DatabaseStatus.active``). Each rule below is a function from the evidence to at most one
-Reason; a further promise (a schedule's slot) is one more function in ``_RULES``.
+Reason; a further promise is one more function in ``_RULES``.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from typing import Literal
 
 from services.catalog.model import Run
 from services.catalog.workers import FORGOTTEN_AFTER, SILENT_AFTER
+from services.schedules.model import ScheduleVersion
+from services.schedules.outcomes import SlotOutcome
 from services.units import format_duration
 
 State = Literal["UNPROTECTED", "NEVER BACKED UP", "AT RISK", "UNKNOWN", "PAUSED", "PROTECTED"]
@@ -46,6 +50,8 @@ class GoodBackup:
     database_bytes: int
     stored_bytes: int
     proven_at: datetime | None
+    copies: int = 1
+    """Copies of it that are stored."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,12 @@ class Evidence:
     last_passed: RestoreTest | None = None
     last_test: RestoreTest | None = None
     active: tuple[Run, ...] = ()
+    last_slot: SlotOutcome | None = None
+    """The newest slot of its backup schedule of which it is known how it ended."""
+    schedule: ScheduleVersion | None = None
+    """Its backup schedule as it is now; None where there never was one."""
+    wanted_copies: int = 1
+    """Storages in which the settings want each of its backups."""
 
 
 @dataclass(frozen=True)
@@ -263,11 +275,45 @@ def _measured_rto(evidence: Evidence, _now: datetime) -> Reason | None:
     return Reason("note", text, "Restore in parallel, or agree on a longer RTO.", passed.finished_at)
 
 
+def _last_slot(evidence: Evidence, now: datetime) -> Reason | None:
+    """The promise that what is due is done; while no slot has settled there is nothing to say of it."""
+    last = evidence.last_slot
+    if last is None:
+        return None
+    due, limit = f"Last slot, due {age(now - last.slot.due)} ago,", f"deadline {age(last.slot.deadline)}"
+    if not last.is_miss:
+        assert last.finished_at is not None
+        took = format_duration(last.finished_at - last.slot.due)
+        return Reason("ok", f"{due} satisfied after {took} · {limit}", at=last.slot.due)
+    hint = "Look at its run, or at the worker; then run a backup."
+    return Reason("warning", f"{due} {last.state} · {limit} · {last.cause}".rstrip("· "), hint, last.slot.due)
+
+
+def _pause(evidence: Evidence, now: datetime) -> Reason | None:
+    version = evidence.schedule
+    if version is None or not version.cron or not version.paused or evidence.promises.paused:
+        return None
+    because = f": {version.reason}" if version.reason else ""
+    text = f"Its backup schedule was paused {age(now - version.valid_from)} ago by {version.actor}{because}"
+    return Reason("note", text, "Nothing is backed up by itself until it is resumed.", version.valid_from)
+
+
+def _further_copies(evidence: Evidence, _now: datetime) -> Reason | None:
+    good, wanted = evidence.last_good, evidence.wanted_copies
+    if good is None or good.copies >= wanted:
+        return None
+    text = f"The last good backup has {good.copies} of {wanted} copies."
+    return Reason("note", text, "The worker makes what is missing, or see why it cannot: backups storage.")
+
+
 _RULES: tuple[Callable[[Evidence, datetime], Reason | None], ...] = (
     _last_good,
     _proof_of_backups,
     _last_run,
     _measured_rto,
+    _last_slot,
+    _pause,
+    _further_copies,
 )
 
 

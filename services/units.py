@@ -36,3 +36,11 @@ def format_duration(length: timedelta | float) -> str:
         return f"{sign}{whole // 3600} h {whole % 3600 // 60:02d} min"
     days, rest = divmod(whole, 86400)
     return f"{sign}{days} d {rest // 3600:02d} h"
+
+
+def format_share(part: int, whole: int) -> str:
+    """Return a share in percent, never rounded up: ``99.86 %``, and ``100 %`` only for all of it; a dash of nothing."""
+    if not whole:
+        return "–"
+    hundredths = 10_000 * part // whole
+    return f"{hundredths / 100:.2f}".rstrip("0").rstrip(".") + " %"

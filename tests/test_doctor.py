@@ -222,3 +222,13 @@ def test_a_restore_test_server_older_than_the_source_is_a_warning(
     found = _examine(shell)
     assert _worst(found["restore test of la_factoria"]) == "warning"
     assert "older than the source" in _words(found["restore test of la_factoria"])
+
+
+def test_whether_anybody_is_told_of_alerts_is_said_and_nothing_is_sent(shell: Shell) -> None:
+    assert _worst(_examine(shell)["alerts"]) == "warning"
+    fine = _examine(shell, BACKUP_ALERT_URLS="json://127.0.0.1:1/Tok3n-planted-5512")["alerts"]
+    assert (_worst(fine), "json to 127.0.0.1" in _words(fine)) == ("ok", True)
+    assert "Tok3n" not in _words(fine)
+    wrong = _examine(shell, BACKUP_ALERT_URLS="nonsense://Tok3n-planted-5512")["alerts"]
+    assert _worst(wrong) == "failed"
+    assert "this nonsense:// URL" in _words(wrong)

@@ -15,6 +15,7 @@ from services.backups.manifest import to_document, write_manifest
 from services.errors import StorageFull
 from services.installation import Installation
 from services.janitor import GRACE, JanitorReport, sweep
+from services.settings.model import StorageSettings
 from tests.catalog.rows import make_backup
 from tests.support.installations import make_installation
 from tests.support.run_context import RecordingRun
@@ -179,3 +180,40 @@ def test_a_backup_of_a_database_that_is_not_configured_any_more_is_left_alone(in
     )
     assert sweep(other, apply=True).orphans == []
     assert file.exists()
+
+
+def _with_second(installation: Installation, tmp_path: Path) -> Installation:
+    second = StorageSettings(name="second", url=f"file://{tmp_path / 'second'}")
+    (tmp_path / "second").mkdir()
+    settings = installation.settings.model_copy(update={"storages": (*installation.settings.storages, second)})
+    return Installation(settings, installation.catalog, lambda: NOW)
+
+
+def test_what_is_left_of_a_copy_goes_and_a_finished_copy_stays(installation: Installation, tmp_path: Path) -> None:
+    """In the second storage as in the first: a manifest in one speaks for nothing in the other."""
+    inst = _with_second(installation, tmp_path)
+    kept, begun = make_backup("kept"), make_backup("begun")
+    for backup in (kept, begun):
+        put(inst, backup.copies[0].key)
+        write_manifest(inst.settings, inst.storage("primary"), to_document(backup, None))
+        path = tmp_path / "second" / backup.copies[0].key
+        inst.storage("second").put(backup.copies[0].key, b"x")
+        os.utime(path, (OLD.timestamp(), OLD.timestamp()))
+    write_manifest(inst.settings, inst.storage("second"), to_document(kept, None))
+    report = sweep(inst, apply=True)
+    assert report.removed == [f"file://{tmp_path}/second/{begun.copies[0].key}"]
+    assert (tmp_path / "second" / kept.copies[0].key).exists()
+    assert (tmp_path / "storage" / begun.copies[0].key).exists()
+
+
+def test_what_a_copy_run_is_writing_now_is_not_even_listed(installation: Installation, tmp_path: Path) -> None:
+    inst = _with_second(installation, tmp_path)
+    runs = inst.catalog.runs
+    run = runs.add(kind="copy", database="la_factoria", actor="ada", reason="", params={}, now=NOW)
+    runs.claim(run.id, worker="host:1", now=NOW)
+    runs.add_leftover(run.id, {"kind": "object", "storage": "second", "key": ORPHAN, "manifest": "m", "backup": "b"})
+    inst.storage("second").put(ORPHAN, b"x")
+    path = tmp_path / "second" / ORPHAN
+    os.utime(path, (OLD.timestamp(), OLD.timestamp()))
+    assert sweep(inst, apply=True).orphans == []
+    assert path.exists()

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -34,7 +35,7 @@ def _locked(name: str) -> dict[str, list[tuple[Version, int]]]:
     return found
 
 
-def _pyproject() -> dict[str, object]:
+def _pyproject() -> dict[str, Any]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
@@ -50,8 +51,8 @@ def test_every_locked_package_has_a_hash_and_no_address(lock: str) -> None:
 def test_everything_that_pyproject_asks_for_is_locked_within_its_range() -> None:
     project = _pyproject()
     wanted = {
-        "requirements.lock": [*project["project"]["dependencies"], *project["dependency-groups"]["build"]],  # type: ignore[index]
-        "requirements-dev.lock": project["dependency-groups"]["dev"],  # type: ignore[index]
+        "requirements.lock": [*project["project"]["dependencies"], *project["dependency-groups"]["build"]],
+        "requirements-dev.lock": project["dependency-groups"]["dev"],
     }
     for lock, requirements in wanted.items():
         locked = _locked(lock)
@@ -61,7 +62,7 @@ def test_everything_that_pyproject_asks_for_is_locked_within_its_range() -> None
 
 
 def test_the_build_back_end_is_locked_too() -> None:
-    (requires,) = _pyproject()["build-system"]["requires"]  # type: ignore[index]
+    (requires,) = _pyproject()["build-system"]["requires"]
     assert canonicalize_name(Requirement(requires).name) in _locked("requirements.lock")
 
 
@@ -170,18 +171,21 @@ def test_every_command_that_the_readme_names_exists() -> None:
     from services.cli.main import app
 
     known = {info.name or (info.callback.__name__ if info.callback else "") for info in app.registered_commands}
+    groups = [(group.name, group.typer_instance.info.name) for group in app.registered_groups if group.typer_instance]
+    known |= {name for names in groups for name in names if isinstance(name, str)}
     named = set(re.findall(r"(?:`|^|/|\()backups ([a-z][a-z-]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
     assert len(named) >= 8
     assert named <= known
     assert {
         "create", "list", "preflight", "verify", "restore-test", "restore", "compare", "storage", "log", "rebuild",
         "doctor", "keygen", "encrypt", "decrypt", "adopt", "janitor", "serve", "worker", "dashboard", "migrate",
+        "simulate", "cleanup", "delete", "pin", "unpin",
     } <= known  # fmt: skip
 
 
 def test_the_settings_page_names_every_setting_and_no_other() -> None:
     from services.settings.environment import Environment
-    from services.settings.model import DatabaseSettings, Settings, StorageSettings
+    from services.settings.model import AlertSettings, DatabaseSettings, RetentionSettings, Settings, StorageSettings
 
     text = (ROOT / "docs" / "settings.md").read_text()
     rows = {
@@ -192,8 +196,9 @@ def test_the_settings_page_names_every_setting_and_no_other() -> None:
     }
     variables = set(Environment.model_fields)
     assert variables <= set(re.findall(r"`(\w+)`", text))
-    fields = {*Settings.model_fields, *StorageSettings.model_fields, *DatabaseSettings.model_fields}
-    not_set_by_people = {"sample", "databases", "storages"}
+    models = (Settings, StorageSettings, DatabaseSettings, AlertSettings, RetentionSettings)
+    fields = {name for model in models for name in model.model_fields}
+    not_set_by_people = {"sample", "databases", "storages", "alerts", "retention"}
     assert rows >= fields - not_set_by_people
     assert rows <= fields | variables | {"BACKUP_OPENSSL_PASSPHRASE"}
 

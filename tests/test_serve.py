@@ -12,6 +12,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -29,6 +30,10 @@ def _until(what: Callable[[], object], *, seconds: float = 30) -> None:
     while not what():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.05)
+
+
+def _has_started(child: serve.Child, times: int) -> bool:
+    return child.starts == times and child.process is not None
 
 
 def _free_port() -> int:
@@ -73,7 +78,7 @@ def test_a_child_that_dies_is_started_again_and_both_are_ended(tmp_path: Path, m
         for start in (2, 3):
             if worker.process is not None:
                 worker.process.kill()
-            _until(lambda start=start: worker.starts == start and worker.process is not None)  # type: ignore[misc]
+            _until(partial(_has_started, worker, start))
         assert worker.pause == pytest.approx(0.8)  # doubled with each death
         assert dashboard.process.pid == kept
         last = worker.process.pid

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,8 +12,11 @@ from hypothesis import strategies as st
 
 from services.catalog.model import Run
 from services.catalog.workers import FORGOTTEN_AFTER, SILENT_AFTER
+from services.schedules.model import ScheduleVersion, Slot
+from services.schedules.outcomes import SlotOutcome
 from services.status import (
     CLOCK_TOLERANCE,
+    DatabaseStatus,
     Evidence,
     GoodBackup,
     Promises,
@@ -42,11 +46,23 @@ def restored(old: timedelta, outcome: str = "passed", reason: str = "", seconds:
     return RestoreTest("b", "orders_backup_1", outcome, reason, NOW - old, seconds)
 
 
-def evidence(**changes: object) -> Evidence:
+def slot(state: Any, old: timedelta, cause: str = "") -> SlotOutcome:
+    due = NOW - old
+    finished = due + HOUR / 12 if state == "satisfied" else due + 5 * HOUR if state == "late" else None
+    return SlotOutcome(Slot("orders/backup", "orders", due, 4 * HOUR), state, True, finished, cause=cause)
+
+
+def schedule(**changes: Any) -> ScheduleVersion:
+    base = ScheduleVersion("orders/backup", 2, "orders", "backup", "0 2 * * *", "UTC", 4 * HOUR, NOW - 3 * HOUR,
+                           "person", "ada")  # fmt: skip
+    return replace(base, **changes)
+
+
+def evidence(**changes: Any) -> Evidence:
     """A protected database's evidence, with changes."""
     passed = restored(2 * DAY)
     base = Evidence("orders", PROMISES, 9, 9, NOW - 9 * DAY, good(3 * HOUR), None, passed, passed)
-    return replace(base, **changes)  # type: ignore[arg-type]
+    return replace(base, **changes)
 
 
 FAILED_SINCE = restored(1 * DAY, "failed", "2 rows are missing")
@@ -122,6 +138,27 @@ CASES: list[tuple[str, Evidence, WorkerSigns, State, str]] = [
     ),
     ("slow restore is said, and breaks nothing else", evidence(last_passed=restored(2 * DAY, seconds=5400)), ALIVE,
      "PROTECTED", "A restore took 1 h 30 min · RTO 1 h"),
+    (
+        "the last slot satisfied", evidence(last_slot=slot("satisfied", 10 * HOUR)), ALIVE, "PROTECTED",
+        "Last slot, due 10 h ago, satisfied after 5 min 00 s · deadline 4 h",
+    ),
+    (
+        "the last slot missed, whatever else is well",
+        evidence(last_slot=slot("missed", 10 * HOUR, "Never started.")), ALIVE, "AT RISK",
+        "Last slot, due 10 h ago, missed · deadline 4 h · Never started.",
+    ),
+    (
+        "the last slot late", evidence(last_slot=slot("late", 10 * HOUR, "Finished late.")), ALIVE, "AT RISK",
+        "Last slot, due 10 h ago, late · deadline 4 h · Finished late.",
+    ),
+    (
+        "a missed slot beats a silent worker", evidence(last_slot=slot("missed", 10 * HOUR)), SILENT, "AT RISK",
+        "missed · deadline 4 h",
+    ),
+    (
+        "the schedule paused by a person", evidence(schedule=schedule(paused=True, reason="server moves")), ALIVE,
+        "PROTECTED", "Its backup schedule was paused 3 h ago by ada: server moves",
+    ),
 ]  # fmt: skip
 
 
@@ -132,6 +169,15 @@ def test_the_state_follows_from_the_evidence(
     status = derive_status(what, signs, NOW)
     assert status.state == state, title
     assert any(words in reason.text for reason in status.reasons), [reason.text for reason in status.reasons]
+
+
+def test_of_a_schedule_that_is_off_or_paused_in_the_settings_no_pause_is_said() -> None:
+    for what in (
+        evidence(schedule=schedule(paused=True, cron="")),
+        evidence(schedule=schedule(paused=True), promises=replace(PROMISES, paused=True)),
+        evidence(schedule=schedule()),
+    ):
+        assert not [r for r in derive_status(what, ALIVE, NOW).reasons if "schedule was paused" in r.text]
 
 
 def test_a_failed_run_is_said_with_its_reason_and_hint() -> None:
@@ -168,6 +214,7 @@ worlds = st.builds(
     last_good=st.none() | st.builds(good, lengths),
     last_passed=st.none() | st.builds(restored, lengths),
     last_test=st.none() | tests_held,
+    last_slot=st.none() | st.builds(slot, st.sampled_from(["satisfied", "late", "missed"]), lengths),
 )
 signs_seen = st.builds(
     WorkerSigns,
@@ -189,6 +236,7 @@ def test_protected_is_only_ever_said_of_what_is_proven(what: Evidence, signs: Wo
     assert passed is not None
     assert -CLOCK_TOLERANCE <= NOW - passed.finished_at <= what.promises.restore_test_max_age
     assert last is None or last.outcome != "failed" or last.finished_at <= passed.finished_at
+    assert what.last_slot is None or not what.last_slot.is_miss
     beat, waits_since = signs.heartbeat_at, signs.oldest_queued_at
     alive = beat is not None and abs(NOW - beat) <= SILENT_AFTER
     made_without_it = beat is None or (NOW - beat > FORGOTTEN_AFTER and last_good.snapshot_at > beat)
@@ -214,7 +262,7 @@ def test_time_alone_never_makes_a_database_safer(what: Evidence, signs: WorkerSi
 
 
 @given(st.lists(st.builds(derive_status, worlds, signs_seen, st.just(NOW)), max_size=4))
-def test_the_verdict_is_green_only_when_every_database_is(statuses: list) -> None:  # type: ignore[type-arg]
+def test_the_verdict_is_green_only_when_every_database_is(statuses: list[DatabaseStatus]) -> None:
     verdict = give_verdict(statuses)
     watched = [status for status in statuses if status.state != "PAUSED"]
     assert (verdict.severity == "ok") == (bool(watched) and all(s.state == "PROTECTED" for s in watched))

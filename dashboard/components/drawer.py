@@ -7,6 +7,7 @@ import json
 import pandas as pd
 import streamlit as st
 
+from dashboard.components.keeping import keeping
 from dashboard.components.result import verdict_words
 from dashboard.components.run_view import log_lines
 from dashboard.format import ago, day, duration, escape, instant, percent, size
@@ -16,11 +17,13 @@ from services.backups.by_hand import restore_commands
 from services.backups.log_entry import render_log_entry
 from services.backups.naming import manifest_key
 from services.catalog.model import Backup
+from services.catalog.summaries import recent_checks
 from services.errors import StorageError
 from services.installation import Installation
+from services.retention.planner import Decision
 
 
-def backup_details(inst: Installation, backup: Backup) -> None:
+def backup_details(inst: Installation, backup: Backup, decision: Decision | None) -> None:
     """Draw everything that is known of a backup. Reads the catalogue; the storage only for the manifest, when asked."""
     st.markdown(verdict_words(backup))
     if backup.trust == "untrusted":
@@ -33,6 +36,7 @@ def backup_details(inst: Installation, backup: Backup) -> None:
     if backup.sample:
         st.info("This row is simulated history of the sample environment.", icon=":material/science:")
     _facts(backup)
+    keeping(inst, backup, decision)
     _copies(backup)
     _verifications(inst, backup)
     _by_hand(inst, backup)
@@ -87,7 +91,7 @@ def _copies(backup: Backup) -> None:
 
 def _verifications(inst: Installation, backup: Backup) -> None:
     st.markdown("**Verifications**")
-    found = inst.catalog.verifications.list(backup_id=backup.id, limit=20)
+    found = recent_checks(inst.catalog.engine, backup_id=backup.id, limit=20)
     if not found:
         st.markdown("None yet. A backup that was never restored is a hope, not a backup: run a restore test.")
         return

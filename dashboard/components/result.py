@@ -52,6 +52,10 @@ def verdict_words(backup: Backup) -> str:
     """Say in Markdown how far a backup can be trusted; green only for one that a restore test proved."""
     if backup.state == "expired":
         return SEVERITY_MARKS["note"].inline(f"expired {day(backup.expired_at)}; its object was deleted")
+    if backup.state == "deleting":
+        return SEVERITY_MARKS["failure"].inline(
+            "**half deleted:** its deletion was begun and not ended; the next cleanup ends it"
+        )
     if backup.trust == "untrusted":
         return SEVERITY_MARKS["failure"].inline("untrusted: its manifest is not signed by a key that we believe")
     if backup.verification_passed is False:

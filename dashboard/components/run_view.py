@@ -22,6 +22,7 @@ STEPS: dict[str, tuple[tuple[str, str], ...]] = {
         ("writing the manifest", "manifest"),
         ("verifying", "verifying"),
     ),
+    "cleanup": (("planning", "planning"), ("deleting", "deleting")),
 }
 """Phases in their order, and the word for each. A phase that is not listed is shown by its own name."""
 
@@ -97,6 +98,8 @@ def ended(run: Run, log: Sequence[LogLine]) -> None:
     elif run.state == "cancelled":
         who = escape(run.cancel_requested_by or "somebody")
         kept = "Its backup had been stored by then and is kept." if made_backup(run) else "Nothing of it was kept."
+        if run.kind == "cleanup":
+            kept = "What was deleted by then is gone."
         st.markdown(f"Cancelled on request of {who}. {kept} **What happens next:** {next_action(run)}")
     if run.state in ("finished", "cancelled") and log:
         with st.expander("Log"):
@@ -119,6 +122,8 @@ def next_action(run: Run) -> str:
         return f"{nothing} What was half-stored has been removed; earlier backups are untouched and stay restorable."
     if run.kind in ("restore_test", "verification"):
         return f"{nothing} The backup stays stored; its last verdict stays as shown."
+    if run.kind == "cleanup":
+        return "the next cleanup ends what was begun. What was not begun is untouched."
     return nothing
 
 

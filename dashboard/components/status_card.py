@@ -7,14 +7,18 @@ from datetime import timedelta
 import streamlit as st
 
 from dashboard.charts.strip import day_strip, strip_frame, strip_words
+from dashboard.components.chart import draw_chart
 from dashboard.components.run_view import step_words
 from dashboard.format import NOTHING, ago, day, duration, escape, left, percent
 from dashboard.navigation import page
-from dashboard.theme import RUN_MARKS, RUN_WORDS, SEVERITY_MARKS, STATE_MARKS, palette
+from dashboard.theme import RUN_MARKS, RUN_WORDS, SEVERITY_MARKS, STATE_MARKS, Tone, palette
 from services.overview import Month
 from services.status import DatabaseStatus, Reason, age
 
-STRIP_LEGEND = ":green[■] good · :yellow[▄] partial · :red[✖] failed · :gray[–] none · :blue[◆] restore test passed"
+STRIP_LEGEND = (
+    ":green[■] slot satisfied, or good · :yellow[▄] late, or partial · :red[✖] missed, or failed · "
+    ":blue[□] still open · :gray[–] none · :blue[◆] restore test passed"
+)
 
 
 def status_card(status: DatabaseStatus, month: Month, *, theme: str | None) -> None:
@@ -41,9 +45,14 @@ def status_card(status: DatabaseStatus, month: Month, *, theme: str | None) -> N
     _numbers(status)
     frame = strip_frame(month.days)
     words = f"Last {len(frame)} days (UTC): {strip_words(frame)}"
-    chart = day_strip(frame, palette(theme))
-    st.altair_chart(chart, alt=f"{status.database}. {words}", theme=None, key=f"strip-{status.database}")
+    draw_chart(day_strip, frame, palette(theme), alt=f"{status.database}. {words}", key=f"strip-{status.database}")
     st.caption(words)
+
+
+def protected_line(status: DatabaseStatus) -> str:
+    """Return the line of a database that needs nobody, as the label of its folded card."""
+    said = next((escape(reason.text) for reason in status.reasons if reason.text.startswith("Last good")), "")
+    return f"{STATE_MARKS[status.state].inline()} **{escape(status.database)}** · {said}".rstrip(" ·")
 
 
 def _line(reason: Reason) -> str:
@@ -61,7 +70,7 @@ def _numbers(status: DatabaseStatus) -> None:
             "Last good backup",
             ago(good.snapshot_at if good else None, now),
             _against(old, promises.rpo, "RPO"),
-            day(good.snapshot_at) if good else "nothing to restore from",
+            f"{day(good.snapshot_at)}{_copies(status)}" if good else "nothing to restore from",
         )
     with columns[1]:
         tested = now - proof.finished_at if proof else None
@@ -95,14 +104,19 @@ def _numbers(status: DatabaseStatus) -> None:
         )
 
 
-def _against(used: timedelta | None, limit: timedelta, word: str) -> tuple[str, str]:
+def _copies(status: DatabaseStatus) -> str:
+    good, wanted = status.evidence.last_good, status.evidence.wanted_copies
+    return f" · {good.copies} of {wanted} copies" if good is not None and wanted > 1 else ""
+
+
+def _against(used: timedelta | None, limit: timedelta, word: str) -> tuple[str, Tone]:
     if used is None:
         return f"{word} {age(limit)}", "gray"
     return f"{word} {age(limit)} · {left(used, limit)}", "green" if used <= limit else "red"
 
 
-def _number(label: str, value: str, threshold: tuple[str, str], below: str) -> None:
+def _number(label: str, value: str, threshold: tuple[str, Tone], below: str) -> None:
     words, tone = threshold
     with st.container(gap=None):
-        st.metric(label, value, delta=words, delta_arrow="off", delta_color=tone)  # type: ignore[arg-type]
+        st.metric(label, value, delta=words, delta_arrow="off", delta_color=tone)
         st.caption(below)

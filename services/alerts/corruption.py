@@ -24,12 +24,9 @@ def start_new_backups(installation: Installation, now: datetime) -> dict[str, st
     Return what was done by database, in a sentence for the alert. The idempotency key names the verification that
     found it first, so neither a second look, a second worker nor a second verification of that backup starts another.
     """
-    known = {d.name for d in installation.settings.databases if not d.paused}
-    done = {}
-    for finding in findings_without_backup_since(installation.catalog.engine, since=now - _FRESH):
-        if finding.database in known:
-            done[finding.database] = _start(installation, finding)
-    return done
+    known = [database.name for database in installation.settings.databases if not database.paused]
+    found = findings_without_backup_since(installation.catalog.engine, known, since=now - _FRESH)
+    return {finding.database: _start(installation, finding) for finding in found}
 
 
 def _start(installation: Installation, finding: Finding) -> str:

@@ -68,7 +68,7 @@ def _of_new(check: HealthCheck | None, found: dict[str, HealthCheck], now: datet
     rule = rule_of(check.name)
     after = rule.after
     others = [found.get(replace(check, name=name).key) for name in rule.covered_by]
-    if any(other is not None and fires(other) for other in others):
+    if check.severity == "failure" and any(other is not None and fires(other) for other in others):
         return None
     young = check.since is not None and timedelta(0) <= now - check.since < after
     return None if young else "open"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,13 +10,13 @@ import sqlalchemy as sa
 
 from services.alerts.corruption import start_new_backups
 from services.alerts.decide import Transition, decide
-from services.alerts.messages import write_message
+from services.alerts.messages import write_digest, write_message
 from services.alerts.model import Alert
 from services.alerts.store import add_alert, change_alert, open_alerts
 from services.catalog.duties import begin_duty, claim_duty
 from services.health.checks import apply_rules
 from services.health.facts import gather
-from services.health.model import HealthCheck, HealthReport
+from services.health.model import WORST_FIRST, HealthCheck, HealthReport
 from services.installation import Installation
 from services.notify.channels import channel_labels
 from services.notify.outbox import Event, add_messages
@@ -24,6 +24,8 @@ from services.notify.outbox import Event, add_messages
 DUTY = "alerts"
 EVERY = timedelta(seconds=45)
 """Below the minute at which workers and the dashboard ask, so that one of them is always let."""
+EACH_ON_ITS_OWN = 5
+"""More alerts than this at the same moment are told of in one message."""
 _EVENTS: dict[str, Event] = {"open": "opened", "worse": "worse", "remind": "reminder", "resolve": "resolved"}
 
 
@@ -63,33 +65,44 @@ def apply(installation: Installation, report: HealthReport, actions: Mapping[str
         steps = decide(
             report.checks, open_alerts(connection), report.at, remind_after=limits.remind_after, hold=limits.hold
         )
-        for step in steps:
-            _take(installation, connection, step, report.at, actions)
+        told = [
+            (alert, _EVENTS[step.step])
+            for step in steps
+            for alert in [_take(connection, step, report.at, actions)]
+            if step.tells
+        ]
+        _tell(installation, connection, told, report.at)
     return tuple(steps)
 
 
-def _take(
-    installation: Installation, connection: sa.Connection, step: Transition, now: datetime, actions: Mapping[str, str]
-) -> None:
+def _take(connection: sa.Connection, step: Transition, now: datetime, actions: Mapping[str, str]) -> Alert:
+    """Write one step and return its alert as it is then."""
     if step.alert is None:
         assert step.check is not None, "only a check opens an alert"
-        alert = add_alert(connection, step.check, now, action=_action(step.check, actions))
-    else:
-        alert = change_alert(connection, step.alert, **_changes(step, step.alert, now, actions))
-    if step.tells:
-        event = _EVENTS[step.step]
+        return add_alert(connection, step.check, now, action=_action(step.check, actions))
+    return change_alert(connection, step.alert, **_changes(step, step.alert, now, actions))
+
+
+def _tell(
+    installation: Installation, connection: sa.Connection, told: Sequence[tuple[Alert, Event]], now: datetime
+) -> None:
+    """Write a message for each, or one for all: a server that is away must not fill twenty mailboxes."""
+    channels = channel_labels(installation.settings.alerts)
+    if len(told) > EACH_ON_ITS_OWN:
+        told = sorted(told, key=lambda each: (each[1] == "resolved", WORST_FIRST.index(each[0].severity)))
+        text, (worst, event) = write_digest(told, installation.settings, now), told[0]
+        severity = "ok" if event == "resolved" else worst.severity
+        add_messages(
+            connection, channels, alert_id=None, event="several", number=0, severity=severity, subject=text.subject,
+            body=text.body, now=now,
+        )  # fmt: skip
+        return
+    for alert, event in told:
         text = write_message(alert, event, installation.settings, now)
         add_messages(
-            connection,
-            channel_labels(installation.settings.alerts),
-            alert_id=alert.id,
-            event=event,
-            number=alert.messages,
-            severity=alert.severity,
-            subject=text.subject,
-            body=text.body,
-            now=now,
-        )
+            connection, channels, alert_id=alert.id, event=event, number=alert.messages, severity=alert.severity,
+            subject=text.subject, body=text.body, now=now,
+        )  # fmt: skip
 
 
 def _changes(step: Transition, alert: Alert, now: datetime, actions: Mapping[str, str]) -> dict[str, object]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -28,7 +30,7 @@ def write_message(alert: Alert, event: Event, settings: Settings, now: datetime)
     head = "RESOLVED" if event == "resolved" else _WORDS[alert.severity]
     about = f"{alert.subject.name}: {title}" if alert.subject.name else title
     sample = "[sample data] " if settings.sample else ""
-    subject = f"{sample}[{head}] {about}{_SUFFIXES[event]}"
+    subject = f"{sample}[{head}] {about}{_SUFFIXES.get(event, '')}"
     lines = [_opening(alert, event, now), ""]
     if event == "resolved":
         lines += [f"It was: {alert.sentence}"]
@@ -50,7 +52,7 @@ def write_message(alert: Alert, event: Event, settings: Settings, now: datetime)
     return Text(subject, "\n".join(lines))
 
 
-_SUFFIXES: dict[Event, str] = {"opened": "", "worse": " (worse)", "reminder": " (reminder)", "resolved": "", "test": ""}
+_SUFFIXES: dict[Event, str] = {"worse": " (worse)", "reminder": " (reminder)"}
 
 
 def _opening(alert: Alert, event: Event, now: datetime) -> str:
@@ -60,8 +62,27 @@ def _opening(alert: Alert, event: Event, now: datetime) -> str:
         "worse": f"It got worse, at {_at(now)}.",
         "reminder": f"Still so at {_at(now)}, after {lasted}; nobody has acknowledged it.",
         "resolved": f"{alert.resolution} Resolved at {_at(alert.resolved_at or now)}, after {lasted}.",
-        "test": "",
     }[event]
+
+
+def write_digest(told: Sequence[tuple[Alert, Event]], settings: Settings, now: datetime) -> Text:
+    """Given many alerts that are told of at the same moment, worst first, return one message about all of them."""
+    worst = next((_WORDS[alert.severity] for alert, event in told if event != "resolved"), "RESOLVED")
+    counts = Counter("resolved" if event == "resolved" else alert.severity for alert, event in told)
+    words = {"failure": "failed", "warning": "warning", "unknown": "unknown", "resolved": "resolved"}
+    summary = ", ".join(f"{counts[key]} {word}" for key, word in words.items() if counts[key])
+    sample = "[sample data] " if settings.sample else ""
+    lines = [f"At {_at(now)}:", ""]
+    for alert, event in told:
+        head = "RESOLVED" if event == "resolved" else _WORDS[alert.severity]
+        about = f"{alert.subject.name}: " if alert.subject.name else ""
+        lines += [f"[{head}] {about}{rule_of(alert.check).title}{_SUFFIXES.get(event, '')}"]
+        lines += [f"  {alert.resolution if event == 'resolved' else alert.sentence}"]
+        lines += [f"  {text}" for text in (alert.action, alert.hint) if text and event != "resolved"]
+        lines += [f"  Acknowledge: backups alert ack {alert.id} --note …"] if event != "resolved" else []
+    if settings.alerts.dashboard_url:
+        lines += ["", f"{settings.alerts.dashboard_url.rstrip('/')}/health"]
+    return Text(f"{sample}[{worst}] {len(told)} alerts: {summary}", "\n".join(lines))
 
 
 def write_test(settings: Settings, actor: str, now: datetime) -> Text:

@@ -21,16 +21,19 @@ class AlertRule:
     after: timedelta = timedelta(0)
     """How long the check must have been so, by its ``since``, before it opens an alert."""
     covered_by: tuple[str, ...] = ()
-    """Checks of the same subject that say the same: while one of them fires, this one opens no alert of its own."""
+    """Checks of the same subject that say a failure of this one as well: it opens no second alert while one fires."""
 
 
 _ALSO_UNKNOWN = frozenset[Severity]({"warning", "failure", "unknown"})
 _NEVER = frozenset[Severity]()
 
 RULES: dict[str, AlertRule] = {
-    "backup_age": AlertRule("No recent backup"),
+    # An RPO of a day and a daily backup meet for the minutes that the backup takes; that is no news.
+    "backup_age": AlertRule("No recent backup", after=timedelta(hours=1)),
     "backup_run": AlertRule("Backup run failed"),
     "other_runs": AlertRule("Run failed"),
+    "slot": AlertRule("Slot missed or late"),
+    "budget": AlertRule("Budget of misses spent"),
     "restore_test": AlertRule("Restore test failed or overdue"),
     "restore_time": AlertRule("Restores take longer than the RTO"),
     "verification": AlertRule("Verification failed or overdue", covered_by=("corruption", "copies", "restore_test")),

@@ -23,6 +23,8 @@ class Candidate:
     where: str
     """The manifest's address."""
     stored_at: datetime
+    made_from: str = ""
+    """sha256 of the object that it was before it was compressed anew; empty for one that was not."""
 
 
 def choose(
@@ -33,25 +35,31 @@ def choose(
     ``known``: the catalogue's backups by id. Their names are taken, too.
     """
     chosen: dict[str, Backup] = {}
+    replaced: dict[str, str] = {}  # by id, the sha256 that the chosen manifest says it has replaced
     refused: list[tuple[Candidate, str]] = []
     names = {(backup.database, backup.name): backup.id for backup in known.values()}
     for candidate in sorted(candidates, key=lambda c: _rank(c, known.get(c.backup.id))):
         backup = candidate.backup
         first = chosen.get(backup.id)
+        if first is not None and first.trust == backup.trust and replaced[backup.id] == backup.sha256:
+            continue  # it is the manifest of what was replaced: a crash kept it from being written anew
         reason = _against(candidate, known.get(backup.id), first, names)
         if reason:
             refused.append((candidate, reason))
         elif first is None:
             chosen[backup.id] = backup
+            replaced[backup.id] = candidate.made_from
             names[backup.database, backup.name] = backup.id
         else:
             chosen[backup.id] = replace(first, copies=first.copies + backup.copies)
     return list(chosen.values()), refused
 
 
-def _rank(candidate: Candidate, known: Backup | None) -> tuple[int, bool, datetime, str]:
+def _rank(candidate: Candidate, known: Backup | None) -> tuple[int, bool, bool, datetime, str]:
     agrees = known is not None and is_in_its_place(candidate.backup, known)
-    return _TRUST[candidate.backup.trust], not agrees, candidate.stored_at, candidate.where
+    # What replaces another was stored later by its nature; that it may go first must be signed.
+    replaces = bool(candidate.made_from) and candidate.backup.trust == "signed"
+    return _TRUST[candidate.backup.trust], not agrees, not replaces, candidate.stored_at, candidate.where
 
 
 def _against(
@@ -70,7 +78,8 @@ def _against(
         return f"it carries the id of {first.database}'s backup {first.name}"
     if first is not None and (first.sha256, first.trust) != (backup.sha256, backup.trust):
         return f"it is not a copy of the backup {first.name} elsewhere: their contents or signatures differ"
-    if known is not None and backup.trust != "untrusted" and known.sha256 != backup.sha256:
+    replaces = backup.trust == "signed" and known is not None and candidate.made_from == known.sha256
+    if known is not None and backup.trust != "untrusted" and known.sha256 != backup.sha256 and not replaces:
         return f"it describes other bytes than the catalogue does for {known.name}"
     return ""
 

@@ -49,4 +49,6 @@ def _notes(backup: Backup) -> str:
         notes.append("manifest untrusted")
     if backup.state == "expired":
         notes.append("expired")
+    elif backup.state == "deleting":
+        notes.append("its deletion was begun and not ended")
     return "; ".join(notes) or "none"

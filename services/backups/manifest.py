@@ -11,6 +11,8 @@ Version 1 holds::
     excluded  [pattern, …]                                     empty for a whole backup
     excluded_tables  [[schema, name], …]                       what the patterns matched
     fingerprint                                                see ``Fingerprint.to_json``; null for an adopted file
+    made_from {key, bytes, sha256, compression, compression_level, encryption, recipients}
+                                                               of one that was compressed anew: the object before that
     signature {algorithm, public_key, value}                   see ``services.backups.signing``
 """
 
@@ -36,6 +38,19 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
+class MadeFrom:
+    """The object that a backup was before it was compressed anew; the plain dump in it is the same."""
+
+    key: str
+    bytes: int
+    sha256: str
+    compression: str
+    compression_level: int | None
+    encryption: str
+    recipients: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Manifest:
     """A manifest that was read from a storage."""
 
@@ -43,6 +58,27 @@ class Manifest:
     """As it was when the manifest was written, with one copy: the object beside it; ``trust`` says how far to go."""
     fingerprint: Fingerprint | None
     document: dict[str, Any]
+    made_from: MadeFrom | None = None
+    is_superseded: bool = False
+    """Whether it is what ``before`` returns: the document is not that of this object."""
+
+    def before(self) -> Manifest:
+        """Return what the manifest says of the object that it has replaced, which may still be there."""
+        made_from = self.made_from
+        assert made_from is not None  # whoever asks has looked
+        copy = self.backup.copies[0]
+        location = copy.location.removesuffix(copy.key) + made_from.key
+        backup = replace(
+            self.backup,
+            stored_bytes=made_from.bytes,
+            sha256=made_from.sha256,
+            compression=made_from.compression,
+            compression_level=made_from.compression_level,
+            encryption=made_from.encryption,
+            recipients=made_from.recipients,
+            copies=(replace(copy, key=made_from.key, location=location, bytes=made_from.bytes),),
+        )
+        return replace(self, backup=backup, made_from=None, is_superseded=True)
 
 
 def to_document(
@@ -93,8 +129,12 @@ def to_document(
 
 def write_manifest(settings: Settings, storage: Storage, document: dict[str, Any]) -> StoredObject:
     """Sign a manifest and store it. With this the backup is real. Raise StorageError."""
-    signed = sign_document(settings, document)
-    data = json.dumps(signed, indent=1, sort_keys=True, ensure_ascii=False).encode()
+    return store_document(storage, sign_document(settings, document))
+
+
+def store_document(storage: Storage, document: dict[str, Any]) -> StoredObject:
+    """Store a manifest as it is, signed or not: another storage's, say. Raise StorageError."""
+    data = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False).encode()
     return storage.put(manifest_key(document["database"], document["name"]), data)
 
 
@@ -118,13 +158,48 @@ def parse_manifest(settings: Settings, storage: Storage, data: bytes, *, where: 
             )
         backup = _to_backup(document, storage)
         fingerprint = Fingerprint.from_json(document["fingerprint"]) if document["fingerprint"] else None
+        made_from = _made_from(document, backup)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         why = str(error) if isinstance(error, BadValue) else type(error).__name__
         raise UntrustedManifest(
             f"The manifest {where} cannot be read ({why}).",
             hint="It was changed or cut. The backup's object may still be good: try `backups adopt`.",
         ) from error
-    return Manifest(replace(backup, trust=check_document(settings, document)), fingerprint, document)
+    return Manifest(replace(backup, trust=check_document(settings, document)), fingerprint, document, made_from)
+
+
+def compressed_anew(document: dict[str, Any], backup: Backup) -> dict[str, Any]:
+    """Given a manifest and its backup as it is now, compressed anew, return the manifest for that, unsigned."""
+    members = ("key", "bytes", "sha256", "compression", "compression_level", "encryption", "recipients")
+    before = {name: document["object"][name] for name in members}
+    stored = {
+        "key": backup.copies[0].key,
+        "bytes": backup.stored_bytes,
+        "sha256": backup.sha256,
+        "compression": backup.compression,
+        "compression_level": backup.compression_level,
+        "encryption": backup.encryption,
+        "recipients": list(backup.recipients),
+    }
+    unsigned = {name: value for name, value in document.items() if name != "signature"}
+    return unsigned | {"object": document["object"] | stored, "made_from": before}
+
+
+def _made_from(document: dict[str, Any], backup: Backup) -> MadeFrom | None:
+    """Return what the manifest says of the object before. Raise BadValue, KeyError."""
+    before = document.get("made_from")
+    if before is None:
+        return None
+    level = before["compression_level"]
+    return MadeFrom(
+        key=_object_key(before, backup.database, backup.name),
+        bytes=number(before, "bytes"),
+        sha256=digest(before, "sha256"),
+        compression=text(before, "compression", 12),
+        compression_level=None if level is None else number(before, "compression_level", most=100),
+        encryption=text(before, "encryption", 12),
+        recipients=texts(before, "recipients"),
+    )
 
 
 def _to_backup(document: dict[str, Any], storage: Storage) -> Backup:
@@ -199,7 +274,8 @@ def _object_key(stored: dict[str, Any], database: str, name: str) -> str:
 
 
 def _type(document: dict[str, Any]) -> BackupType:
-    for known in get_args(BackupType):
+    kinds: tuple[BackupType, ...] = get_args(BackupType)
+    for known in kinds:
         if document["type"] == known:
-            return known  # type: ignore[no-any-return]
+            return known
     raise BadValue("type is none that is known")

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from typing import Literal, get_args
 
 from services.errors import InvalidName
+
+MarkKind = Literal["pin", "deletion"]
 
 NAME_RULE = "1 to 100 letters, digits, '_', '-' or '.', starting with a letter or digit, without '..'"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")
 MANIFEST_SUFFIX = ".manifest.json"
 _CHECK = ".check-"
+_MARK = ".mark-{}.json"
+MARKS: tuple[MarkKind, ...] = get_args(MarkKind)
 
 
 def default_name(database: str, at: datetime) -> str:
@@ -57,8 +62,27 @@ def is_check_key(key: str) -> bool:
 
 
 def is_key_of(key: str, database: str, name: str) -> bool:
-    """Say whether a key is one of this backup's: of its object, its manifest or a verification's record.
+    """Say whether a key is one of this backup's: of its object, its manifest, a verification's record or a mark.
 
     A name may hold dots, so ``D/a.b.dump.zst`` begins like a key of the backup ``a`` and is none.
     """
-    return key.startswith((f"{database}/{name}.dump", manifest_key(database, name), f"{database}/{name}{_CHECK}"))
+    return key.startswith((f"{database}/{name}.dump", manifest_key(database, name), *_beside(database, name)))
+
+
+def _beside(database: str, name: str) -> tuple[str, ...]:
+    return check_prefix(database, name), *(mark_key(database, name, kind) for kind in MARKS)
+
+
+def check_prefix(database: str, name: str) -> str:
+    """Return what the keys of all of a backup's verification records begin with."""
+    return f"{database}/{name}{_CHECK}"
+
+
+def mark_key(database: str, name: str, kind: MarkKind) -> str:
+    """Return the key of a mark beside a backup (``services.backups.marks``)."""
+    return f"{database}/{name}{_MARK.format(kind)}"
+
+
+def is_mark_key(key: str) -> bool:
+    """Say whether a key is that of a mark."""
+    return key.endswith(tuple(_MARK.format(kind) for kind in MARKS)) and not is_check_key(key)

@@ -1,4 +1,4 @@
-"""Rebuilding the catalogue from what the storages hold: the manifests and the records of verifications.
+"""Rebuilding the catalogue from what the storages hold: manifests, records of verifications and marks.
 
 What the catalogue knows already is kept, and one odd object never keeps the rest from being read: it is reported.
 """
@@ -14,10 +14,12 @@ import sqlalchemy as sa
 from services.backups.candidates import Candidate, choose
 from services.backups.check_records import CheckRecord, read_check_record
 from services.backups.manifest import Manifest, read_manifest
-from services.backups.naming import MANIFEST_SUFFIX, is_check_key, manifest_key
+from services.backups.marks import Mark, latest_of, read_mark
+from services.backups.naming import MANIFEST_SUFFIX, is_check_key, is_mark_key, manifest_key
 from services.backups.reconcile import reconcile
 from services.catalog.engine import savepoints
 from services.catalog.model import Backup
+from services.catalog.pins import Pin
 from services.errors import BackupsError, StorageUnavailable, UntrustedManifest
 from services.installation import Installation
 from services.storage.protocol import Storage, StoredObject
@@ -38,6 +40,8 @@ class RebuildReport:
     """What could not be read or is not believed, each with its reason."""
     incomplete: list[str] = field(default_factory=list)
     """Manifests whose object is missing or of another size."""
+    half_deleted: list[str] = field(default_factory=list)
+    """Names of backups whose deletion was begun and not ended: the next cleanup ends it."""
 
     def to_json(self) -> dict[str, Any]:
         return dict(vars(self))
@@ -50,11 +54,15 @@ class _Found:
     candidates: list[Candidate] = field(default_factory=list)
     records: dict[str, list[CheckRecord]] = field(default_factory=lambda: defaultdict(list))
     """By the backup's id."""
+    marks: dict[str, list[Mark]] = field(default_factory=lambda: defaultdict(list))
+    """By the backup's id."""
+    made_from: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """By the backup's id, the sha256 of what it was before it was compressed anew: checks of that speak for it, too."""
     listing: dict[tuple[str, str], StoredObject] = field(default_factory=dict)
 
 
 def rebuild(installation: Installation) -> RebuildReport:
-    """Read every manifest and every record of a verification in every storage into the catalogue.
+    """Read every manifest, record of a verification and mark in every storage into the catalogue.
 
     No row is removed, and of those that are there nothing is lost: see ``reconcile``. All failures are in the report.
     """
@@ -79,15 +87,18 @@ def rebuild(installation: Installation) -> RebuildReport:
                 continue
             report.backups += 1
             report.verifications += checks
-            _remark(backup, known.get(backup.id), report)
+            _remark(backup, known.get(backup.id), installation.catalog.backups.get(backup.id, connection), report)
     report.untrusted.sort()
+    report.half_deleted.sort()
     return report
 
 
-def _remark(backup: Backup, known: Backup | None, report: RebuildReport) -> None:
+def _remark(backup: Backup, known: Backup | None, saved: Backup, report: RebuildReport) -> None:
     if backup.trust == "untrusted":
         report.untrusted.append(backup.name)
-    if known is None or known.state != "expired":
+    if saved.state == "deleting":
+        report.half_deleted.append(backup.name)
+    elif known is None or known.state != "expired":
         missing = [copy for copy in backup.copies if copy.state != "stored"]
         report.incomplete += [f"{backup.name}: {copy.location} is {copy.state}" for copy in missing]
 
@@ -99,8 +110,14 @@ def _save(
     catalog = installation.catalog
     # A record proves the bytes that it names, and no others.
     believed = backup if known is None or known.trust == "untrusted" else known
-    checks = [record.verification for record in found.records[backup.id] if record.sha256 == believed.sha256]
-    catalog.backups.add(reconcile(backup, known, checks, found.listing), connection)
+    proven = {believed.sha256, backup.sha256} if backup.trust == "signed" else {believed.sha256}
+    proven |= found.made_from[backup.id]
+    checks = [record.verification for record in found.records[backup.id] if record.sha256 in proven]
+    marks = latest_of(found.marks[backup.id], backup)
+    catalog.backups.add(reconcile(backup, known, checks, marks, found.listing), connection)
+    pin = marks.get("pin")
+    if known is None and pin is not None:
+        catalog.pins.set(Pin(backup.id, pin.set, pin.at, pin.actor, pin.reason, stored=True), connection)
     for check in checks:
         catalog.verifications.add_missing(check, connection)
     catalog.verifications.settle(backup.id, connection)
@@ -117,10 +134,16 @@ def _read_storage(installation: Installation, storage: Storage, found: _Found, r
             if key.endswith(MANIFEST_SUFFIX):
                 manifest = _manifest_in_its_place(installation, storage, key)
                 backup = as_stored(manifest, objects)
-                found.candidates.append(Candidate(backup, storage.location(key), entry.modified_at))
+                made_from = manifest.made_from.sha256 if manifest.made_from is not None else ""
+                found.candidates.append(Candidate(backup, storage.location(key), entry.modified_at, made_from))
+                if made_from and backup.trust != "untrusted":
+                    found.made_from[backup.id].add(made_from)
             elif is_check_key(key):
                 record = read_check_record(installation.settings, storage, key)
                 found.records[record.verification.backup_id].append(record)
+            elif is_mark_key(key):
+                mark = read_mark(installation.settings, storage, key)
+                found.marks[mark.backup_id].append(mark)
             else:
                 continue
             failed_in_a_row = 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -12,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from services.catalog.model import Backup, BackupState, BackupType, Copy, CopyState
-from services.catalog.schema import backups, copies
+from services.catalog.schema import backups, copies, sound
 from services.errors import UnknownName
 from services.names import unknown_name
 
@@ -25,9 +24,10 @@ class BackupStore:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def get(self, backup_id: str) -> Backup:
-        """Return a backup by its id. Raise UnknownName."""
-        found = self._fetch(sa.select(backups).where(backups.c.id == backup_id))
+    def get(self, backup_id: str, connection: sa.Connection | None = None) -> Backup:
+        """Return a backup by its id, as ``connection``'s transaction sees it if one is given. Raise UnknownName."""
+        query = sa.select(backups).where(backups.c.id == backup_id)
+        found = self._fetch(query) if connection is None else _fetch(query, connection)
         if not found:
             raise UnknownName(f"No backup has the id {backup_id!r}.", hint="See `backups list`.")
         return found[0]
@@ -117,39 +117,51 @@ class BackupStore:
                 .values(state=state, checked_at=checked_at)
             )
 
+    def save_copy(self, backup_id: str, copy: Copy, connection: sa.Connection | None = None) -> None:
+        """Add one copy of a backup, or replace what is known of the one in that storage."""
+        if connection is None:
+            with self._engine.begin() as own:
+                self.save_copy(backup_id, copy, own)
+            return
+        changed = connection.execute(
+            copies.update().where(copies.c.backup_id == backup_id, copies.c.storage == copy.storage).values(vars(copy))
+        )
+        if changed.rowcount == 0:
+            connection.execute(copies.insert().values(backup_id=backup_id, **vars(copy)))
+
     def _first(self, query: sa.Select[Any]) -> Backup | None:
         found = self._fetch(query.order_by(backups.c.finished_at.desc(), backups.c.id.desc()).limit(1))
         return found[0] if found else None
 
     def _fetch(self, query: sa.Select[Any]) -> builtins.list[Backup]:
         with self._engine.connect() as connection:
-            rows = connection.execute(query).all()
-            by_backup = self._copies(connection, [row.id for row in rows])
-        return [_to_backup(row, by_backup[row.id]) for row in rows]
-
-    def _copies(self, connection: sa.Connection, ids: Sequence[str]) -> dict[str, builtins.list[Copy]]:
-        found: dict[str, builtins.list[Copy]] = defaultdict(list)
-        for start in range(0, len(ids), _CHUNK):
-            query = sa.select(copies).where(copies.c.backup_id.in_(ids[start : start + _CHUNK]))
-            for row in connection.execute(query.order_by(copies.c.storage)):
-                values = dict(row._mapping)
-                found[values.pop("backup_id")].append(Copy(**values))
-        return found
+            return _fetch(query, connection)
 
 
-def good() -> sa.ColumnElement[bool]:
-    """The design's word *good* in SQL; the same rule as ``Backup.is_good``."""
-    return sa.and_(
-        backups.c.state == "finished",
-        backups.c.trust != "untrusted",
-        backups.c.adopted.is_(False),
-        sa.cast(backups.c.excluded, sa.Text) == json.dumps([]),
-        sa.or_(backups.c.verification_passed.is_(None), backups.c.verification_passed.is_(True)),
-        sa.exists().where(copies.c.backup_id == backups.c.id, copies.c.state == "stored"),
-    )
+def _fetch(query: sa.Select[Any], connection: sa.Connection) -> list[Backup]:
+    rows = connection.execute(query).all()
+    by_backup = copies_of(connection, [row.id for row in rows])
+    return [to_backup(row, by_backup[row.id]) for row in rows]
 
 
-def _to_backup(row: sa.Row[Any], its_copies: Iterable[Copy]) -> Backup:
+def copies_of(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[Copy]]:
+    """Return the copies of backups, by the backup's id; an empty list for one that has none."""
+    found: dict[str, list[Copy]] = defaultdict(list)
+    for start in range(0, len(ids), _CHUNK):
+        query = sa.select(copies).where(copies.c.backup_id.in_(ids[start : start + _CHUNK]))
+        for row in connection.execute(query.order_by(copies.c.storage)):
+            values = dict(row._mapping)
+            found[values.pop("backup_id")].append(Copy(**values))
+    return found
+
+
+def good(*, state: BackupState = "finished") -> sa.ColumnElement[bool]:
+    """The design's word *good* in SQL; the same rule as ``Backup.is_good``. ``state``: what is asked of another."""
+    return sa.and_(sound(state), sa.exists().where(copies.c.backup_id == backups.c.id, copies.c.state == "stored"))
+
+
+def to_backup(row: sa.Row[Any], its_copies: Iterable[Copy]) -> Backup:
+    """Given a row of ``backups`` and its copies, return the backup."""
     values = dict(row._mapping)
     values["recipients"] = tuple(values["recipients"])
     values["excluded"] = tuple(values["excluded"])

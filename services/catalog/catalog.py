@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from services.catalog import engine as engines
 from services.catalog.backups import BackupStore
+from services.catalog.deletions import DeletionStore
+from services.catalog.pins import PinStore
 from services.catalog.runs import RunStore
 from services.catalog.schedules import ScheduleStore
 from services.catalog.verifications import VerificationStore
@@ -26,6 +28,8 @@ class Catalog:
         self.verifications = VerificationStore(self.engine)
         self.workers = WorkerStore(self.engine)
         self.schedules = ScheduleStore(self.engine)
+        self.deletions = DeletionStore(self.engine)
+        self.pins = PinStore(self.engine)
 
     def migrate(self) -> tuple[str | None, str]:
         """Bring the tables up to date; return the revision before and after."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
 from services.catalog.model import BackupState, BackupType
 from services.catalog.schema import backups, copies
@@ -26,7 +28,17 @@ class InventoryQuery:
     """Only those whose snapshot is at least as young."""
     text: str = ""
     """Part of a name, note or person, in any case."""
+    ids: tuple[str, ...] | None = None
+    """Only these; None: all."""
+    unexpired_but: tuple[str, ...] | None = None
+    """Only those of ``databases`` that have not expired and are not these: the short way to name nearly all."""
+    databases: tuple[str, ...] = ()
+    """What ``unexpired_but`` speaks of."""
+    deletion_failed: bool = False
+    """Only those of which a copy could last not be deleted."""
     limit: int = 500
+    offset: int = 0
+    """So many of the newest are passed over: earlier pages."""
 
 
 @dataclass(frozen=True)
@@ -51,30 +63,44 @@ class InventoryRow:
     proven_at: datetime | None
     storages: str
     """Names of the storages with a stored copy, with commas."""
+    copies: int = 0
+    """How many there are of them."""
+    deletion_failed: bool = False
+    """True when a copy of it could last not be deleted."""
 
 
 def search(engine: sa.Engine, wanted: InventoryQuery) -> tuple[list[InventoryRow], int]:
-    """Return the newest backups that fit, at most ``wanted.limit``, and how many fit in all. One query."""
-    stored = (
-        sa.select(sa.func.aggregate_strings(copies.c.storage, ", "))
-        .where(copies.c.backup_id == backups.c.id, copies.c.state == "stored")
-        .scalar_subquery()
+    """Return the newest backups that fit, at most ``wanted.limit``, and how many fit in all. At most two queries."""
+    stored = sa.select(sa.func.aggregate_strings(copies.c.storage, ", ")).where(
+        copies.c.backup_id == backups.c.id, copies.c.state == "stored"
     )
-    query = sa.select(backups, stored.label("storages"), sa.func.count().over().label("total"))
-    query = query.where(*_conditions(wanted))
-    query = query.order_by(backups.c.snapshot_at.desc(), backups.c.id.desc()).limit(wanted.limit)
+    names = stored.scalar_subquery()
+    count = stored.with_only_columns(sa.func.count()).scalar_subquery()
+    conditions = _conditions(wanted, engine.dialect.name)
+    columns = [backups.c[name] for name in (*_PLAIN, "started_at", "finished_at", "excluded")]
+    query = sa.select(
+        *columns, names.label("storages"), count.label("copies"), _deletion_failed().label("deletion_failed")
+    ).where(*conditions)
+    query = query.order_by(backups.c.snapshot_at.desc(), backups.c.id.desc()).limit(wanted.limit).offset(wanted.offset)
     with engine.connect() as connection:
-        rows = connection.execute(query).all()
+        if wanted.text.strip():  # no index helps there, so the rows are read once, and counted as they pass
+            rows = connection.execute(query.add_columns(sa.func.count().over().label("total"))).all()
+            total = rows[0].total if rows else 0
+        else:
+            total = connection.scalar(sa.select(sa.func.count()).select_from(backups).where(*conditions)) or 0
+            rows = connection.execute(query).all()
     found = [
         InventoryRow(
             duration=row.finished_at - row.started_at,
             is_partial=bool(row.excluded),
             storages=row.storages or "",
+            copies=row.copies,
+            deletion_failed=bool(row.deletion_failed),
             **{name: getattr(row, name) for name in _PLAIN},
         )
         for row in rows
     ]
-    return found, rows[0].total if rows else 0
+    return found, total
 
 
 _PLAIN = (
@@ -83,7 +109,20 @@ _PLAIN = (
 )  # fmt: skip
 
 
-def _conditions(wanted: InventoryQuery) -> list[sa.ColumnElement[bool]]:
+def _deletion_failed() -> sa.ColumnElement[bool]:
+    return backups.c.id.in_(sa.select(copies.c.backup_id).where(copies.c.deletion_failed_at.is_not(None)))
+
+
+def _among(ids: tuple[str, ...], dialect: str) -> sa.Select[tuple[str]]:
+    """Return ids as rows, however many: they are one parameter, where each of an IN list would be one of its own."""
+    if dialect == "sqlite":
+        rows = sa.func.json_each(json.dumps(ids)).table_valued("value")
+        return sa.select(rows.c.value)
+    unpacked = sa.func.jsonb_array_elements_text(sa.cast(sa.literal(json.dumps(ids)), JSONB)).table_valued("value")
+    return sa.select(unpacked.c.value)
+
+
+def _conditions(wanted: InventoryQuery, dialect: str) -> list[sa.ColumnElement[bool]]:
     conditions: list[sa.ColumnElement[bool]] = []
     for column, value in (
         (backups.c.database, wanted.database),
@@ -100,6 +139,16 @@ def _conditions(wanted: InventoryQuery) -> list[sa.ColumnElement[bool]]:
         conditions.append(backups.c.proven_at.is_(None))
     elif wanted.proof == "failed":
         conditions.append(backups.c.verification_passed.is_(False))
+    if wanted.ids is not None:
+        conditions.append(backups.c.id.in_(_among(wanted.ids, dialect)))
+    if wanted.unexpired_but is not None:
+        conditions += [
+            backups.c.state.in_(("finished", "deleting")),
+            backups.c.database.in_(wanted.databases),
+            backups.c.id.not_in(_among(wanted.unexpired_but, dialect)),
+        ]
+    if wanted.deletion_failed:
+        conditions.append(_deletion_failed())
     if wanted.text.strip():
         text = wanted.text.strip()
         columns = (backups.c.name, backups.c.note, backups.c.actor)

@@ -6,13 +6,20 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-RunKind = Literal["backup", "verification", "restore_test", "restore", "adopt", "janitor", "health"]
+from services.storage.classes import is_frozen
+
+RunKind = Literal[
+    "backup", "verification", "restore_test", "restore", "adopt", "janitor", "health",
+    "copy", "compress", "archive", "thaw", "cleanup",
+]  # fmt: skip
 RunState = Literal["queued", "running", "finished", "failed", "cancelled", "lost"]
 BackupType = Literal["scheduled", "on-demand", "emergency", "base"]
-BackupState = Literal["finished", "expired"]
+BackupState = Literal["finished", "deleting", "expired"]
+"""``deleting``: its deletion was begun, and nobody knows yet how far it came; the next cleanup ends it."""
 Trust = Literal["signed", "unsigned", "untrusted"]
 Outcome = Literal["passed", "failed", "not testable"]
-CopyState = Literal["stored", "missing", "damaged", "deleted"]
+CopyState = Literal["stored", "missing", "damaged", "deleted", "copying", "failed"]
+"""``copying``: a further copy that is being made; ``failed``: one that could not be made, and is tried again."""
 
 ACTIVE_STATES: tuple[RunState, ...] = ("queued", "running")
 ENDED_STATES: tuple[RunState, ...] = ("finished", "failed", "cancelled", "lost")
@@ -83,6 +90,28 @@ class Copy:
     bytes: int
     etag: str
     checked_at: datetime | None
+    error: str = ""
+    """Why it could not be made, or made anew, the last time that was tried; empty when all is well."""
+    attempts: int = 0
+    """How often in a row that failed."""
+    next_attempt_at: datetime | None = None
+    """Not tried again by itself before this."""
+    thaw_requested_at: datetime | None = None
+    """When it was last asked to be thawed from cold storage; None: never, or that time is over."""
+    thaw_tier: str = ""
+    thawed_at: datetime | None = None
+    """When it was first seen readable after that."""
+    thawed_until: datetime | None = None
+    """When the storage freezes it again."""
+
+    def is_readable(self, now: datetime) -> bool:
+        """Whether it can be read as it lies there: not frozen in cold storage, or thawed for longer than ``now``."""
+        thawed = self.thawed_at is not None and self.thawed_until is not None and self.thawed_until > now
+        return thawed or not is_frozen(self.storage_class)
+
+    deletion_error: str = ""
+    """Why the last attempt to delete it failed; empty when none was made, or it succeeded."""
+    deletion_failed_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import builtins
 import hashlib
 import statistics
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, get_args
@@ -18,12 +19,12 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from services.catalog.model import ACTIVE_STATES, LogLine, Run, RunKind, RunState
-from services.catalog.schema import locks, run_log, runs
+from services.catalog.schema import active, locks, run_log, runs
 from services.errors import BackupsError, Busy, InputError
 from services.ids import new_id
 from services.names import unknown_name
 
-Lane = Literal["source", "checks"]
+Lane = Literal["source", "checks", "copies", "thaws", "retention"]
 _LANES: dict[RunKind, Lane] = {
     "backup": "source",
     "adopt": "source",
@@ -32,6 +33,11 @@ _LANES: dict[RunKind, Lane] = {
     "restore": "checks",
     "janitor": "checks",
     "health": "checks",
+    "copy": "copies",
+    "compress": "checks",
+    "archive": "checks",
+    "thaw": "thaws",
+    "cleanup": "retention",
 }
 Enqueue = Callable[[Run, sa.Connection], None]
 """Puts a queued run into the queue, within a transaction on the catalogue."""
@@ -66,8 +72,11 @@ class Claim:
 def lock_name(kind: RunKind, database: str | None) -> str:
     """Given a run's kind and database, return the lock it needs.
 
-    A database has two lanes: what reads the source (backups) and what reads the store (verifications, restores), so
-    that a backup before a deploy does not wait for a long restore test. One run at a time in each.
+    A database has a lane for what reads the source (backups) and one for what reads or rewrites the store
+    (verifications, restores, compress, archive), so that a backup before a deploy does not wait for a long restore
+    test. Copies have one of their own, since no restore may wait for an upload; ``hold`` keeps them and what rewrites
+    the same backup apart. Thaws only ask. Cleanups have their own, and pass over what a run in another lane works on
+    (``services.catalog.deletions``). One run at a time in each.
     """
     return f"{database or '*'}/{_LANES[kind]}"
 
@@ -107,6 +116,8 @@ class RunStore:
             query = query.where(runs.c.kind == kind)
         if states is not None:
             query = query.where(runs.c.state.in_(list(states)))
+            if set(states) <= set(ACTIVE_STATES):
+                query = query.where(active())  # the same again, in the words of their index
         if backup_id is not None:
             query = query.where(runs.c.backup_id == backup_id)
         if since is not None:
@@ -208,10 +219,9 @@ class RunStore:
         """
         try:
             with self._engine.begin() as connection:
+                _lock_row(connection, run_id)
                 run = connection.execute(
-                    sa.select(runs.c.kind, runs.c.database, runs.c.state, runs.c.attempt)
-                    .where(runs.c.id == run_id)
-                    .with_for_update()
+                    sa.select(runs.c.kind, runs.c.database, runs.c.state, runs.c.attempt).where(runs.c.id == run_id)
                 ).one()
                 if run.state != "queued":
                     raise ClaimLost(f"Run {run_id} is {run.state}, not queued.")
@@ -279,7 +289,7 @@ class RunStore:
 
     def check_claim(self, claim: Claim, connection: sa.Connection) -> None:
         """Raise ClaimLost unless the claim holds; nobody can take it before the connection's transaction ends."""
-        # An UPDATE, since that takes the lock on SQLite as well, where a SELECT begins no transaction.
+        # See _lock_row for why this is an UPDATE.
         held = connection.execute(runs.update().where(_claimed(claim)).values(attempt=runs.c.attempt))
         if held.rowcount != 1:
             raise ClaimLost(f"Run {claim.run_id} was taken over or ended by somebody else.")
@@ -355,6 +365,18 @@ class RunStore:
                     enqueue(replace(run, state=state), connection)
         return changed.rowcount == 1
 
+    def enqueue_again(self, run: Run, enqueue: Enqueue) -> bool:
+        """Give a queued run that lost its place in the queue a new one; return False if it moved in the meantime."""
+        with self._engine.begin() as connection:
+            still = connection.execute(
+                runs.update()
+                .where(runs.c.id == run.id, runs.c.state == "queued", runs.c.attempt == run.attempt)
+                .values(attempt=runs.c.attempt)
+            )
+            if still.rowcount == 1:
+                enqueue(run, connection)
+        return still.rowcount == 1
+
     def fail_queued(self, run_id: str, *, now: datetime, error: str, hint: str) -> bool:
         """End a run that never started as failed; return False if it is not queued."""
         with self._engine.begin() as connection:
@@ -381,6 +403,26 @@ class RunStore:
             raise InputError(f"Run {run_id} is {run.state}; it cannot be cancelled any more.")
         return run
 
+    @contextmanager
+    def hold(self, name: str, run_id: str, *, now: datetime) -> Iterator[None]:
+        """While the block runs, hold a lock beside that of the run's lane; it is freed with the run's end, too.
+
+        Raise Busy when another run holds it.
+        """
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(locks.insert().values(name=name, run_id=run_id, taken_at=now))
+        except IntegrityError as error:
+            raise Busy(
+                f"Another run works on the same backup ({self._lock_holder(name) or 'just ended'}).",
+                hint="Wait for it, watch it on the page, or cancel it.",
+            ) from error
+        try:
+            yield
+        finally:
+            with self._engine.begin() as connection:
+                connection.execute(locks.delete().where(locks.c.name == name, locks.c.run_id == run_id))
+
     def add_log(self, run_id: str, lines: Iterable[LogLine]) -> None:
         """Append lines to a run's log."""
         values = [{"run_id": run_id, "at": line.at, "level": line.level, "message": line.message} for line in lines]
@@ -398,8 +440,17 @@ class RunStore:
 
     def _change_leftovers(self, run_id: str, change: Any) -> None:
         with self._engine.begin() as connection:
-            entries = connection.scalar(sa.select(runs.c.leftovers).where(runs.c.id == run_id).with_for_update())
+            _lock_row(connection, run_id)
+            entries = connection.scalar(sa.select(runs.c.leftovers).where(runs.c.id == run_id))
             connection.execute(runs.update().where(runs.c.id == run_id).values(leftovers=change(list(entries or []))))
+
+
+def _lock_row(connection: sa.Connection, run_id: str) -> None:
+    """Have what is read of a run from now on stay true until the transaction ends.
+
+    An UPDATE, since that takes the lock on SQLite as well, where a SELECT begins no transaction.
+    """
+    connection.execute(runs.update().where(runs.c.id == run_id).values(attempt=runs.c.attempt))
 
 
 def _claimed(claim: Claim) -> sa.ColumnElement[bool]:

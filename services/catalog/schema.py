@@ -34,7 +34,7 @@ class Instant(sa.types.TypeDecorator[datetime]):
         if value is None:
             return None
         if isinstance(value, str):
-            return datetime.fromisoformat(value)
+            return datetime.fromisoformat(value)  # thirty times as fast as strptime, which is felt in a list of 500
         result: datetime = value.astimezone(UTC)
         return result
 
@@ -78,7 +78,6 @@ runs = sa.Table(
     sa.Column("hint", sa.Text, nullable=False),
     sa.Column("result", sa.JSON, nullable=False),
     sa.Column("leftovers", sa.JSON, nullable=False),
-    sa.Index("ix_runs_state", "state"),
     sa.Index("ix_runs_database_queued_at", "database", "queued_at"),
     sa.Index("ix_runs_queued_at", "queued_at"),
     sa.Index("ix_runs_finished_at", "finished_at"),
@@ -151,6 +150,7 @@ backups = sa.Table(
     sa.UniqueConstraint("database", "name"),
     sa.Index("ix_backups_database_finished_at", "database", "finished_at"),
     sa.Index("ix_backups_finished_at", "finished_at"),
+    sa.Index("ix_backups_verification_passed", "verification_passed"),
     sa.Index("ix_backups_expired_at", "expired_at"),
 )
 
@@ -166,7 +166,23 @@ copies = sa.Table(
     sa.Column("bytes", sa.BigInteger, nullable=False),
     sa.Column("etag", sa.String(120), nullable=False),
     sa.Column("checked_at", Instant),
-    sa.Index("ix_copies_storage_state", "storage", "state"),
+    sa.Column("error", sa.Text, nullable=False, server_default=""),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("next_attempt_at", Instant),
+    sa.Column("thaw_requested_at", Instant),
+    sa.Column("thaw_tier", sa.String(12), nullable=False, server_default=""),
+    sa.Column("thawed_at", Instant),
+    sa.Column("thawed_until", Instant),
+    sa.Column("deletion_error", sa.Text, nullable=False, server_default=""),
+    sa.Column("deletion_failed_at", Instant),
+    sa.Index(
+        "ix_copies_deletion_failed",
+        "backup_id",
+        sqlite_where=sa.text("deletion_failed_at IS NOT NULL"),
+        postgresql_where=sa.text("deletion_failed_at IS NOT NULL"),
+    ),
+    sa.Index("ix_copies_storage_state_bytes", "storage", "state", "bytes"),
+    sa.Index("ix_copies_backup_id_state", "backup_id", "state"),
 )
 
 verifications = sa.Table(
@@ -186,6 +202,41 @@ verifications = sa.Table(
     sa.Column("detail", sa.JSON, nullable=False),
     sa.Index("ix_verifications_backup_id", "backup_id"),
     sa.Index("ix_verifications_database_finished_at", "database", "finished_at"),
+)
+
+pins = sa.Table(
+    "pins",
+    metadata,
+    sa.Column("backup_id", sa.String(40), sa.ForeignKey("backups.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("pinned", sa.Boolean, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("stored", sa.Boolean, nullable=False),
+    sa.Index("ix_pins_stored", "stored"),
+)
+
+deletions = sa.Table(
+    "deletions",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("run_id", sa.String(40)),
+    sa.Column("backup_id", sa.String(40), nullable=False),
+    sa.Column("backup_name", sa.String(120), nullable=False),
+    sa.Column("database", sa.String(63), nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("ended_at", Instant),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("storage", sa.String(63), nullable=False),
+    sa.Column("key", sa.String(300), nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.String(40), nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("outcome", sa.String(12), nullable=False),
+    sa.Column("error", sa.Text, nullable=False),
+    sa.Index("ix_deletions_backup_id", "backup_id"),
+    sa.Index("ix_deletions_at", "at"),
+    sa.Index("ix_deletions_database_at", "database", "at"),
 )
 
 schedules = sa.Table(
@@ -298,3 +349,41 @@ action_items = sa.Table(
     sa.Column("idempotency_key", sa.String(80), unique=True),
     sa.Index("ix_action_items_done_at", "done_at"),
 )
+# -- for the pages: what they ask costs as much with 100,000 backups as with few --------------------------------------
+
+
+def active() -> sa.ColumnElement[bool]:
+    """Say of a run that it is queued or running."""
+    return runs.c.state.in_([sa.literal_column("'queued'"), sa.literal_column("'running'")])
+
+
+def sound(state: str = "finished") -> sa.ColumnElement[bool]:
+    """Say of a backup that it is good as far as its own row tells: *good* wants a stored copy besides.
+
+    Written with literals: a planner uses a partial index only where it sees its very terms in the query.
+    """
+    return sa.and_(
+        backups.c.state == sa.literal_column(f"'{state}'"),
+        backups.c.trust != sa.literal_column("'untrusted'"),
+        backups.c.adopted.is_(False),
+        sa.cast(backups.c.excluded, sa.Text) == sa.literal_column("'[]'"),
+        sa.or_(backups.c.verification_passed.is_(None), backups.c.verification_passed.is_(True)),
+    )
+
+
+sa.Index("ix_runs_active", runs.c.queued_at, sqlite_where=active(), postgresql_where=active())
+sa.Index("ix_runs_backup_id_queued_at", runs.c.backup_id, runs.c.queued_at)
+sa.Index("ix_runs_kind_finished_at", runs.c.kind, runs.c.finished_at)
+sa.Index("ix_backups_snapshot_at_id", backups.c.snapshot_at, backups.c.id)
+sa.Index("ix_backups_database_snapshot_at", backups.c.database, backups.c.snapshot_at)
+sa.Index("ix_backups_state_snapshot_at", backups.c.state, backups.c.snapshot_at)
+sa.Index(
+    "ix_backups_sound", backups.c.database, backups.c.snapshot_at, backups.c.id,
+    sqlite_where=sound(), postgresql_where=sound(),
+)  # fmt: skip
+sa.Index("ix_verifications_finished_at_id", verifications.c.finished_at, verifications.c.id)
+sa.Index(
+    "ix_verifications_level_database_finished_at",
+    verifications.c.level, verifications.c.database, verifications.c.finished_at,
+)  # fmt: skip
+sa.Index("ix_verifications_run_id", verifications.c.run_id)

@@ -1,12 +1,12 @@
 """Aggregates over the catalogue, for pages and reports: as many queries for five years of backups as for one.
 
-Each function is one query, whatever the number of databases or backups.
+Each function is one query, or two where it first finds the newest row of each database, whatever the number of
+databases or backups.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
 
@@ -14,11 +14,12 @@ import sqlalchemy as sa
 
 from services.catalog.backups import good
 from services.catalog.model import Outcome, Run
-from services.catalog.schema import backups, copies, runs, verifications, workers
+from services.catalog.schema import active, backups, copies, runs, verifications, workers
 from services.catalog.workers import SILENT_AFTER
+from services.schedules.outcomes import SlotDay
 from services.status import GoodBackup, RestoreTest, WorkerSigns
 
-DayState = Literal["good", "partial", "failed", "none"]
+DayState = Literal["satisfied", "late", "missed", "open", "good", "partial", "failed", "none"]
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,17 @@ class Day:
     """Backups that failed a verification since, and backup runs that were lost or failed without leaving one."""
     tests_passed: int
     tests_failed: int
+    slots: SlotDay | None = field(default=None, kw_only=True)
+    """How the slots stand that its backup schedule had that day; None: there were none."""
 
     @property
     def state(self) -> DayState:
-        """The word for the day: a good backup outweighs failed attempts, since the day has its backup."""
+        """The word for the day: that of its slots; where there were none, what happened.
+
+        A good backup outweighs failed attempts, since the day has its backup.
+        """
+        if self.slots is not None:
+            return self.slots.state
         if self.good:
             return "good"
         if self.partial:
@@ -61,9 +69,6 @@ class StorageUse:
     storage: str
     backups: int
     bytes: int
-
-
-_TEST_COLUMNS = ("database", "backup_id", "outcome", "reason", "finished_at")
 
 
 @dataclass(frozen=True)
@@ -84,41 +89,58 @@ class CheckRow:
     finished_at: datetime
 
 
-def recent_checks(engine: sa.Engine, *, limit: int) -> list[CheckRow]:
-    """Return the newest verifications, with the names of their backups."""
+def recent_checks(engine: sa.Engine, *, limit: int, backup_id: str | None = None) -> list[CheckRow]:
+    """Return the newest verifications, of one backup or of all, with the names of their backups."""
     names = ("id", "run_id", "backup_id", "database", "level", "outcome", "reason", "storage", "actor")
     columns = [verifications.c[name] for name in (*names, "started_at", "finished_at")]
     query = sa.select(*columns, backups.c.name.label("backup_name")).join_from(verifications, backups)
     query = query.order_by(verifications.c.finished_at.desc(), verifications.c.id.desc()).limit(limit)
+    if backup_id is not None:
+        query = query.where(verifications.c.backup_id == backup_id)
     with engine.connect() as connection:
         return [CheckRow(**row._mapping) for row in connection.execute(query)]
 
 
 def holdings(engine: sa.Engine) -> dict[str, Holding]:
     """Return what there is of each database that was ever backed up."""
-    restorable = good()
+    ever = sa.select(backups.c.database, sa.func.count().label("backups_ever")).group_by(backups.c.database).subquery()
+    held = (
+        sa.select(
+            backups.c.database,
+            sa.func.count().label("good_backups"),
+            sa.func.min(backups.c.snapshot_at).label("oldest_good_at"),
+        )
+        .where(good())
+        .group_by(backups.c.database)
+        .subquery()
+    )
     query = sa.select(
-        backups.c.database,
-        sa.func.count().label("backups_ever"),
-        sa.func.count(sa.case((restorable, 1))).label("good_backups"),
-        sa.func.min(sa.case((restorable, backups.c.snapshot_at))).label("oldest_good_at"),
-    ).group_by(backups.c.database)
+        ever.c.database, ever.c.backups_ever, sa.func.coalesce(held.c.good_backups, 0), held.c.oldest_good_at
+    ).join_from(ever, held, held.c.database == ever.c.database, isouter=True)
     with engine.connect() as connection:
         return {
-            row.database: Holding(row.backups_ever, row.good_backups, row.oldest_good_at)
-            for row in connection.execute(query)
+            database: Holding(backups_ever, good_backups, oldest_good_at)
+            for database, backups_ever, good_backups, oldest_good_at in connection.execute(query)
         }
 
 
 def last_good_backups(engine: sa.Engine) -> dict[str, GoodBackup]:
     """Return each database's newest good backup that still has a stored copy; newest by what it holds."""
-    newest = _newest_of_each(backups.c.database, backups.c.snapshot_at, backups.c.id)
     names = ("id", "name", "snapshot_at", "finished_at", "database_bytes", "stored_bytes", "proven_at")
-    ranked = sa.select(backups.c.database, *(backups.c[name] for name in names), newest).where(good()).subquery()
-    query = sa.select(ranked).where(ranked.c.rank == 1)
+    stored = (
+        sa.select(sa.func.count())
+        .where(copies.c.backup_id == backups.c.id, copies.c.state == "stored")
+        .scalar_subquery()
+        .label("copies")
+    )
+    of = _distinct(backups.c.database)
+    its = sa.select(backups.c.id).where(backups.c.database == of.c.name, good())
     with engine.connect() as connection:
+        newest = _found(connection, of, _first(its, backups.c.snapshot_at, backups.c.id, of))
+        query = sa.select(backups.c.database, *(backups.c[name] for name in names), stored)
+        query = query.where(backups.c.id.in_(newest))
         return {
-            row.database: GoodBackup(**{name: getattr(row, name) for name in names})
+            row.database: GoodBackup(**{name: getattr(row, name) for name in (*names, "copies")})
             for row in connection.execute(query)
         }
 
@@ -130,26 +152,32 @@ def last_restore_tests(engine: sa.Engine, *, passed_only: bool) -> dict[str, Res
     nothing of the tables that it left out, an adopted file may lack some, and what an unknown key signed may be
     anybody's.
 
-    A passed test is a proof for as long as its backup has not failed a verification since, at any level and in any
-    storage. It stays one when the backup has expired: that policy deleted the object does not unsay what was seen.
-    A pass that is no proof (any more) is left out altogether, lest it hide an earlier failure.
+    A passed test is a proof for as long as its backup is a proven one: it has not failed a verification since, or only
+    in one of several copies (``services.catalog.verdict``). It stays one when the backup has expired: that policy
+    deleted the object does not unsay what was seen. A pass that is no proof (any more) is left out altogether, lest it
+    hide an earlier failure.
 
     *Not testable* counts only where no test passed or failed: it says nothing about a backup, so it must not hide
     what an earlier test said.
     """
-    speaks = sa.case((verifications.c.outcome == "not testable", 0), else_=1)
-    rank = _newest_of_each(verifications.c.database, verifications.c.finished_at, verifications.c.id, before=speaks)
+    of = _distinct(verifications.c.database)
+    its = sa.select(verifications.c.id).join_from(verifications, backups)
+    its = its.where(verifications.c.level == "restore", verifications.c.database == of.c.name, _could_be_good())
+    passed = its.where(verifications.c.outcome == "passed", backups.c.proven_at.is_not(None))
+    speaking = passed if passed_only else its.where(
+        verifications.c.outcome != "not testable",
+        sa.or_(verifications.c.outcome != "passed", backups.c.proven_at.is_not(None)),
+    )  # fmt: skip
+    order = (verifications.c.finished_at, verifications.c.id, of)
+    wanted: sa.ColumnElement[str] = _first(speaking, *order)
+    if not passed_only:
+        wanted = sa.func.coalesce(wanted, _first(its.where(verifications.c.outcome == "not testable"), *order))
+    columns = [verifications.c[name] for name in ("database", "backup_id", "outcome", "reason", "finished_at")]
     seconds = verifications.c.detail["rto_seconds"].as_float().label("rto_seconds")
-    columns = [verifications.c[name] for name in _TEST_COLUMNS] + [backups.c.name.label("backup_name"), seconds]
-    passed = verifications.c.outcome == "passed"
-    chosen = sa.select(*columns, rank).join_from(verifications, backups)
-    chosen = chosen.where(verifications.c.level == "restore", _could_be_good())
-    chosen = chosen.where(sa.or_(sa.not_(passed), sa.not_(_failed_since())))
-    if passed_only:
-        chosen = chosen.where(passed)
-    ranked = chosen.subquery()
-    query = sa.select(ranked).where(ranked.c.rank == 1)
     with engine.connect() as connection:
+        newest = _found(connection, of, wanted)
+        query = sa.select(*columns, backups.c.name.label("backup_name"), seconds).join_from(verifications, backups)
+        query = query.where(verifications.c.id.in_(newest))
         return {
             row.database: RestoreTest(
                 backup_id=row.backup_id,
@@ -165,19 +193,15 @@ def last_restore_tests(engine: sa.Engine, *, passed_only: bool) -> dict[str, Res
 
 def last_ended_backup_runs(engine: sa.Engine) -> dict[str, Run]:
     """Return each database's newest backup run that ended and was not cancelled."""
-    rank = _newest_of_each(runs.c.database, runs.c.queued_at, runs.c.id)
-    ranked = (
-        sa.select(runs, rank)
-        .where(runs.c.kind == "backup", runs.c.state.in_(("finished", "failed", "lost")))
-        .where(runs.c.database.is_not(None))
-        .subquery()
+    of = _distinct(runs.c.database)
+    its = sa.select(runs.c.id).where(
+        runs.c.database == of.c.name, runs.c.kind == "backup", runs.c.state.in_(("finished", "failed", "lost"))
     )
-    columns = [c for c in ranked.c if c.name not in ("rank", "idempotency_key", "leftovers")]
+    columns = [c for c in runs.c if c.name not in ("idempotency_key", "leftovers")]
     with engine.connect() as connection:
-        return {
-            row.database: Run(**row._mapping)
-            for row in connection.execute(sa.select(*columns).where(ranked.c.rank == 1))
-        }
+        newest = _found(connection, of, _first(its, runs.c.queued_at, runs.c.id, of))
+        query = sa.select(*columns).where(runs.c.id.in_(newest))
+        return {row.database: Run(**row._mapping) for row in connection.execute(query)}
 
 
 def worker_signs(engine: sa.Engine, now: datetime) -> WorkerSigns:
@@ -186,7 +210,10 @@ def worker_signs(engine: sa.Engine, now: datetime) -> WorkerSigns:
     living = sa.case((beat.between(now - SILENT_AFTER, now + SILENT_AFTER), beat))
     query = sa.select(
         sa.select(sa.func.coalesce(sa.func.max(living), sa.func.max(beat))).scalar_subquery().label("heartbeat_at"),
-        sa.select(sa.func.min(runs.c.queued_at)).where(runs.c.state == "queued").scalar_subquery().label("queued_at"),
+        sa.select(sa.func.min(runs.c.queued_at))
+        .where(runs.c.state == "queued", active())
+        .scalar_subquery()
+        .label("queued_at"),
     )
     with engine.connect() as connection:
         row = connection.execute(query).one()
@@ -245,17 +272,6 @@ def _could_be_good() -> sa.ColumnElement[bool]:
     )
 
 
-def _failed_since() -> sa.ColumnElement[bool]:
-    """Say of a verification whether a later one of the same backup failed."""
-    later = verifications.alias("later")
-    return (
-        sa.exists()
-        .where(later.c.backup_id == verifications.c.backup_id, later.c.outcome == "failed")
-        .where(sa.tuple_(later.c.finished_at, later.c.id) > sa.tuple_(verifications.c.finished_at, verifications.c.id))
-        .correlate(verifications)
-    )
-
-
 def _by_day(engine: sa.Engine, database: sa.Column[Any], at: sa.Column[datetime]) -> sa.Select[Any]:
     # On SQLite an Instant is ISO text in UTC; on PostgreSQL it is a timestamptz.
     if engine.dialect.name == "sqlite":
@@ -265,10 +281,27 @@ def _by_day(engine: sa.Engine, database: sa.Column[Any], at: sa.Column[datetime]
     return sa.select(database.label("database"), day.label("day")).group_by(database, day)
 
 
-def _newest_of_each(
-    group: sa.Column[Any], at: sa.Column[datetime], tie: sa.Column[str], *, before: sa.ColumnElement[Any] | None = None
-) -> sa.Label[int]:
-    order: Iterable[sa.ColumnElement[Any]] = [at.desc(), tie.desc()]
-    if before is not None:
-        order = [before.desc(), *order]
-    return sa.func.row_number().over(partition_by=group, order_by=list(order)).label("rank")
+def _distinct(column: sa.Column[str]) -> sa.CTE:
+    """Return the values of an indexed column as ``name``, and a NULL: one seek in the index for each.
+
+    A loose index scan (https://wiki.postgresql.org/wiki/Loose_indexscan), which neither engine does by itself.
+    """
+    names = sa.select(sa.func.min(column).label("name")).cte(f"names_of_{column.table.name}", recursive=True)
+    following = sa.select(sa.func.min(column)).where(column > names.c.name).correlate(names).scalar_subquery()
+    return names.union_all(sa.select(following).where(names.c.name.is_not(None)))
+
+
+def _first(
+    query: sa.Select[tuple[str]], at: sa.Column[datetime], tie: sa.Column[str], of: sa.CTE
+) -> sa.ScalarSelect[str]:
+    """Return the id of the newest row of a query, for each name in ``of``."""
+    return query.order_by(at.desc(), tie.desc()).limit(1).correlate(of).scalar_subquery()
+
+
+def _found(connection: sa.Connection, of: sa.CTE, wanted: sa.ColumnElement[str]) -> list[str]:
+    """Return the ids that ``wanted`` gives for the names in ``of``.
+
+    A query of its own: joined with their rows in one, PostgreSQL takes them for many and reads the whole table.
+    """
+    ids = sa.select(wanted.label("id")).select_from(of).where(of.c.name.is_not(None))
+    return [found for found in connection.scalars(ids) if found is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 
 from services.catalog.model import Outcome, Verification
 from services.catalog.schema import backups, verifications
+from services.catalog.verdict import Check, Verdict, judge
 from services.errors import UnknownName
 
 
@@ -64,7 +66,7 @@ class VerificationStore:
 
         *not testable* is neither a pass nor a failure and changes nothing on the backup. The backup shows the
         latest verification by ``finished_at``, whatever the order in which they are added, and a failure stays until
-        a check of at least the same depth passes.
+        a check of at least the same depth passes (``services.catalog.verdict``).
         """
         if connection is None:
             with self._engine.begin() as own:
@@ -85,43 +87,33 @@ class VerificationStore:
 
     def settle(self, backup_id: str, connection: sa.Connection) -> None:
         """Have a backup's row say what all of its verifications together say."""
+        connection.execute(
+            backups.update().where(backups.c.id == backup_id).values(self.verdict(backup_id, connection).values())
+        )
+
+    def verdict(self, backup_id: str, connection: sa.Connection) -> Verdict:
+        """Return what all verifications of a backup together say of it."""
+        detail = verifications.c.detail
         rows = connection.execute(
             sa.select(
-                verifications.c.level, verifications.c.outcome, verifications.c.finished_at, verifications.c.storage
+                verifications.c.level,
+                verifications.c.outcome,
+                verifications.c.finished_at,
+                verifications.c.storage,
+                detail["scope"].as_string().label("scope"),
+                detail["copy_state"].as_string().label("copy_state"),
+                detail["stored_anew"].as_boolean().label("stored_anew"),
             )
             .where(verifications.c.backup_id == backup_id, verifications.c.outcome != "not testable")
             .order_by(verifications.c.finished_at, verifications.c.id)
         ).all()
-        connection.execute(backups.update().where(backups.c.id == backup_id).values(_verdict(rows)))
+        return judge(_checks(rows))
 
 
-_DEPTH = {"stored": 0, "checksum": 1, "archive": 2, "restore": 3}
-
-
-def _verdict(rows: Any) -> dict[str, Any]:
-    """Given a backup's verifications in order of time, return what its row says of them."""
-    failed_depth = -1
-    values: dict[str, Any] = {
-        "verification_level": None,
-        "verification_at": None,
-        "verification_passed": None,
-        "proven_at": None,
-    }
+def _checks(rows: Iterable[Any]) -> Iterator[Check]:
     for row in rows:
-        depth = _DEPTH[row.level]
-        if row.outcome == "failed":
-            failed_depth = max(failed_depth, depth)
-            values |= {
-                "verification_level": row.level,
-                "verification_at": row.finished_at,
-                "verification_passed": False,
-            }
-            values["proven_at"] = None
-            continue
-        if depth < failed_depth:
-            continue  # a shallow pass says nothing about a deep failure
-        failed_depth = -1
-        values |= {"verification_level": row.level, "verification_at": row.finished_at, "verification_passed": True}
-        if row.level == "restore":
-            values["proven_at"] = row.finished_at
-    return values
+        passed = row.outcome == "passed"
+        # records from before there were scopes say it by what they learned of the copy
+        of_copy = row.scope == "copy" if row.scope else row.copy_state in ("missing", "damaged")
+        anew = bool(row.stored_anew)
+        yield Check(row.storage, row.level, passed, row.finished_at, of_copy=of_copy, stored_anew=anew)

@@ -16,6 +16,7 @@ from services.cli.app import app
 from services.cli.output import instant, note, printable, say, stdout, table, write_json
 from services.cli.session import AsJson, DatabaseOption, actor, opened
 from services.clock import isoformat
+from services.health.model import join_sentences
 from services.health.nagios import EXIT_CODES
 from services.notify.deliver import deliver_due
 from services.status import age
@@ -43,7 +44,7 @@ def list_alerts(as_json: AsJson = False) -> None:
     else:
         drawn = table(["Alert", "", "About", "What", "Open for"], [])
         for each in found:
-            what = f"{rule_of(each.check).title}: {each.sentence} {each.hint}".rstrip()
+            what = f"{rule_of(each.check).title}: {join_sentences(each.sentence, each.hint)}"
             if each.is_acknowledged:
                 what += f" (acknowledged by {each.acknowledged_by}: {each.note})"
             severity = Text(each.severity, style=_STYLES[each.severity])

@@ -9,9 +9,10 @@ import typer
 
 from services import commands
 from services.backups.request import BackupRequest
-from services.catalog.model import Backup, Run
+from services.catalog.model import Backup, Copy, Run
 from services.cli.app import app
-from services.cli.forms import backup_form, run_form
+from services.cli.copies_in_turn import make_further_copies
+from services.cli.forms import backup_forms, run_form
 from services.cli.output import note, printable, say, stdout, table, write_json, write_pairs
 from services.cli.running import Mode, Queue, Quiet, Wait, carry_out, fail_unless_finished
 from services.cli.session import AsJson, DatabaseOption, actor, chosen_database, opened
@@ -64,15 +65,16 @@ def create(
             pin=pin,
             force_reason=force,
         )
+        mode = Mode(queue, wait, quiet, as_json)
         run = carry_out(
             installation,
             lambda queued: commands.submit_backup(
                 installation, request, actor=actor(), reason=force, idempotency_key=once, queue=queued
             ),
-            Mode(queue, wait, quiet, as_json),
+            mode,
         )
         if run is not None:
-            _report_backup(installation, run, as_json=as_json)
+            _report_backup(installation, run, mode)
 
 
 @app.command()
@@ -89,32 +91,37 @@ def adopt(
     """Take in a dump that was made elsewhere: check it, store it and list it as a backup."""
     with opened(quiet=as_json) as installation:
         chosen = chosen_database(installation, database)
+        mode = Mode(queue, wait, quiet, as_json)
         run = carry_out(
             installation,
             lambda queued: commands.submit_adopt(
                 installation, file.absolute(), chosen.name, name=name, note=note_text, actor=actor(), queue=queued
             ),
-            Mode(queue, wait, quiet, as_json),
+            mode,
         )
         if run is not None:
-            _report_backup(installation, run, as_json=as_json)
+            _report_backup(installation, run, mode)
 
 
-def _report_backup(installation: Installation, run: Run, *, as_json: bool) -> None:
+def _report_backup(installation: Installation, run: Run, mode: Mode) -> None:
     backup = None
     if run.backup_id is not None:
+        if run.state == "finished" and not mode.queue and not mode.wait:
+            make_further_copies(installation, run.backup_id, mode)
         try:
             backup = installation.catalog.backups.get(run.backup_id)
         except UnknownName:  # the run failed before there was one
             backup = None
-    if as_json:
-        write_json({"run": run_form(run), "backup": None if backup is None else backup_form(backup)})
+    if mode.as_json:
+        write_json(
+            {"run": run_form(run), "backup": None if backup is None else backup_forms(installation, [backup])[0]}
+        )
     elif backup is not None:  # also when its own verification failed: it is stored, and listed as such
         write_pairs(
             [
                 ("backup", backup.name),
                 ("id", backup.id),
-                ("stored", f"{format_bytes(backup.stored_bytes)} at {', '.join(c.location for c in backup.copies)}"),
+                ("stored", f"{format_bytes(backup.stored_bytes)} at {', '.join(_where(c) for c in backup.copies)}"),
                 ("database", f"{format_bytes(backup.database_bytes)}, PostgreSQL {backup.server_version}"),
                 ("took", format_duration(backup.duration)),
                 ("sha256", backup.sha256),
@@ -124,6 +131,11 @@ def _report_backup(installation: Installation, run: Run, *, as_json: bool) -> No
         if backup.is_partial:
             note(f"Partial: without {', '.join(backup.excluded)}. It does not count as a whole backup.", style="yellow")
     fail_unless_finished(run)
+
+
+def _where(copy: Copy) -> str:
+    """Say where a copy is, and how it stands unless it is there."""
+    return copy.location if copy.state == "stored" else f"{copy.location} ({copy.state.upper()})"
 
 
 def _checked(backup: Backup) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -13,7 +14,7 @@ from services.cli.app import app
 from services.cli.forms import run_form, verification_form
 from services.cli.output import note, printable, stdout, write_json
 from services.cli.running import Mode, Queue, Quiet, Wait, carry_out
-from services.cli.session import AsJson, DatabaseOption, StorageOption, actor, chosen_backups, opened
+from services.cli.session import AsJson, DatabaseOption, StorageOption, WaitForThaw, actor, chosen_backups, opened
 from services.errors import InputError
 from services.installation import Installation
 from services.settings.model import VerificationLevel
@@ -43,6 +44,7 @@ def verify(
     ] = "checksum",
     database: DatabaseOption = None,
     storage: StorageOption = None,
+    wait_for_thaw: WaitForThaw = False,
     queue: Queue = False,
     wait: Wait = False,
     quiet: Quiet = False,
@@ -51,7 +53,7 @@ def verify(
     """Check a stored backup. Exit code: 0 passed, 2 failed, 3 not testable or unknown."""
     if latest and backup is not None:
         raise InputError("--latest and a backup's name exclude each other.", hint="Give one of them.")
-    _check(backup, level, database, storage, Mode(queue, wait, quiet, as_json))
+    _check(backup, level, database, storage, Mode(queue, wait, quiet, as_json), wait_for_thaw=wait_for_thaw)
 
 
 @app.command("restore-test")
@@ -59,16 +61,25 @@ def restore_test(
     backup: BackupArgument = None,
     database: DatabaseOption = None,
     storage: StorageOption = None,
+    wait_for_thaw: WaitForThaw = False,
     queue: Queue = False,
     wait: Wait = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Restore into a scratch database and compare with the source. Exit code: 0 passed, 2 failed, 3 not testable."""
-    _check(backup, "restore", database, storage, Mode(queue, wait, quiet, as_json))
+    _check(backup, "restore", database, storage, Mode(queue, wait, quiet, as_json), wait_for_thaw=wait_for_thaw)
 
 
-def _check(text: str | None, level: VerificationLevel, database: str | None, storage: str | None, mode: Mode) -> None:
+def _check(
+    text: str | None,
+    level: VerificationLevel,
+    database: str | None,
+    storage: str | None,
+    mode: Mode,
+    *,
+    wait_for_thaw: bool,
+) -> None:
     forms = []
     code = PASSED
     with opened(quiet=mode.as_json) as installation:
@@ -77,9 +88,7 @@ def _check(text: str | None, level: VerificationLevel, database: str | None, sto
         for backup in chosen_backups(installation, text, database):
             run = carry_out(
                 installation,
-                lambda queued, backup=backup: commands.submit_verification(  # type: ignore[misc]
-                    installation, backup.id, level, storage=storage, actor=actor(), queue=queued
-                ),
+                partial(_submit, installation, backup, level, storage, wait_for_thaw),
                 mode,
             )
             if run is None:
@@ -94,6 +103,19 @@ def _check(text: str | None, level: VerificationLevel, database: str | None, sto
     if mode.as_json and forms:
         write_json(forms)
     raise typer.Exit(code)
+
+
+def _submit(
+    installation: Installation,
+    backup: Backup,
+    level: VerificationLevel,
+    storage: str | None,
+    wait_for_thaw: bool,
+    queued: bool,
+) -> str:
+    return commands.submit_verification(
+        installation, backup.id, level, storage=storage, wait_for_thaw=wait_for_thaw, actor=actor(), queue=queued
+    )
 
 
 def _verification_of(installation: Installation, run: Run, backup: Backup) -> Verification | None:

@@ -5,11 +5,16 @@ Keys are stable: they are added to, never renamed. Times are ISO 8601 in UTC, si
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from services.backups.thaw_state import expected_at
 from services.catalog.model import Backup, LogLine, Run, Verification
 from services.clock import isoformat
+from services.installation import Installation
+from services.retention.planner import Decision
+from services.retention.plans import load_decisions
 
 
 def seconds(length: timedelta | None) -> float | None:
@@ -17,8 +22,16 @@ def seconds(length: timedelta | None) -> float | None:
     return None if length is None else round(length.total_seconds(), 3)
 
 
-def backup_form(backup: Backup) -> dict[str, Any]:
-    """Return a backup. ``tiers``, ``keep_reasons`` and ``expires_at`` stay empty until a retention policy sets them."""
+def backup_forms(installation: Installation, backups: Sequence[Backup]) -> list[dict[str, Any]]:
+    """Return backups, each with what its database's retention policy makes of it."""
+    databases = {backup.database for backup in backups if backup.state != "expired"}
+    decisions = load_decisions(installation, databases) if databases else {}
+    return [backup_form(backup, decisions.get(backup.id)) for backup in backups]
+
+
+def backup_form(backup: Backup, decision: Decision | None) -> dict[str, Any]:
+    """Return a backup. ``expires_at``: its keep-until, null for ever or unknown; of an expired one, when it went."""
+    expires_at = backup.expired_at if backup.state == "expired" or decision is None else decision.expires_at
     return {
         "id": backup.id,
         "name": backup.name,
@@ -48,12 +61,25 @@ def backup_form(backup: Backup) -> dict[str, Any]:
                 "state": copy.state,
                 "bytes": copy.bytes,
                 "checked_at": isoformat(copy.checked_at),
+                "error": copy.error,
+                "attempts": copy.attempts,
+                "next_attempt_at": isoformat(copy.next_attempt_at),
+                "thaw": None
+                if copy.thaw_requested_at is None and copy.thawed_at is None
+                else {
+                    "requested_at": isoformat(copy.thaw_requested_at),
+                    "tier": copy.thaw_tier,
+                    "expected_at": isoformat(expected_at(copy)),
+                    "thawed_at": isoformat(copy.thawed_at),
+                    "until": isoformat(copy.thawed_until),
+                },
+                "deletion_error": copy.deletion_error or None,
             }
             for copy in backup.copies
         ],
-        "tiers": [],
-        "keep_reasons": [],
-        "expires_at": None,
+        "tiers": list(decision.tiers) if decision else [],
+        "keep_reasons": list(decision.reasons) if decision else [],
+        "expires_at": isoformat(expires_at),
         "pinned": backup.pinned,
         "trust": backup.trust,
         "good": backup.is_good,

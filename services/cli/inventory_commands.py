@@ -1,28 +1,27 @@
-"""What there is: list, storage, log."""
+"""What there is: list, log."""
 
 from __future__ import annotations
 
 import csv
 import sys
-from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, cast
+from datetime import datetime
+from typing import Annotated, Literal
 
 import typer
 from rich.text import Text
 
 from services.backups.log_entry import render_log_entry
 from services.catalog.model import Backup, BackupState, BackupType
+from services.cli.ages import age_of
 from services.cli.app import app
-from services.cli.forms import backup_form
+from services.cli.forms import backup_forms
 from services.cli.output import instant, note, printable, say, stdout, table, write_json
 from services.cli.session import AsJson, DatabaseOption, opened
-from services.errors import InputError
 from services.installation import Installation
-from services.overview import StorageRoom, load_overview
-from services.settings.model import parse_duration
 from services.units import format_bytes
 
 OlderThan = Annotated[str | None, typer.Option("--older-than", metavar="AGE", help="Older than 12h, 30d, 8w.")]
+StateChoice = Literal["stored", "finished", "deleting", "expired", "all"]
 TypeOption = Annotated[BackupType | None, typer.Option("--type", help="Only this type.")]
 
 
@@ -33,16 +32,18 @@ def list_backups(
     database: DatabaseOption = None,
     kind: TypeOption = None,
     state: Annotated[
-        Literal["finished", "expired", "all"], typer.Option(help="finished: stored; expired: deleted since.")
-    ] = "finished",
+        StateChoice,
+        typer.Option(help="stored: finished or half deleted; expired: deleted since."),
+    ] = "stored",
     as_json: AsJson = False,
 ) -> None:
     """List backups, the newest first."""
     with opened(quiet=as_json) as installation:
         found = _select(installation, last, older_than, database, kind, state)
         several = database is None and len({backup.database for backup in found}) > 1
+        forms = backup_forms(installation, found) if as_json else []
     if as_json:
-        write_json([backup_form(backup) for backup in found])
+        write_json(forms)
     elif found:
         _draw(found, with_database=several)
     else:
@@ -62,8 +63,9 @@ def log(
     """Write the log of backups, also of those that have expired, the oldest first."""
     with opened(quiet=form != "template") as installation:
         found = _select(installation, last, older_than, database, kind, "all")[::-1]
+        forms = backup_forms(installation, found) if form == "json" else []
     if form == "json":
-        write_json([backup_form(backup) for backup in found])
+        write_json(forms)
     elif form == "csv":
         _write_csv(found)
     else:
@@ -90,76 +92,36 @@ def _csv_cell(value: str) -> str:
     return f"'{value}" if value[:1] in ("=", "+", "-", "@") else value
 
 
-@app.command()
-def storage(as_json: AsJson = False) -> None:
-    """Show what each storage holds and what still fits. Exit code: 0, or 1 when a storage cannot be asked."""
-    with opened(quiet=as_json) as installation:
-        rooms = load_overview(installation).storages
-    if as_json:
-        write_json([_room_form(room) for room in rooms])
-    else:
-        rows = [
-            (
-                room.name,
-                room.url,
-                f"{room.backups:,}",
-                format_bytes(room.used_bytes),
-                "–" if room.limit_bytes is None else format_bytes(room.limit_bytes),
-                "–" if room.free_bytes is None else format_bytes(room.free_bytes),
-            )
-            for room in rooms
-        ]
-        columns = ["Storage", "Address", "Backups", "Used", "Limit", "Free on disk"]
-        stdout().print(table(columns, rows, right=columns[2:]))
-        for room in rooms:
-            if room.problem:
-                note(f"{room.name}: {room.problem}", style="bold red")
-    raise typer.Exit(1 if any(room.problem for room in rooms) else 0)
-
-
-def _room_form(room: StorageRoom) -> dict[str, Any]:
-    left = None if room.total_bytes is None else max(0, room.total_bytes - room.used_bytes)
-    return {
-        "name": room.name,
-        "url": room.url,
-        "backups": room.backups,
-        "used_bytes": room.used_bytes,
-        "limit_bytes": room.limit_bytes,
-        "free_bytes": room.free_bytes,
-        "room_bytes": left,
-        "problem": room.problem or None,
-    }
-
-
 def _select(
     installation: Installation,
     last: int | None,
     older_than: str | None,
     database: str | None,
     kind: BackupType | None,
-    state: Literal["finished", "expired", "all"],
+    state: StateChoice,
 ) -> list[Backup]:
     if database is not None:
         installation.settings.database(database)
     until: datetime | None = None
     if older_than is not None:
-        until = installation.clock() - _age(older_than)
+        until = installation.clock() - age_of(older_than)
+    listed = installation.catalog.backups.list
+    if state == "stored":  # its newest N are among the newest N of either state
+        found = [
+            backup
+            for one in ("finished", "deleting")
+            for backup in listed(database=database, type=kind, state=one, until=until, limit=last)
+        ]
+        return sorted(found, key=lambda backup: (backup.finished_at, backup.id), reverse=True)[:last]
     wanted: BackupState | None = None if state == "all" else state
-    return installation.catalog.backups.list(database=database, type=kind, state=wanted, until=until, limit=last)
-
-
-def _age(text: str) -> timedelta:
-    try:
-        return cast(timedelta, parse_duration(text))
-    except (ValueError, OverflowError) as error:
-        raise InputError(f"{text!r} is no age.", hint="Write a number and a unit: 12h, 30d, 8w.") from error
+    return listed(database=database, type=kind, state=wanted, until=until, limit=last)
 
 
 def _draw(found: list[Backup], *, with_database: bool) -> None:
     columns = ["Backup", "Type", "Finished (UTC)", "Stored", "Verified"]
     rows: list[list[str | Text]] = [
         [
-            backup.name + (" (pinned)" if backup.pinned else "") + (" (partial)" if backup.is_partial else ""),
+            backup.name + _remarks(backup),
             backup.type if backup.state == "finished" else backup.state,
             instant(backup.finished_at),
             format_bytes(backup.stored_bytes),
@@ -172,6 +134,15 @@ def _draw(found: list[Backup], *, with_database: bool) -> None:
         for row, backup in zip(rows, found, strict=True):
             row.insert(1, backup.database)
     stdout().print(table(columns, rows, right=["Stored"]))
+
+
+def _remarks(backup: Backup) -> str:
+    remarks = {
+        "pinned": backup.pinned,
+        "partial": backup.is_partial,
+        "deletion failed": any(copy.deletion_failed_at for copy in backup.copies),
+    }
+    return "".join(f" ({remark})" for remark, holds in remarks.items() if holds)
 
 
 def _verified(backup: Backup) -> Text:

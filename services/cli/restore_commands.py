@@ -13,7 +13,7 @@ from services.cli.app import app
 from services.cli.forms import run_form
 from services.cli.output import say, stdout, table, write_json, write_pairs
 from services.cli.running import Mode, Queue, Quiet, Wait, carry_out, fail_unless_finished
-from services.cli.session import AsJson, DatabaseOption, actor, opened
+from services.cli.session import AsJson, DatabaseOption, StorageOption, WaitForThaw, actor, opened
 from services.errors import InputError, UnknownName
 from services.installation import Installation
 from services.postgres.connection import Address
@@ -41,6 +41,8 @@ def restore(
     server: Annotated[
         Literal["source", "restore-test"], typer.Option(help="The source's server, or the one of restore_test_url.")
     ] = "source",
+    storage: StorageOption = None,
+    wait_for_thaw: WaitForThaw = False,
     reason: Annotated[str, typer.Option(help="Why; it is recorded.")] = "",
     queue: Queue = False,
     wait: Wait = False,
@@ -56,7 +58,15 @@ def restore(
         run = carry_out(
             installation,
             lambda queued: commands.submit_restore(
-                installation, chosen.id, target, server=server, actor=actor(), reason=reason, queue=queued
+                installation,
+                chosen.id,
+                target,
+                server=server,
+                storage=storage,
+                wait_for_thaw=wait_for_thaw,
+                actor=actor(),
+                reason=reason,
+                queue=queued,
             ),
             Mode(queue, wait, quiet, as_json),
         )
@@ -124,7 +134,7 @@ def _compare(installation: Installation, expected: str, actual: str) -> Comparis
 
 def _of_backup(installation: Installation, text: str) -> tuple[Fingerprint, tuple[str, ...]]:
     backup = installation.catalog.backups.find(text)
-    manifest = read_evidence(installation, backup, choose_copy(backup, None))
+    manifest = read_evidence(installation, backup, choose_copy(installation, backup, None))
     if manifest.fingerprint is None:
         raise InputError(
             f"{backup.name} was adopted and has no fingerprint to compare with.",

@@ -9,9 +9,9 @@ import typer
 from rich.text import Text
 
 from services import commands
-from services.catalog.model import Run, RunKind, RunState
+from services.catalog.model import Backup, Run, RunKind, RunState
 from services.cli.app import app
-from services.cli.forms import backup_form, log_form, run_form
+from services.cli.forms import backup_forms, log_form, run_form
 from services.cli.output import instant, note, printable, say, stdout, table, write_json, write_pairs
 from services.cli.progress import pace
 from services.cli.session import AsJson, DatabaseOption, actor, opened
@@ -19,12 +19,15 @@ from services.clock import isoformat
 from services.errors import InputError
 from services.installation import Installation
 from services.overview import load_overview
+from services.schedules.outcomes import SlotOutcome
+from services.schedules.standing import slots_of_day
 from services.status import DatabaseStatus
 from services.units import format_duration
 
 _CODES = {"PROTECTED": 0, "PAUSED": 0, "AT RISK": 1, "UNPROTECTED": 2, "NEVER BACKED UP": 2, "UNKNOWN": 3}
 _WORST_LAST = (0, 1, 3, 2)
 _STYLES = {0: "green", 1: "yellow", 2: "bold red", 3: "magenta"}
+_SLOT_STYLES = {"satisfied": "green", "late": "yellow", "missed": "bold red", "open": ""}
 
 
 @app.command()
@@ -33,14 +36,17 @@ def status(
     day: Annotated[
         str | None,
         typer.Option(
-            "--date", metavar="DATE", help="Instead: was there a good backup on this UTC day? today, 2026-11-22"
+            "--date",
+            metavar="DATE",
+            help="Instead: was what was due on this UTC day done? today, 2026-11-22",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say how safe each database is, worst first. Exit code: 0 protected, 1 at risk, 2 unprotected, 3 unknown.
 
-    With --date: 0 when each database has a good backup of that day, 2 otherwise.
+    With --date: 0 when every slot of that day was satisfied (without a schedule: when each database has a good backup
+    of that day), 1 while one is open or not due yet, 2 otherwise.
     """
     with opened(quiet=as_json) as installation:
         if database is not None:
@@ -94,6 +100,7 @@ def _status_of_day(installation: Installation, database: str | None, text: str, 
     day = _day(installation, text)
     begins = datetime.combine(day, time(), tzinfo=UTC)
     names = [database] if database else [d.name for d in installation.settings.databases]
+    slots = slots_of_day(installation, names, day)
     found = {
         name: [
             backup
@@ -107,19 +114,55 @@ def _status_of_day(installation: Installation, database: str | None, text: str, 
     if as_json:
         write_json(
             [
-                {"database": name, "date": day.isoformat(), "backups": [backup_form(b) for b in backups]}
+                {
+                    "database": name,
+                    "date": day.isoformat(),
+                    "backups": backup_forms(installation, backups),
+                    "slots": [_slot_form(outcome) for outcome in slots[name] or ()],
+                }
                 for name, backups in found.items()
             ]
         )
     else:
         for name, backups in found.items():
-            if backups:
-                newest = backups[0]
-                took = format_duration(newest.duration)
-                say(f"{name}: {newest.name}, finished {instant(newest.finished_at)} UTC in {took}")
-            else:
-                say(f"{name}: no good backup on {day.isoformat()} (UTC)", style="bold red")
-    return 0 if all(found.values()) else 2
+            _draw_day(name, day, backups, slots[name])
+    codes = [_code_of_day(backups, slots[name]) for name, backups in found.items()]
+    return max(codes, default=2)
+
+
+def _code_of_day(backups: list[Backup], slots: list[SlotOutcome] | None) -> int:
+    if slots is None:
+        return 0 if backups else 2
+    states = {outcome.state for outcome in slots}
+    return 2 if states & {"missed", "late"} else 1 if "open" in states else 0
+
+
+def _draw_day(name: str, day: date, backups: list[Backup], slots: list[SlotOutcome] | None) -> None:
+    if backups:
+        newest = backups[0]
+        took = format_duration(newest.duration)
+        say(f"{name}: {newest.name}, finished {instant(newest.finished_at)} UTC in {took}")
+    elif slots is not None and not slots:
+        say(f"{name}: nothing was due on {day.isoformat()} (UTC)")
+    elif slots and all(outcome.state == "open" for outcome in slots):
+        say(f"{name}: no good backup yet on {day.isoformat()} (UTC)")
+    else:
+        say(f"{name}: no good backup on {day.isoformat()} (UTC)", style="bold red")
+    for outcome in slots or ():
+        when = f"  slot of {instant(outcome.slot.due)} UTC, deadline {instant(outcome.slot.deadline_at)}"
+        words = f"{outcome.state}. {outcome.cause}" if outcome.cause else outcome.state
+        say(f"{when}: {words}", style=_SLOT_STYLES[outcome.state])
+
+
+def _slot_form(outcome: SlotOutcome) -> dict[str, Any]:
+    return {
+        "due": isoformat(outcome.slot.due),
+        "deadline_at": isoformat(outcome.slot.deadline_at),
+        "state": outcome.state,
+        "finished_at": isoformat(outcome.finished_at),
+        "cause": outcome.cause,
+        "run_id": outcome.run_id,
+    }
 
 
 def _day(installation: Installation, text: str) -> date:

@@ -20,6 +20,9 @@ from services.settings.model import DatabaseSettings
 
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON: stable keys, UTC times, bytes and seconds.")]
 DatabaseOption = Annotated[str | None, typer.Option("--database", "-d", metavar="DATABASE", help="Only this database.")]
+WaitForThaw = Annotated[
+    bool, typer.Option("--wait-for-thaw", help="Have a copy in cold storage thawed, and wait for it, hours perhaps.")
+]
 StorageOption = Annotated[str | None, typer.Option("--storage", metavar="STORAGE", help="The copy in this storage.")]
 
 

@@ -53,6 +53,8 @@ def rebuild(as_json: AsJson = False) -> None:
             note(f"Untrusted signature: {name}", style="yellow")
         for line in report.incomplete:
             note(f"Incomplete: {line}", style="yellow")
+        for name in report.half_deleted:
+            note(f"Half deleted: {name}; the next `backups cleanup --apply` ends it", style="yellow")
         for line in report.unreadable:
             note(f"Unreadable: {line}", style="red")
     raise typer.Exit(1 if report.untrusted or report.incomplete or report.unreadable else 0)

@@ -7,8 +7,12 @@ returns the same run: a second click, a reload or a second tab starts nothing tw
 
 from services.backups.request import BackupRequest
 from services.commands.alerts import ChannelTest, acknowledge_alert, send_test_messages
+from services.commands.archives import submit_archives, submit_thaw
 from services.commands.backups import submit_adopt, submit_backup
+from services.commands.compressions import submit_compressions
+from services.commands.copies import submit_copy
 from services.commands.restores import submit_restore, submit_verification
+from services.commands.retention import MAX_AT_ONCE, set_pin, submit_cleanup, submit_deletion
 from services.commands.review import (
     MAX_OWNER,
     add_action_item,
@@ -24,6 +28,7 @@ from services.commands.submit import MAX_NOTE
 from services.commands.upkeep import request_cancel, submit_health, submit_janitor
 
 __all__ = [
+    "MAX_AT_ONCE",
     "MAX_NOTE",
     "MAX_OWNER",
     "BackupRequest",
@@ -39,12 +44,19 @@ __all__ = [
     "resume_schedule",
     "run_schedule",
     "send_test_messages",
+    "set_pin",
     "set_schedule",
     "submit_adopt",
+    "submit_archives",
     "submit_backup",
+    "submit_cleanup",
+    "submit_compressions",
+    "submit_copy",
+    "submit_deletion",
     "submit_health",
     "submit_janitor",
     "submit_restore",
+    "submit_thaw",
     "submit_verification",
     "withdraw_review_note",
     "write_review_note",

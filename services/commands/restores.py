@@ -18,6 +18,7 @@ def submit_verification(
     level: VerificationLevel,
     *,
     storage: str | None = None,
+    wait_for_thaw: bool = False,
     actor: str,
     reason: str = "",
     idempotency_key: str | None = None,
@@ -30,13 +31,7 @@ def submit_verification(
     """
     backup = installation.catalog.backups.get(backup_id)
     _refuse_expired(backup)
-    if storage is not None:
-        installation.settings.storage(storage)
-        if storage not in [copy.storage for copy in backup.copies]:
-            raise InputError(
-                f"{backup.name} has no copy in {storage}.",
-                hint=f"It is in {', '.join(copy.storage for copy in backup.copies) or 'no storage'}.",
-            )
+    _refuse_without_copy(installation, backup, storage)
     if level == "restore":
         _refuse_untrusted(backup)
     kind: RunKind = "restore_test" if level == "restore" else "verification"
@@ -45,7 +40,7 @@ def submit_verification(
         kind,
         database=backup.database,
         backup_id=backup.id,
-        params={"level": level, "storage": storage, "slot": slot},
+        params={"level": level, "storage": storage, "slot": slot, "wait_for_thaw": wait_for_thaw},
         actor=actor,
         reason=reason,
         idempotency_key=idempotency_key,
@@ -59,16 +54,22 @@ def submit_restore(
     target: str,
     *,
     server: Literal["source", "restore-test"] = "source",
+    storage: str | None = None,
+    wait_for_thaw: bool = False,
     actor: str,
     reason: str = "",
     idempotency_key: str | None = None,
     queue: bool = True,
 ) -> str:
-    """Ask for a restore into a new database, on the source's own server or on the restore test server."""
+    """Ask for a restore into a new database, on the source's own server or on the restore test server.
+
+    ``storage``: of which copy; None: of the best that there is.
+    """
     backup = installation.catalog.backups.get(backup_id)
     _refuse_expired(backup)
     _refuse_untrusted(backup)
     check_target(target)
+    _refuse_without_copy(installation, backup, storage)
     if server == "restore-test" and installation.settings.restore_test_url is None:
         raise InputError("There is no restore test server.", hint="Set RESTORE_TEST_URL, or restore to the source's.")
     return submit_run(
@@ -76,7 +77,7 @@ def submit_restore(
         "restore",
         database=backup.database,
         backup_id=backup.id,
-        params={"target": target, "server": server},
+        params={"target": target, "server": server, "storage": storage, "wait_for_thaw": wait_for_thaw},
         actor=actor,
         reason=reason,
         idempotency_key=idempotency_key,
@@ -84,9 +85,22 @@ def submit_restore(
     )
 
 
+def _refuse_without_copy(installation: Installation, backup: Backup, storage: str | None) -> None:
+    if storage is None:
+        return
+    installation.settings.storage(storage)
+    there = [copy.storage for copy in backup.copies if copy.state not in ("copying", "failed", "deleted")]
+    if storage not in there:
+        raise InputError(
+            f"{backup.name} has no copy in {storage}.", hint=f"It is in {', '.join(there) or 'no storage'}."
+        )
+
+
 def _refuse_expired(backup: Backup) -> None:
     if backup.state == "expired":
         raise InputError(f"{backup.name} has expired; its object was deleted.", hint="Choose a backup that is kept.")
+    if backup.state == "deleting":
+        raise InputError(f"{backup.name} is being deleted.", hint="Choose a backup that is kept.")
 
 
 def _refuse_untrusted(backup: Backup) -> None:

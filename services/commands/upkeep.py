@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from services.catalog.model import RunKind
 from services.commands.submit import submit_run
 from services.installation import Installation
 
@@ -17,15 +20,8 @@ def submit_janitor(
     queue: bool = True,
 ) -> str:
     """Ask for leftovers to be looked for and, with ``apply``, removed. ``slot``: due time of the schedule that asks."""
-    return submit_run(
-        installation,
-        "janitor",
-        database=None,
-        params={"apply": apply, "slot": slot},
-        actor=actor,
-        reason=reason,
-        idempotency_key=idempotency_key,
-        queue=queue,
+    return _submit_upkeep(
+        installation, "janitor", {"apply": apply, "slot": slot}, actor, reason, idempotency_key, queue
     )
 
 
@@ -40,18 +36,32 @@ def submit_health(
     queue: bool = True,
 ) -> str:
     """Ask for a health check: the list of checks is recorded and, with ``deep``, each connection is tried."""
-    return submit_run(
-        installation,
-        "health",
-        database=None,
-        params={"deep": deep, "slot": slot},
-        actor=actor,
-        reason=reason,
-        idempotency_key=idempotency_key,
-        queue=queue,
-    )
+    params = {"deep": deep, "slot": slot}
+    return _submit_upkeep(installation, "health", params, actor, reason, idempotency_key, queue)
 
 
 def request_cancel(installation: Installation, run_id: str, *, actor: str) -> None:
     """Ask a run to stop. Raise UnknownName, InputError when it has ended."""
     installation.catalog.runs.request_cancel(run_id, actor=actor, now=installation.clock())
+
+
+def _submit_upkeep(
+    installation: Installation,
+    kind: RunKind,
+    params: dict[str, Any],
+    actor: str,
+    reason: str,
+    idempotency_key: str | None,
+    queue: bool,
+) -> str:
+    """Ask for a run that is about the whole installation, not about one database."""
+    return submit_run(
+        installation,
+        kind,
+        database=None,
+        params=params,
+        actor=actor,
+        reason=reason,
+        idempotency_key=idempotency_key,
+        queue=queue,
+    )

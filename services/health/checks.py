@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from services.errors import ConnectionFailed
 from services.health import database_checks as database
 from services.health import place_checks as place
+from services.health import promise_checks as promise
 from services.health.facts import Facts, gather
 from services.health.model import INSTALLATION, HealthCheck, HealthReport, make_report
 from services.installation import Installation
@@ -27,6 +28,8 @@ RULES: tuple[Rule, ...] = (
     database.paused,
     database.backup_age,
     database.backup_run,
+    promise.slot,
+    promise.budget,
     database.restore_test,
     database.restore_time,
     database.verification,

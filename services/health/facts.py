@@ -22,6 +22,7 @@ from services.installation import Installation
 from services.notify.outbox import Delivery, delivery
 from services.overview import StorageRoom, load_rooms, load_statuses
 from services.settings.model import AlertSettings
+from services.slo import Slo, load_slo
 from services.status import DatabaseStatus, WorkerSigns
 
 RUNS_SPEAK_FOR = timedelta(days=35)
@@ -45,6 +46,8 @@ class Facts:
     last_runs: tuple[Run, ...]
     last_health_run: Run | None
     delivery: Delivery
+    slo: Slo
+    """Of the last thirty days."""
 
     @property
     def limits(self) -> AlertSettings:
@@ -62,16 +65,19 @@ def gather(installation: Installation, *, free: Mapping[str, int | None] | None 
     Raise sqlalchemy's SQLAlchemyError and ConnectionFailed when the catalogue does not answer.
     """
     engine, now = installation.catalog.engine, installation.clock()
+    databases = [database.name for database in installation.settings.databases]
+    storages = [storage.name for storage in installation.settings.storages]
     return Facts(
         installation=installation,
         now=now,
         statuses=load_statuses(installation),
         signs=summaries.worker_signs(engine, now),
         rooms=load_rooms(installation, free=free),
-        recent=recent_good(engine),
-        newest=newest_backups(engine),
-        corruption=corruption(engine),
+        recent=recent_good(engine, databases),
+        newest=newest_backups(engine, databases),
+        corruption=corruption(engine, storages),
         last_runs=tuple(last_runs(engine, since=now - RUNS_SPEAK_FOR)),
         last_health_run=last_health_run(engine, since=now - PROBES_SPEAK_FOR),
-        delivery=delivery(engine),
+        delivery=delivery(engine, now),
+        slo=load_slo(installation),
     )

@@ -92,9 +92,17 @@ def _order(check: HealthCheck) -> tuple[int, int, str, str]:
     return WORST_FIRST.index(check.severity), SUBJECTS.index(subject.kind), subject.name, check.name
 
 
+def join_sentences(sentence: str, hint: str) -> str:
+    """Return both on one line, with a stop between them where the first lacks one."""
+    stop = "." if hint and sentence[-1:].isalnum() else ""
+    return f"{sentence}{stop} {hint}".strip()
+
+
 CHECK_WORDS: dict[str, str] = {
     "backup_age": "Last good backup",
     "backup_run": "Last backup run",
+    "slot": "Last slot",
+    "budget": "Misses in 30 days",
     "restore_test": "Restore test",
     "restore_time": "Time to restore",
     "verification": "Verification",

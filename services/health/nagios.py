@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from services.health.model import WORST_FIRST, HealthCheck, HealthReport, Measure, Severity, check_words
+from services.health.model import WORST_FIRST, HealthCheck, HealthReport, Measure, Severity, check_words, join_sentences
 
 EXIT_CODES: dict[Severity, int] = {"ok": 0, "warning": 1, "failure": 2, "unknown": 3}
 _WORDS: dict[Severity, str] = {"ok": "OK", "warning": "WARNING", "failure": "CRITICAL", "unknown": "UNKNOWN"}
@@ -28,8 +28,8 @@ def _counted(count: int, severity: Severity) -> str:
 
 
 def _line(check: HealthCheck) -> str:
-    advice = f" {check.hint}" if check.hint and check.severity != "ok" else ""
-    return _plain(f"{_WORDS[check.severity]}: {_said(check)}{advice}")
+    hint = check.hint if check.severity != "ok" else ""
+    return _plain(f"{_WORDS[check.severity]}: {join_sentences(_said(check), hint)}")
 
 
 def _said(check: HealthCheck) -> str:
@@ -52,8 +52,8 @@ def _label(check: HealthCheck) -> str:
 
 def _value(measure: Measure) -> str:
     """Return ``value[unit];warning;failure``; a threshold is the largest value that is still well."""
-    limits = ";".join("" if limit is None else f"{limit:g}" for limit in (measure.warning, measure.failure))
-    value = f"{measure.value:.10g}{measure.unit}"
+    limits = ";".join("" if limit is None else f"{limit:.10g}" for limit in (measure.warning, measure.failure))
+    value = f"{round(measure.value, 3):.10g}{measure.unit}"
     return f"{value};{limits}".rstrip(";")
 
 

@@ -14,6 +14,8 @@ from services.overview import StorageRoom
 from services.status import age, worker_problem
 from services.units import format_bytes
 
+HICCUP = timedelta(minutes=3)
+"""What waits for less is on its way."""
 UNDELIVERED_FAILS_AFTER = timedelta(hours=1)
 """A message that waits this long is no hiccup of a mail server any more."""
 
@@ -126,18 +128,22 @@ def catalogue(facts: Facts) -> Iterator[HealthCheck]:
 
 def notifications(facts: Facts) -> Iterator[HealthCheck]:
     """Do alerts reach anybody?"""
-    found = facts.delivery
-    limits = facts.limits
+    found, limits = facts.delivery, facts.limits
     set_up = bool(limits.email or limits.slack or limits.urls)
     measure = Measure(found.waiting, warning=0)
-    if found.waiting and found.oldest_failing_at is not None:
-        waits = facts.now - found.oldest_failing_at
+    waits = facts.now - (found.oldest_waiting_at or facts.now)
+    hint = "See `backups alert test` for what each channel says."
+    if waits > HICCUP:
         many = f"{found.waiting} messages wait" if found.waiting > 1 else "A message waits"
         severity: Severity = "failure" if waits > UNDELIVERED_FAILS_AFTER else "warning"
-        sentence = f"{many} for {age(waits)} already · fails after {age(UNDELIVERED_FAILS_AFTER)}: {found.last_error}"
-        hint = "See `backups alert test` for what each channel says; nothing is lost, it is tried again."
-        at = found.oldest_failing_at
-        yield HealthCheck("notifications", INSTALLATION, severity, sentence, hint, at, measure)
+        why = f": {found.last_error}" if found.last_error else ""
+        sentence = f"{many} to be delivered, for {age(waits)} · fails after {age(UNDELIVERED_FAILS_AFTER)}{why}"
+        at = found.oldest_waiting_at
+        yield HealthCheck("notifications", INSTALLATION, severity, sentence, f"{hint} Nothing is lost.", at, measure)
+    elif found.given_up:
+        many = f"{found.given_up} messages" if found.given_up > 1 else "A message"
+        sentence = f"{many} of the last day could not be delivered, and will not be tried again."
+        yield HealthCheck("notifications", INSTALLATION, "warning", sentence, hint, measure=measure)
     elif not set_up:
         sentence = "No channel is set: alerts are shown on the page and the command line only."
         yield HealthCheck("notifications", INSTALLATION, "ok", sentence, "Set BACKUP_ALERT_EMAIL or BACKUP_ALERT_URLS.")

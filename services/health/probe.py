@@ -12,7 +12,7 @@ from services.errors import BackupsError
 from services.health.checks import RULES
 from services.health.facts import gather
 from services.health.forms import check_form, report_form
-from services.health.model import INSTALLATION, HealthCheck, Severity, Subject, make_report
+from services.health.model import INSTALLATION, HealthCheck, Severity, Subject, join_sentences, make_report
 from services.health.place_checks import probes as recorded_probes
 from services.installation import Installation
 from services.jobs.context import RunContext
@@ -44,7 +44,7 @@ def probe(installation: Installation, run: RunContext | None = None) -> list[Hea
             run.check_cancelled()
         found.append(_probe(name, subject, check))
         if run is not None and found[-1].severity != "ok":
-            run.log(f"{subject}: {found[-1].sentence} {found[-1].hint}".rstrip(), "warning")
+            run.log(f"{subject}: {join_sentences(found[-1].sentence, found[-1].hint)}", "warning")
     return found
 
 

@@ -123,7 +123,7 @@ def _worker_gauges(facts: Facts) -> list[Gauge]:
     runs = [run for status in facts.statuses for run in status.active]
     for state in ("queued", "running"):
         active.add(sum(run.state == state for run in runs), state=state)
-    waiting = Gauge("backups_messages_waiting", "Messages about alerts that were tried in vain and wait.")
+    waiting = Gauge("backups_messages_waiting", "Messages about alerts that no channel has taken yet.")
     waiting.add(facts.delivery.waiting)
     return [beat, oldest, active, waiting]
 

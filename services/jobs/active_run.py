@@ -18,6 +18,7 @@ from services.catalog.model import LogLine
 from services.catalog.runs import Claim, ClaimLost
 from services.errors import BackupsError, Cancelled, TimedOut
 from services.installation import Installation
+from services.jobs.stops import call_each
 from services.settings.secret_texts import secrets_of
 from services.units import format_duration
 
@@ -128,7 +129,7 @@ class ActiveRun:
             self._stops[key] = stop
             late = self._stop_error is not None
         if late:
-            stop()
+            call_each([stop], run_id=self.run_id)
         try:
             yield
         finally:
@@ -161,8 +162,7 @@ class ActiveRun:
                 return
             self._stop_error = error
             stops = list(self._stops.values())
-        for stop in stops:
-            stop()
+        call_each(stops, run_id=self.run_id)
 
     @property
     def stop_error(self) -> BackupsError | None:

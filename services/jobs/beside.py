@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from services.errors import BackupsError
 from services.jobs.context import RunContext
+from services.jobs.stops import call_each
 
 
 class Abandoned(BackupsError):
@@ -39,8 +40,7 @@ class Beside:
         with self._lock:
             self._abandoned = True
             stops = list(self._stops.values())
-        for stop in stops:
-            stop()
+        call_each(stops, run_id=self.run_id)
 
     def __enter__(self) -> Beside:
         return self
@@ -65,7 +65,7 @@ class Beside:
             self._stops[key] = stop
             late = self._abandoned
         if late:
-            stop()
+            call_each([stop], run_id=self.run_id)
         try:
             with self._run.on_cancel(stop):
                 yield

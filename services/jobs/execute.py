@@ -50,6 +50,7 @@ def execute_run(
     with active:
         started(active)
         try:
+            _hold_backup(installation, run)
             result = USE_CASES[run.kind](installation, run, active)
         except KeyboardInterrupt:
             state, error = "cancelled", Cancelled("Cancelled with Ctrl-C.")
@@ -70,6 +71,16 @@ def execute_run(
         result = {"exit_code": error.exit_code}
     runs.finish(claim, state=state, now=installation.clock(), error=message, hint=hint, result=result)
     return runs.get(run_id)
+
+
+def _hold_backup(installation: Installation, run: Run) -> None:
+    """Raise InputError when the backup that the run is about is being deleted, or was, since it was asked for.
+
+    The run is active by now, so a deletion that begins after this sees it and leaves the backup alone.
+    """
+    if run.backup_id is not None:
+        with installation.catalog.engine.begin() as transaction:
+            installation.catalog.deletions.hold(run.backup_id, transaction)
 
 
 def _as_backups_error(active: ActiveRun, raised: Exception) -> BackupsError:

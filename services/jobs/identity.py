@@ -12,7 +12,7 @@ from time import monotonic
 import psutil
 
 from services.catalog.model import Run
-from services.catalog.workers import SILENT_AFTER
+from services.catalog.workers import SILENT_AFTER, Worker
 
 
 def process_identity() -> str:
@@ -31,7 +31,7 @@ def is_same_process(pid: int, started: float) -> bool:
 
 
 class DeathWatch:
-    """Tells which running runs are worked on by nobody any more.
+    """Tells which running runs are worked on by nobody any more, and which workers are gone.
 
     On this machine a look at the process tells at once. Elsewhere, or when the process hangs, the heartbeat does: it is
     missing when its *value* has not changed for ``SILENT_AFTER`` of our own monotonic clock. Two machines' wall clocks
@@ -44,23 +44,27 @@ class DeathWatch:
         """Given what returns the ids of the runs that this very process works on: those are never dead."""
         self._active_here = active_here
         self._clock = clock
-        self._seen: dict[tuple[str, str | None], tuple[datetime | None, float]] = {}
+        self._seen: dict[tuple[str, str], tuple[datetime | None, float]] = {}
         self._lock = threading.Lock()
 
     def is_dead(self, run: Run) -> bool:
         """Say whether the process that works on a running run is gone. Ask again and again: silence takes time."""
         if run.id in self._active_here():
             return False
-        host, pid, start = (run.worker or "?:0:0").rsplit(":", 2)
+        return self._is_gone(run.worker or "?:0:0", run.id, run.heartbeat_at)
+
+    def is_gone(self, worker: Worker) -> bool:
+        """Say whether a worker's process is gone. Ask again and again, as above."""
+        return self._is_gone(worker.id, "its own heart", worker.heartbeat_at)
+
+    def _is_gone(self, process: str, beats_for: str, heartbeat_at: datetime | None) -> bool:
+        host, pid, start = process.rsplit(":", 2)
         if host == socket.gethostname() and not is_same_process(int(pid), float(start)):
             return True
-        return self._is_silent(run)
-
-    def _is_silent(self, run: Run) -> bool:
-        key, now = (run.id, run.worker), self._clock()
+        key, now = (beats_for, process), self._clock()
         with self._lock:
             heartbeat, since = self._seen.get(key, (None, now))
-            if key not in self._seen or heartbeat != run.heartbeat_at:
-                self._seen[key] = (run.heartbeat_at, now)
+            if key not in self._seen or heartbeat != heartbeat_at:
+                self._seen[key] = (heartbeat_at, now)
                 return False
         return now - since > SILENT_AFTER.total_seconds()

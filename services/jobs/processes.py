@@ -30,9 +30,12 @@ TAIL_LINES = 25
 ERROR_LINES = 6
 END_SECONDS = 60.0
 """The longest that a child may take to end once its input or output is closed."""
+GRACE_SECONDS = 3.0
+"""How long a child that is told to end may take before it is killed."""
 PIPE_BYTES = 1 << 20
 # PostgreSQL's programs write "pg_dump: error: …", "pg_dump: detail: …", and what the server said.
 _TELLING = re.compile(r"\b(error|detail|hint|fatal):|\b(ERROR|DETAIL|FATAL|PANIC):")
+_TOLD_TO_END = ": terminated by user"  # what they say of SIGTERM, whoever sent it: not the reason to be shown
 _F_SETPIPE_SZ = 1031  # fcntl.F_SETPIPE_SZ exists on Linux only
 
 
@@ -45,6 +48,7 @@ class Child:
         self.pid = process.pid
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._errors: list[str] = []
+        self._told_to_end = threading.Event()
         self._drain = threading.Thread(target=self._read_stderr, name=f"{name} stderr", daemon=True)
         self._drain.start()
 
@@ -85,10 +89,23 @@ class Child:
         return status
 
     def kill(self) -> None:
-        """End the child and everything it started. Safe to call twice, and from another thread."""
+        """End the child and everything it started. Does not wait; safe to call twice, and from another thread.
+
+        It is told to end first: PostgreSQL's programs then cancel what the server does for them. After SIGKILL that
+        goes on, with the locks that it holds, until it next writes to a client that is gone.
+        """
+        if self._told_to_end.is_set() or self._process.poll() is not None:
+            return
+        self._told_to_end.set()
+        self._signal(signal.SIGTERM)
+        late = threading.Timer(GRACE_SECONDS, self._signal, [signal.SIGKILL])
+        late.daemon = True
+        late.start()
+
+    def _signal(self, number: signal.Signals) -> None:
         if self._process.poll() is None:
             try:
-                os.killpg(self._process.pid, signal.SIGKILL)
+                os.killpg(self._process.pid, number)
             except ProcessLookupError:
                 return  # it ended in between
 
@@ -105,7 +122,7 @@ class Child:
         assert self._process.stderr is not None
         for line in self._process.stderr:
             text = line.decode("utf-8", "replace").rstrip()
-            if text:
+            if text and not (self._told_to_end.is_set() and text.endswith(_TOLD_TO_END)):
                 self._tail.append(text)
                 if _TELLING.search(text) and len(self._errors) < ERROR_LINES:
                     self._errors.append(text)
@@ -122,8 +139,8 @@ def run_child(
 ) -> Iterator[Child]:
     """Run a program for the length of the block; ``stdin``, ``stdout`` ask for unbuffered pipes (else the null device).
 
-    Cancelling the run kills the program's process group; so does leaving the block. Its last lines of standard error
-    go to the run's log when it ends, as warnings.
+    Cancelling the run ends the program and its process group; so does leaving the block. Its last lines of standard
+    error go to the run's log when it ends, as warnings.
     """
     name = Path(command[0]).name
     process = subprocess.Popen(

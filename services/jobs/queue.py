@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import threading
+from dataclasses import dataclass
+from typing import Literal
 
 import sqlalchemy as sa
 from dbos import DBOS, DBOSClient
@@ -16,6 +18,9 @@ QUEUE = "runs"
 WORKFLOW = "work on a run"
 APPLICATION_VERSION = "1"
 """Of the workflow's own shape (its arguments), not of the product: a newer product takes over what an older queued."""
+
+_AGAIN = "."
+"""Between the attempt and the number of places that it has lost."""
 
 _migrated: set[str] = set()
 _migrating = threading.Lock()
@@ -40,7 +45,10 @@ def prepare_queue(catalog: Catalog) -> None:
 
 @functools.lru_cache(maxsize=8)
 def _client(engine: sa.Engine, url: str) -> DBOSClient:
-    return DBOSClient(system_database_url=url, system_database_engine=engine, use_listen_notify=False)
+    # A catalogue that is away is an error here as elsewhere: who waits for it says so, and can be told to stop.
+    return DBOSClient(
+        system_database_url=url, system_database_engine=engine, use_listen_notify=False, retry_connection_errors=False
+    )
 
 
 def enqueuer(catalog: Catalog) -> Enqueue:
@@ -48,11 +56,12 @@ def enqueuer(catalog: Catalog) -> Enqueue:
     return functools.partial(enqueue, catalog)
 
 
-def enqueue(catalog: Catalog, run: Run, connection: sa.Connection) -> None:
+def enqueue(catalog: Catalog, run: Run, connection: sa.Connection, *, again: int = 0) -> None:
     """Put a queued run into the queue, within the caller's transaction on the catalogue.
 
-    The workflow's id names the attempt: the one of an earlier attempt that a restarted worker picks up again finds
-    that its attempt is over, and ends.
+    The workflow's id names the attempt: the one of an earlier attempt that is picked up again finds that its attempt is
+    over, and ends. ``again``: how many places this attempt has lost (see ``services.jobs.reconcile``). Two processes
+    that put the same one back at once agree on the id, so that DBOS keeps one of them.
     """
     client = _client(catalog.engine, dbos_url(catalog))
     client.enqueue_in_transaction(
@@ -60,10 +69,60 @@ def enqueue(catalog: Catalog, run: Run, connection: sa.Connection) -> None:
         {
             "workflow_name": WORKFLOW,
             "queue_name": QUEUE,
-            "workflow_id": f"{run.id}-{run.attempt}",
+            "workflow_id": attempt_of(run) + (f"{_AGAIN}{again}" if again else ""),
             "queue_partition_key": lock_name(run.kind, run.database),
             "app_version": APPLICATION_VERSION,
         },
         run.id,
         run.attempt,
     )
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place in the queue that has not ended: one of DBOS's workflows."""
+
+    id: str
+    state: Literal["waiting", "taken"]
+    worker: str | None
+    """Which worker has taken it; None while it waits."""
+
+    @property
+    def attempt(self) -> str:
+        """Whose place it is, as ``attempt_of`` says it."""
+        return _attempt(self.id)
+
+
+def attempt_of(run: Run) -> str:
+    """Return the run and its present attempt, as the id of each of its places begins."""
+    return f"{run.id}-{run.attempt}"
+
+
+def places(catalog: Catalog) -> list[Place]:
+    """Return the places in the queue: those that wait, and those that a worker has taken. Raise SQLAlchemyError."""
+    found = _client(catalog.engine, dbos_url(catalog)).list_workflows(
+        name=WORKFLOW, status=["ENQUEUED", "PENDING"], load_input=False, load_output=False
+    )
+    return [
+        Place(one.workflow_id, "taken", one.executor_id)
+        if one.status == "PENDING"
+        else Place(one.workflow_id, "waiting", None)
+        for one in found
+    ]
+
+
+def free(catalog: Catalog, place: Place) -> None:
+    """End a place whose worker is gone: until then its lane stands still, in every worker. Raise SQLAlchemyError."""
+    _client(catalog.engine, dbos_url(catalog)).cancel_workflow(place.id)
+
+
+def lost_places(catalog: Catalog, run: Run) -> int:
+    """Return how many places the run's present attempt has had. Raise SQLAlchemyError."""
+    found = _client(catalog.engine, dbos_url(catalog)).list_workflows(
+        workflow_id_prefix=attempt_of(run), load_input=False, load_output=False
+    )
+    return sum(_attempt(one.workflow_id) == attempt_of(run) for one in found)
+
+
+def _attempt(place_id: str) -> str:
+    return place_id.partition(_AGAIN)[0]

@@ -12,6 +12,7 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
+from services.backups.copy_recovery import clean_up_copy, give_up_copy
 from services.backups.manifest import read_manifest
 from services.backups.rebuild import as_stored
 from services.catalog.model import Backup, LogLine, Run
@@ -28,7 +29,18 @@ MAX_ATTEMPTS = 3
 ABANDONED_AFTER = timedelta(minutes=10)
 """A run that was asked for in the foreground begins within seconds, or never."""
 _one_at_a_time = threading.Lock()
-_REPEATABLE = ("backup", "verification", "restore_test", "janitor", "health")
+_REPEATABLE = (
+    "backup",
+    "verification",
+    "restore_test",
+    "janitor",
+    "health",
+    "cleanup",
+    "copy",
+    "archive",
+    "thaw",
+    "compress",
+)
 """What may be started again by itself. A restore or an adoption is repeated by the person who asked for it."""
 _MAKES_BACKUPS = ("backup", "adopt")
 """What is started again once its backup is recorded, whoever asked for it: only the closing verification is left."""
@@ -91,7 +103,10 @@ def _recover(installation: Installation, run: Run, enqueue: Enqueue | None, *, a
     for entry in leftovers:
         if entry["kind"] in ("object", "upload"):
             try:
-                _record_or_remove(installation, run, entry)
+                if "backup" in entry:
+                    clean_up_copy(installation, entry)
+                else:
+                    _record_or_remove(installation, run, entry)
             except BackupsError as error:
                 left.append(f"{entry['storage']}: {entry['key']} ({error})")
     backup = _made_by(installation, run)
@@ -101,7 +116,9 @@ def _recover(installation: Installation, run: Run, enqueue: Enqueue | None, *, a
         _log(installation, run, f"{why} {done}Starting again (attempt {run.attempt + 1} of {MAX_ATTEMPTS}){waiting}.")
         runs.take_back(run, state="queued", now=now, enqueue=enqueue)
     else:
-        remains, hint = _what_remains(backup, left)
+        if run.kind == "copy" and run.backup_id is not None:
+            give_up_copy(installation, run.backup_id, run.params["storage"])
+        remains, hint = _what_remains(run, backup, left)
         advice = f"{remains} {hint}".strip()
         _log(installation, run, f"{why} {advice}")
         runs.take_back(run, state="lost", now=now, error=why, hint=advice)
@@ -127,9 +144,14 @@ def _may_start_again(run: Run, backup: Backup | None, *, attended: bool) -> bool
     return run.kind in _REPEATABLE and bool(run.params.get("queued"))
 
 
-def _what_remains(backup: Backup | None, left: list[str]) -> tuple[str, str]:
+def _what_remains(run: Run, backup: Backup | None, left: list[str]) -> tuple[str, str]:
     """Return what is left of a lost run, and what to do."""
     unclean = f"Still to be removed: {'; '.join(left)}." if left else ""
+    if run.kind == "restore":
+        # It works in a database of its own, and gives it the target's name as its last step but the comparison.
+        target = run.params["target"]
+        said = f"The database {target} may be there: if so it is whole, but may not have been compared with its backup."
+        return f"{said} {unclean}".strip(), f"Look for {target} on the server before you start the restore again."
     if backup is None:
         return unclean or "What it had begun was removed.", "Start it again."
     if backup.verification_passed is None:

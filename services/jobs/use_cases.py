@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from services.backups.adopt import adopt_file
+from services.backups.archive_backups import Wish, archive_backups
+from services.backups.compress_backup import compress_backups
+from services.backups.copy_backup import copy_backup
 from services.backups.create import create_backup, verify_new_backup
+from services.backups.missing_copies import queue_copies
 from services.backups.request import BackupRequest
+from services.backups.thaw_backup import describe_thaw, thaw_backup
+from services.backups.thaw_state import expected_at
 from services.catalog.model import Backup, Run, RunKind, Verification
+from services.clock import isoformat
 from services.health.probe import check_health
 from services.installation import Installation
 from services.janitor import sweep
 from services.jobs.active_run import ActiveRun
 from services.restores.restore import restore_backup
+from services.retention.cleanup import clean_up
+from services.retention.request import CleanupRequest
 from services.verification.levels import verify_backup
 
 UseCase = Callable[[Installation, Run, ActiveRun], dict[str, Any]]
@@ -26,6 +36,7 @@ def _backup(installation: Installation, run: Run, active: ActiveRun) -> dict[str
         backup = create_backup(installation, request, active)
     else:
         backup = _verify_made(installation, run.backup_id, active)
+    _copy_later(installation, run, backup, active)
     return _made(backup)
 
 
@@ -38,9 +49,47 @@ def _made(backup: Backup) -> dict[str, Any]:
     return {"backup_id": backup.id, "name": backup.name, "stored_bytes": backup.stored_bytes}
 
 
+def _copy_later(installation: Installation, run: Run, backup: Backup, active: ActiveRun) -> None:
+    """Queue the further copies of a backup that the worker has made; in the foreground whoever asked for it goes on."""
+    if run.params.get("queued"):
+        for run_id in queue_copies(installation, backup.id, actor=run.actor):
+            storage = installation.catalog.runs.get(run_id).params["storage"]
+            active.log(f"A copy in {storage} is queued (run {run_id}).")
+
+
+def _copy(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
+    copy = copy_backup(installation, run.backup_id or "", run.params["storage"], active)
+    return {"storage": copy.storage, "location": copy.location, "stored_bytes": copy.bytes}
+
+
+def _archive(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
+    wishes = [Wish(*values) for values in run.params["moves"]]
+    older_than = timedelta(seconds=run.params["older_than_seconds"])
+    return archive_backups(installation, wishes, older_than, active).to_json()
+
+
+def _compress(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
+    return compress_backups(installation, run.params["backups"], active).to_json()
+
+
+def _thaw(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
+    backup = installation.catalog.backups.get(run.backup_id or "")
+    days, tier = run.params["days"], run.params["tier"]
+    copy = thaw_backup(installation, backup, run.params["storage"], active, days=days, tier=tier)
+    return {
+        "storage": copy.storage,
+        "thawed": copy.thawed_at is not None,
+        "expected_at": isoformat(expected_at(copy)),
+        "thawed_until": isoformat(copy.thawed_until),
+        "words": describe_thaw(copy, backup.name),
+    }
+
+
 def _verification(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
     backup = installation.catalog.backups.get(run.backup_id or "")
-    return _found(verify_backup(installation, backup, run.params["level"], run.params.get("storage"), active))
+    level, storage = run.params["level"], run.params.get("storage")
+    wait = bool(run.params.get("wait_for_thaw"))
+    return _found(verify_backup(installation, backup, level, storage, active, wait_for_thaw=wait))
 
 
 def _found(verification: Verification) -> dict[str, Any]:
@@ -56,6 +105,8 @@ def _restore(installation: Installation, run: Run, active: ActiveRun) -> dict[st
         run.params["target"],
         active,
         server_url=server_url.get_secret_value() if server_url else None,
+        storage=run.params.get("storage"),
+        wait_for_thaw=bool(run.params.get("wait_for_thaw")),
     )
     return {"target": run.params["target"], "outcome": report.outcome, "report": report.to_json()}
 
@@ -71,6 +122,7 @@ def _adopt(installation: Installation, run: Run, active: ActiveRun) -> dict[str,
         name=run.params["name"],
         note=run.params.get("note", ""),
     )
+    _copy_later(installation, run, backup, active)
     return _made(backup)
 
 
@@ -82,6 +134,10 @@ def _health(installation: Installation, run: Run, active: ActiveRun) -> dict[str
     return check_health(installation, run, active)
 
 
+def _cleanup(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
+    return clean_up(installation, CleanupRequest.from_params(run.params), active).to_json()
+
+
 USE_CASES: dict[RunKind, UseCase] = {
     "backup": _backup,
     "verification": _verification,
@@ -90,4 +146,9 @@ USE_CASES: dict[RunKind, UseCase] = {
     "adopt": _adopt,
     "janitor": _janitor,
     "health": _health,
+    "copy": _copy,
+    "archive": _archive,
+    "thaw": _thaw,
+    "cleanup": _cleanup,
+    "compress": _compress,
 }

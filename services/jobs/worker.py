@@ -14,14 +14,19 @@ from dbos import DBOS
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.alerts.watch import AlertWatch
+from services.backups.missing_copies import queue_missing
+from services.backups.thaws import look_at_thaws
 from services.catalog.runs import ClaimLost
-from services.errors import BackupsError, Busy
+from services.errors import Busy
 from services.installation import Installation
 from services.jobs import queue
 from services.jobs.active_run import ActiveRun, Interrupted
 from services.jobs.execute import execute_run
 from services.jobs.identity import DeathWatch, process_identity
+from services.jobs.paced import Paced
+from services.jobs.reconcile import QueueWatch
 from services.jobs.recovery import recover_dead_runs
+from services.retention.pins import store_waiting_pins
 from services.schedules.start_due import start_due_runs
 from services.schedules.sync import sync_schedules
 
@@ -29,6 +34,9 @@ logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 5.0
 BUSY_POLL_SECONDS = 1.0
+AWAY_POLL_SECONDS = 2.0
+"""How long a run waits before it asks a catalogue again that did not answer."""
+COPIES_SECONDS = 60.0
 STOP_SECONDS = 20.0
 """How long a worker that is told to end waits for its runs to clean up after themselves."""
 
@@ -41,12 +49,16 @@ class _State:
     identity: str
     stopping: threading.Event = field(default_factory=threading.Event)
     active: dict[str, ActiveRun] = field(default_factory=dict)
+    places: set[str] = field(default_factory=set)
+    """The ids of the places in the queue that are worked on here."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     watch: DeathWatch = field(init=False)
+    queue: QueueWatch = field(init=False)
     alerts: AlertWatch = field(init=False)
 
     def __post_init__(self) -> None:
         self.watch = DeathWatch(active_here=lambda: tuple(self.active))
+        self.queue = QueueWatch(self.installation, self.watch, worker=self.identity, in_hand=lambda: tuple(self.places))
         self.alerts = AlertWatch(self.installation, by=self.identity, heartbeat=True)
 
 
@@ -56,14 +68,27 @@ _states: list[_State] = []
 
 @DBOS.workflow(name=queue.WORKFLOW)
 def work_on_run(run_id: str, attempt: int) -> None:
-    """Work on one attempt of a run. What comes of it is in the run's row."""
+    """Work on one attempt of a run. What comes of it is in the run's row.
+
+    A run that is still queued when this returns, since the worker is ending, is handed back by ``run_worker``.
+    """
     state = _states[-1]
+    place = DBOS.workflow_id or ""
+    state.places.add(place)
+    try:
+        while not state.stopping.is_set():
+            if _work(state, run_id, attempt):
+                return
+    finally:
+        state.places.discard(place)
+
+
+def _work(state: _State, run_id: str, attempt: int) -> bool:
+    """Work on an attempt if it can be had now; return whether nothing is left to do here."""
     runs = state.installation.catalog.runs
-    while not state.stopping.is_set():
+    try:
         run = runs.get(run_id)
-        if run.state != "queued" or run.attempt != attempt:
-            return  # cancelled meanwhile, or an attempt that is over
-        try:
+        if run.state == "queued" and run.attempt == attempt:  # else cancelled meanwhile, or an attempt that is over
             execute_run(
                 state.installation,
                 run_id,
@@ -71,16 +96,29 @@ def work_on_run(run_id: str, attempt: int) -> None:
                 started=lambda active: _enter(state, active),
                 enqueue=queue.enqueuer(state.installation.catalog),
             )
-            return
-        except Busy:
-            # Somebody works on the database in the foreground, or a dead process still holds its lock.
-            state.stopping.wait(BUSY_POLL_SECONDS)
-        except ClaimLost:
-            return
-        except Interrupted:
-            return  # handed back to the queue
-        finally:
-            _leave(state, run_id)
+        return True
+    except Busy:
+        # Somebody works on the database in the foreground, or a dead process still holds its lock.
+        state.stopping.wait(BUSY_POLL_SECONDS)
+        return False
+    except (ClaimLost, Interrupted):
+        return True  # somebody else has it, or it is handed back to the queue
+    except SQLAlchemyError as error:
+        logger.warning("run %s: the catalogue does not answer: %s; trying again", run_id, type(error).__name__)
+        state.stopping.wait(AWAY_POLL_SECONDS)
+        return False
+    except Exception as error:
+        # Left queued it would be tried for ever, and hold its lane up.
+        logger.exception("run %s cannot be worked on", run_id)
+        runs.fail_queued(
+            run_id,
+            now=state.installation.clock(),
+            error=f"An unforeseen error kept the run from starting: {type(error).__name__}.",
+            hint=f"The worker's own log has the details under run {run_id}.",
+        )
+        return True
+    finally:
+        _leave(state, run_id)
 
 
 def run_worker(installation: Installation, *, stop: threading.Event | None = None) -> None:
@@ -101,15 +139,19 @@ def run_worker(installation: Installation, *, stop: threading.Event | None = Non
             ("heart", _beat),
             ("recovery", _recover),
             ("schedules", _start_due_runs),
+            ("queue", _put_queue_right),
             ("alerts", _watch_alerts),
+            ("pins", _store_pins),
+            ("copies", Paced(_copies, COPIES_SECONDS)),
         )
     ]
     sync_schedules(installation)
-    # Before DBOS starts the workflows of the last worker on this machine again: their attempts are over.
-    _recover(state)
+    # Before anything is taken from the queue: others tell by our heart whether what we take is in good hands.
+    _beat(state)
+    _try(state, _recover)
     for thread in tasks:
         thread.start()
-    _launch_dbos(installation)
+    _launch_dbos(state)
     logger.info("worker %s is ready", state.identity)
     try:
         state.stopping.wait()
@@ -118,7 +160,8 @@ def run_worker(installation: Installation, *, stop: threading.Event | None = Non
         DBOS.destroy(workflow_completion_timeout_sec=5)
         for thread in tasks:
             thread.join(timeout=HEARTBEAT_SECONDS)
-        installation.catalog.workers.remove(state.identity)
+        for last in (_hand_back, _take_leave):
+            _try(state, last)
         _states.remove(state)
         logger.info("worker %s has ended", state.identity)
 
@@ -126,6 +169,20 @@ def run_worker(installation: Installation, *, stop: threading.Event | None = Non
 def _recover(state: _State) -> None:
     """Look after the runs of dead processes."""
     recover_dead_runs(state.installation, state.watch, enqueue=queue.enqueuer(state.installation.catalog))
+
+
+def _put_queue_right(state: _State) -> None:
+    """Give the runs a place that have lost theirs, and free the lanes of workers that are gone."""
+    state.queue.look()
+
+
+def _hand_back(state: _State) -> None:
+    """Give back what was taken from the queue and not begun."""
+    state.queue.hand_back()
+
+
+def _take_leave(state: _State) -> None:
+    state.installation.catalog.workers.remove(state.identity)
 
 
 def _start_due_runs(state: _State) -> None:
@@ -138,11 +195,24 @@ def _watch_alerts(state: _State) -> None:
     state.alerts.tick()
 
 
-def _launch_dbos(installation: Installation) -> None:
+def _copies(state: _State) -> None:
+    """Have copies made that are wanting, and see how far those are that are being thawed."""
+    queue_missing(state.installation)
+    look_at_thaws(state.installation)
+
+
+def _store_pins(state: _State) -> None:
+    """Store pins beside their backups."""
+    for problem in store_waiting_pins(state.installation):
+        logger.warning("%s", problem)
+
+
+def _launch_dbos(state: _State) -> None:
     DBOS(
         config={
             "name": "backups",
-            "system_database_url": queue.dbos_url(installation.catalog),
+            "executor_id": state.identity,  # which tells whose a place in the queue is
+            "system_database_url": queue.dbos_url(state.installation.catalog),
             "application_version": queue.APPLICATION_VERSION,
             "log_level": "WARNING",
             "enable_otlp": False,
@@ -152,7 +222,7 @@ def _launch_dbos(installation: Installation) -> None:
     DBOS.register_queue(
         queue.QUEUE,
         partition_concurrency=1,
-        worker_concurrency=installation.settings.workers,
+        worker_concurrency=state.installation.settings.workers,
         polling_interval_sec=1.0,
         on_conflict="always_update",
     )
@@ -166,13 +236,18 @@ def _beat(state: _State) -> None:
 
 def _repeat_until_stopped(state: _State, task: Callable[[_State], None]) -> None:
     while True:
-        try:
-            task(state)
-        except (BackupsError, SQLAlchemyError):
-            # A catalogue or a server that is away for a minute is back the next.
-            logger.exception("the worker's %s failed; trying again", task.__name__.strip("_"))
+        _try(state, task)
         if state.stopping.wait(HEARTBEAT_SECONDS):
             return
+
+
+def _try(state: _State, task: Callable[[_State], None]) -> None:
+    """Do a task once. Whatever goes wrong is logged: a task that died would be missed by nobody, the heart beats on."""
+    try:
+        task(state)
+    except Exception:
+        # A catalogue or a server that is away for a minute is back the next.
+        logger.exception("the worker's %s failed", task.__name__.strip("_"))
 
 
 def _enter(state: _State, active: ActiveRun) -> None:

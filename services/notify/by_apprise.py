@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 import apprise
+from apprise.plugins.base import NotifyBase
 from apprise.result import AppriseResultStatus
 
 from services.notify.channels import NotDelivered
@@ -26,8 +27,8 @@ logging.getLogger("apprise").propagate = False
 logging.getLogger("apprise").addHandler(logging.NullHandler())
 
 
-def send_by_apprise(url: str, message: Message) -> None:
-    """Send a message to one Apprise URL. Raise NotDelivered with the reason, which may name parts of the URL."""
+def open_plugin(url: str) -> NotifyBase:
+    """Given an Apprise URL, return what sends to it. Raise NotDelivered when it means nothing to Apprise."""
     asset = apprise.AppriseAsset(
         app_id="Backups",
         app_desc="Backups",
@@ -38,14 +39,21 @@ def send_by_apprise(url: str, message: Message) -> None:
     )
     plugin = apprise.Apprise.instantiate(url, asset=asset)
     if plugin is None:
+        label = url.partition("://")[0]
         hint = "See https://appriseit.com for how each service's URL is written."
-        raise NotDelivered("Apprise does not know what to do with this URL.", hint=hint)
+        raise NotDelivered(f"Apprise does not know what to do with this {label}:// URL.", hint=hint)
+    return plugin
+
+
+def send_by_apprise(url: str, message: Message) -> None:
+    """Send a message to one Apprise URL. Raise NotDelivered with the reason, which may name parts of the URL."""
+    plugin = open_plugin(url)
     if "rto=" not in url:
         plugin.socket_read_timeout = READ_SECONDS
     headers = getattr(plugin, "headers", None)
     if isinstance(headers, dict):  # webhooks, which can drop a doubled message by it
         headers["Idempotency-Key"] = f"backups-{message.id}"
-    service = apprise.Apprise(asset=asset)
+    service = apprise.Apprise(asset=plugin.asset)
     service.add(plugin)
     resolved = message.event == "resolved"
     result = service.notify(

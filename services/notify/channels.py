@@ -16,6 +16,9 @@ from services.settings.secret_texts import alert_secrets
 _HOST_IS_A_HOST = ("json", "jsons", "xml", "xmls", "form", "forms", "mailto", "mailtos")
 """Schemes in whose URLs the host is one; in many others a token stands in its place."""
 
+MAX_LABEL = 90
+"""Characters of a label, so that it fits into the outbox with a number behind it."""
+
 
 class NotDelivered(BackupsError):
     """A channel did not take a message. It is tried again: what a server refuses today may be mended tomorrow."""
@@ -23,22 +26,26 @@ class NotDelivered(BackupsError):
 
 @dataclass(frozen=True)
 class Channel:
-    """One way to tell people. ``send`` raises NotDelivered, and returns once the server has accepted."""
+    """One way to tell people."""
 
     label: str
     send: Callable[[Message], None]
+    """Raises NotDelivered; returns once the server has accepted."""
+    check: Callable[[], None]
+    """Raises NotDelivered for an address that means nothing; asks no server."""
 
 
 def open_channels(alerts: AlertSettings) -> dict[str, Channel]:
     """Return the channels by their labels, in the order of the settings: mail, Slack, then the URLs."""
     found: dict[str, Channel] = {}
     for address in alerts.email:
-        _add(found, f"e-mail to {address}", partial(_send_mail, alerts, address))
+        _add(found, f"e-mail to {address}", partial(_send_mail, alerts, address), partial(_check_mail, alerts))
     if alerts.slack is not None:
-        _add(found, "Slack", partial(_send_by_apprise, alerts.slack.get_secret_value()))
+        text = alerts.slack.get_secret_value()
+        _add(found, "Slack", partial(_send_by_apprise, text), partial(_check_by_apprise, text))
     for url in alerts.urls:
         text = url.get_secret_value()
-        _add(found, _label(text), partial(_send_by_apprise, text))
+        _add(found, _label(text), partial(_send_by_apprise, text), partial(_check_by_apprise, text))
     return found
 
 
@@ -54,12 +61,12 @@ def masked(alerts: AlertSettings, text: str) -> str:
     return " ".join(text.split())
 
 
-def _add(found: dict[str, Channel], label: str, send: Callable[[Message], None]) -> None:
-    number = 2
+def _add(found: dict[str, Channel], label: str, send: Callable[[Message], None], check: Callable[[], None]) -> None:
+    label, number = label[:MAX_LABEL], 2
     unique = label
     while unique in found:
         unique, number = f"{label} ({number})", number + 1
-    found[unique] = Channel(unique, send)
+    found[unique] = Channel(unique, send, check)
 
 
 def _label(url: str) -> str:
@@ -89,3 +96,16 @@ def _send_by_apprise(url: str, message: Message) -> None:
     from services.notify.by_apprise import send_by_apprise
 
     send_by_apprise(url, message)
+
+
+def _check_mail(alerts: AlertSettings) -> None:
+    from services.notify.mail import MailServer
+
+    assert alerts.smtp_url is not None, "the settings say so"
+    MailServer.parse(alerts.smtp_url.get_secret_value())
+
+
+def _check_by_apprise(url: str) -> None:
+    from services.notify.by_apprise import open_plugin
+
+    open_plugin(url)

@@ -6,6 +6,7 @@ while something has failed. When neither comes, the watchdog alarms.
 
 from __future__ import annotations
 
+import http.client
 import logging
 import urllib.error
 import urllib.request
@@ -65,6 +66,6 @@ def _ask(url: str, *, well: bool, text: str) -> bool:
             return True
     except urllib.error.HTTPError as error:
         logger.warning("the watchdog of heartbeat_url answered %s", error.code)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:  # the last: what answers speaks no HTTP
         logger.warning("the watchdog of heartbeat_url cannot be reached (%s)", type(error).__name__)
     return False

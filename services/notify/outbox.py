@@ -19,7 +19,8 @@ import sqlalchemy as sa
 from services.catalog.schema import outbox
 from services.ids import new_id
 
-Event = Literal["opened", "worse", "reminder", "resolved", "test"]
+Event = Literal["opened", "worse", "reminder", "resolved", "several", "test"]
+"""``several``: one message about many alerts at once."""
 
 CLAIM = timedelta(minutes=3)
 """How long a claimed message is left to its claimer; well above the time limit of one attempt."""
@@ -62,10 +63,13 @@ class Delivery:
     """How delivery stands, all channels together."""
 
     waiting: int
-    """Messages that were tried in vain and wait for the next attempt."""
-    oldest_failing_at: datetime | None
+    """Messages that no channel has taken yet."""
+    oldest_waiting_at: datetime | None
     """When the oldest of these was written."""
     last_error: str
+    """Why the last attempt with one of these failed."""
+    given_up: int
+    """Messages of the last day that nobody will get."""
     last_sent_at: datetime | None
 
 
@@ -109,13 +113,18 @@ def due(engine: sa.Engine, now: datetime, *, limit: int = 100) -> list[Message]:
     """Return the messages whose attempt is due, the oldest first.
 
     One that is about the same alert and channel as an older waiting one is left for later: nobody reads that something
-    is well again before they read that it was not.
+    is well again before they read that it was not. A message about several alerts may be about any.
     """
     older = outbox.alias("older")
+    of_same_alert = sa.and_(older.c.alert_id == outbox.c.alert_id, older.c.number < outbox.c.number)
+    of_several = sa.and_(
+        sa.or_(older.c.event == "several", outbox.c.event == "several"),
+        older.c.event != "test", outbox.c.event != "test", older.c.created_at < outbox.c.created_at,
+    )  # fmt: skip
     waits_for_another = (
         sa.exists()
-        .where(older.c.alert_id == outbox.c.alert_id, older.c.channel == outbox.c.channel)
-        .where(older.c.next_attempt_at.is_not(None), older.c.number < outbox.c.number)
+        .where(older.c.channel == outbox.c.channel, older.c.next_attempt_at.is_not(None))
+        .where(sa.or_(of_same_alert, of_several))
         .correlate(outbox)
     )
     query = (
@@ -167,22 +176,24 @@ def give_up(engine: sa.Engine, message_id: str) -> None:
         connection.execute(outbox.update().where(outbox.c.id == message_id).values(next_attempt_at=None))
 
 
-def delivery(engine: sa.Engine) -> Delivery:
+def delivery(engine: sa.Engine, now: datetime) -> Delivery:
     """Return how delivery stands. One query."""
-    failing = sa.and_(outbox.c.next_attempt_at.is_not(None), outbox.c.error != "")
-    last_error = (
-        sa.select(outbox.c.error).where(failing).order_by(outbox.c.created_at.desc()).limit(1).scalar_subquery()
-    )
-    last_sent = sa.select(sa.func.max(outbox.c.sent_at)).scalar_subquery()
+    waits = outbox.c.next_attempt_at.is_not(None)
+    error = sa.select(outbox.c.error).where(waits, outbox.c.error != "").order_by(outbox.c.created_at.desc()).limit(1)
+    given_up = sa.select(sa.func.count()).where(
+        outbox.c.next_attempt_at.is_(None), outbox.c.sent_at.is_(None), outbox.c.event != "test",
+        outbox.c.created_at > now - timedelta(days=1),
+    )  # fmt: skip
     query = sa.select(
         sa.func.count().label("waiting"),
         sa.func.min(outbox.c.created_at).label("oldest"),
-        last_error.label("last_error"),
-        last_sent.label("last_sent"),
-    ).where(failing)
+        error.scalar_subquery().label("error"),
+        sa.select(sa.func.max(outbox.c.sent_at)).scalar_subquery().label("last_sent"),
+        given_up.scalar_subquery().label("given_up"),
+    ).where(waits)
     with engine.connect() as connection:
         row = connection.execute(query).one()
-    return Delivery(row.waiting, row.oldest, row.last_error or "", row.last_sent)
+    return Delivery(row.waiting, row.oldest, row.error or "", row.given_up, row.last_sent)
 
 
 def recent_messages(engine: sa.Engine, *, limit: int = 100, alert_id: str | None = None) -> list[Message]:

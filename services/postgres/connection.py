@@ -23,6 +23,8 @@ from services.jobs.context import RunContext
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
+CANCEL_SECONDS = 5.0
+"""How long a server may take to hear that it is to give up what it does."""
 EXAMPLE = "postgresql://user:password@host:5432/dbname?sslmode=require"
 _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 _OWN_FIELDS = frozenset({"host", "port", "user", "password", "dbname"})
@@ -213,6 +215,14 @@ def connect(
         return psycopg.connect(**settings, autocommit=autocommit)
     except psycopg.Error as error:
         raise connection_failed(address, str(error)) from error
+
+
+def cancel_soon(connection: Connection) -> None:
+    """Have the server give up what it does for this connection. Raise psycopg.Error when it does not hear.
+
+    Not psycopg's half a minute: whoever cancels has a heart to beat meanwhile, and others wait 30 s for it.
+    """
+    connection.cancel_safe(timeout=CANCEL_SECONDS)
 
 
 # What libpq and the server say (in English; another language falls through to the text itself),

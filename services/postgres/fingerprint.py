@@ -9,13 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 
 import psycopg
 from psycopg import sql
 
 from services.errors import BackupsError
 from services.jobs.context import RunContext
-from services.postgres.connection import Address, Connection, connect
+from services.postgres.connection import Address, Connection, cancel_soon, connect
 from services.postgres.fingerprint_excluded import read_on_excluded
 from services.postgres.fingerprint_model import Fingerprint, TableFingerprint
 from services.postgres.fingerprint_objects import read_objects, read_sequences
@@ -72,7 +73,7 @@ def take_fingerprint(
             "SELECT pg_catalog.set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS s (name, value)",
             [list(_SETTINGS), list(_SETTINGS.values())],
         )
-        stop = run.on_cancel(connection.cancel_safe) if run else nullcontext()
+        stop = run.on_cancel(partial(cancel_soon, connection)) if run else nullcontext()
         with stop, _explained(address, run):
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             if snapshot_id is not None:

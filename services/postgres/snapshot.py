@@ -12,13 +12,14 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import psycopg
 from psycopg import sql
 
 from services.errors import DumpFailed
 from services.jobs.context import RunContext
-from services.postgres.connection import Address, Connection, connect
+from services.postgres.connection import Address, Connection, cancel_soon, connect
 from services.postgres.fingerprint_objects import read_sequences
 
 LOCK_BATCH = 500
@@ -70,7 +71,7 @@ def exported_snapshot(
         let_it_last(connection)
         wait = int(lock_timeout.total_seconds() * 1000)
         connection.execute("SELECT pg_catalog.set_config('lock_timeout', %s, false)", [str(wait)])
-        waiting = run.on_cancel(connection.cancel_safe) if run else nullcontext()
+        waiting = run.on_cancel(partial(cancel_soon, connection)) if run else nullcontext()
         with waiting, _explained(address, lock_timeout, run):
             tables = [row for row in connection.execute(_LOCKABLE).fetchall() if (row[0], row[1]) not in set(excluded)]
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")

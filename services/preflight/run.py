@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 
 import psycopg
 
 from services.errors import ConnectionFailed
 from services.installation import Installation
 from services.jobs.context import RunContext
-from services.postgres.connection import Address, connect
+from services.postgres.connection import Address, cancel_soon, connect
 from services.postgres.facts import read_facts
 from services.preflight.contents import check_contents, check_patterns, check_size, expect
 from services.preflight.model import Check, Preflight
 from services.preflight.role import check_role
 from services.preflight.server import check_server, check_versions, connection_lost, limit_questions
-from services.preflight.space import check_storage, check_working_folder
+from services.preflight.space import check_storage, check_working_folder, of_copy
 from services.settings.model import DatabaseSettings
 
 
@@ -41,7 +42,7 @@ def preflight(
     expected = Preflight(())
     try:
         address = Address.parse(database.url.get_secret_value())
-        with connect(address) as connection, run.on_cancel(connection.cancel_safe) if run else nullcontext():
+        with connect(address) as connection, run.on_cancel(partial(cancel_soon, connection)) if run else nullcontext():
             limit_questions(connection)
             checks.append(Check("connection", "ok", f"Connected to {address.label()}."))
             checks.append(check_versions(installation, connection))
@@ -54,6 +55,7 @@ def preflight(
         if run is not None:
             run.check_cancelled()
         checks.append(connection_lost(error))
-    checks += [check_storage(installation, target, expected) for target in targets]
+    checks += [check_storage(installation, target, expected) for target in targets[:1]]
+    checks += [of_copy(check_storage(installation, target, expected)) for target in targets[1:]]
     checks.append(check_working_folder(installation))
     return replace(expected, checks=tuple(checks))

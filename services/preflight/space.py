@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 from services.catalog.summaries import storage_use
 from services.errors import StorageError
@@ -39,6 +40,13 @@ def check_storage(installation: Installation, target: StorageSettings, expected:
     if room < need:
         return Check(name, "blocking", message, hint)
     return Check(name, "warning", message, hint) if room < TIGHT * need else Check(name, "ok", message)
+
+
+def of_copy(check: Check) -> Check:
+    """Return the check of a storage of further copies: they are made afterwards, and tried again until they are."""
+    if check.severity != "blocking":
+        return check
+    return replace(check, severity="warning", message=f"The further copy cannot be made now: {check.message}")
 
 
 def _used(installation: Installation, storage: str) -> int:

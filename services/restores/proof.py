@@ -68,6 +68,7 @@ def describe(
     restored: Restored | None,
     proof: Proof,
     seconds: float,
+    thaw_seconds: float = 0.0,
 ) -> RestoreReport:
     """Return the report. ``restored`` is None when nothing was; ``seconds`` are those of the whole."""
     return RestoreReport(
@@ -91,4 +92,5 @@ def describe(
         failure=proof.failure,
         notes=restored.notes if restored else (),
         comparison=proof.comparison,
+        thaw_seconds=round(thaw_seconds, 3),
     )

@@ -13,6 +13,9 @@ from services.restores.comparison_model import Comparison
 
 _NAMED = 3  # differences that the summary names; the rest is counted
 
+_NOT_THE_REPORTS = ("summary", "rto_seconds", "copy_state", "scope", "stored_anew")
+"""Beside the report in a verification's detail: for readers, and what was learned of the copy."""
+
 Way = Literal["spooled", "streamed", ""]
 ReportOutcome = Outcome | Literal["not compared"]
 """*Not compared*: a real restore made its database, and the comparison could not be made. Never a pass."""
@@ -49,11 +52,13 @@ class RestoreReport:
     """Why there is nothing to compare: the restore failed, or cannot be held on this server."""
     notes: tuple[str, ...] = ()
     comparison: Comparison | None = None
+    thaw_seconds: float = 0.0
+    """From asking for the thaw of a copy in cold storage until it could be read; 0 of any other."""
 
     @property
     def rto_seconds(self) -> float:
-        """The measured RTO: from the stored object to a restored database."""
-        return self.download_seconds + self.restore_seconds
+        """The measured RTO: from the stored object, which may have had to be thawed, to a restored database."""
+        return self.thaw_seconds + self.download_seconds + self.restore_seconds
 
     @property
     def summary(self) -> str:
@@ -89,6 +94,7 @@ class RestoreReport:
             "jobs": self.jobs,
             "stored_bytes": self.stored_bytes,
             "plain_bytes": self.plain_bytes,
+            "thaw_seconds": self.thaw_seconds,
             "download_seconds": self.download_seconds,
             "restore_seconds": self.restore_seconds,
             "compare_seconds": self.compare_seconds,
@@ -103,7 +109,7 @@ class RestoreReport:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RestoreReport:
         """Return the report that ``to_json`` wrote. Raise KeyError, TypeError or ValueError for anything else."""
-        values = {key: value for key, value in data.items() if key not in ("summary", "rto_seconds")}
+        values = {key: value for key, value in data.items() if key not in _NOT_THE_REPORTS}
         comparison = values["comparison"]
         values |= {
             "snapshot_at": parse_instant(values["snapshot_at"]),

@@ -9,26 +9,40 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 import psycopg
 from psycopg import sql
 
 from services.backups.manifest import Manifest
-from services.catalog.model import Backup
-from services.errors import AlreadyExists, BackupsError, ConnectionFailed, InvalidName, RestoreFailed
+from services.backups.thaw_state import thaw_seconds
+from services.catalog.model import Backup, Copy
+from services.errors import (
+    AlreadyExists,
+    BackupsError,
+    ConnectionFailed,
+    CorruptBackup,
+    InvalidName,
+    RestoreFailed,
+    StorageError,
+    StorageFull,
+    UntrustedManifest,
+)
 from services.installation import Installation
 from services.jobs.context import RunContext
-from services.postgres.connection import Address, Connection, connect
-from services.restores.copies import choose_copy
+from services.postgres.connection import Address, Connection, cancel_soon, connect
+from services.restores.copies import copies_in_order
 from services.restores.evidence import read_evidence
 from services.restores.fetch import identities_for
 from services.restores.perform import Place, Restored, restored_database
 from services.restores.proof import Proof, describe, prove
 from services.restores.report import RestoreReport
 from services.restores.scratch import RESTORE_PREFIX, TEST_PREFIX, scratch_name
+from services.restores.thawed import ensure_readable
 from services.restores.watch import report_work
 
 TARGET_RULE = "1 to 63 letters, digits, '_' or '-'"
@@ -37,9 +51,19 @@ _TARGET = re.compile(r"[A-Za-z0-9_-]{1,63}\Z")
 
 
 def restore_backup(
-    installation: Installation, backup: Backup, target: str, run: RunContext, *, server_url: str | None
+    installation: Installation,
+    backup: Backup,
+    target: str,
+    run: RunContext,
+    *,
+    server_url: str | None,
+    storage: str | None = None,
+    wait_for_thaw: bool = False,
 ) -> RestoreReport:
     """Restore a backup into the new database ``target`` on ``server_url`` (None: the database's own server).
+
+    The copy in ``storage`` is read; without one the best, and the next when that cannot be read to its end. A copy that
+    lies frozen in cold storage is waited for with ``wait_for_thaw``, and cannot be read otherwise (NotThawed).
 
     The report's outcome says whether the restored data equals the source, or that it could not be compared; the target
     stays in either case, since in an emergency a person decides. Raise InvalidName, AlreadyExists (nothing is touched),
@@ -48,7 +72,7 @@ def restore_backup(
     the log says so, and Cancelled or TimedOut is raised.
     """
     check_target(target)
-    copy = choose_copy(backup, None)
+    copies = copies_in_order(installation, backup, storage)
     identities_for(installation.settings, backup)
     began = time.monotonic()
     run.phase("preparing")
@@ -57,10 +81,10 @@ def restore_backup(
         _refuse_existing(connection, server, target)
         version = (connection.info.parameter_status("server_version") or "unknown").split()[0]
         major = connection.info.server_version // 10000
-    manifest = read_evidence(installation, backup, copy)
     place = Place(server, major, scratch_name(run, RESTORE_PREFIX), f"{server.host}:{server.port}")
-    with restored_database(installation, manifest, copy, place, run) as restored:
-        _rename(server, restored.address.dbname, target)
+    copy, manifest, restored = _from_first_that_works(
+        installation, backup, copies, place, target, run, wait_for_thaw=wait_for_thaw
+    )
     restored = replace(restored, address=server.with_database(target))
     proof = _prove(manifest, restored, run)
     note = _analyze(restored.address, run)
@@ -74,9 +98,42 @@ def restore_backup(
         restored=restored,
         proof=proof,
         seconds=time.monotonic() - began,
+        thaw_seconds=thaw_seconds(copy),
     )
     run.log(f"Restored into {target} on {report.server}. {report.summary}", _SEVERITY.get(report.outcome, "info"))
     return report
+
+
+def _from_first_that_works(
+    installation: Installation,
+    backup: Backup,
+    copies: Sequence[Copy],
+    place: Place,
+    target: str,
+    run: RunContext,
+    *,
+    wait_for_thaw: bool,
+) -> tuple[Copy, Manifest, Restored]:
+    """Restore from the first copy that can be read to its end, under the target's name. Raise what the best one met."""
+    met: BackupsError | None = None
+    for copy in copies:
+        try:
+            manifest = read_evidence(installation, backup, copy)
+            readable = ensure_readable(installation, backup, copy, run, wait=wait_for_thaw)
+            with restored_database(installation, manifest, readable, place, run) as restored:
+                _rename(place.server, restored.address.dbname, target)
+        except StorageFull:
+            raise  # it is this machine's disk that is full
+        except (StorageError, CorruptBackup, UntrustedManifest) as error:
+            met = met or error
+            if copy is not copies[-1]:
+                run.log(f"It cannot be restored from {copy.storage}, so the next copy is taken: {error}", "warning")
+            elif copy is not copies[0]:
+                run.log(f"It cannot be restored from {copy.storage} either: {error}", "warning")
+        else:
+            return readable, manifest, restored
+    assert met is not None  # there is a copy, and it was not restored from
+    raise met
 
 
 def check_target(target: str) -> None:
@@ -108,7 +165,7 @@ def _analyze(database: Address, run: RunContext) -> str:
     try:
         with (
             connect(database, application_name="backups analyze") as connection,
-            run.on_cancel(connection.cancel_safe),
+            run.on_cancel(partial(cancel_soon, connection)),
             report_work(database, run, grows=False),
         ):
             connection.execute("ANALYZE")

@@ -44,7 +44,7 @@ def own_database(
         try:
             with connect(server) as connection:
                 for earlier in range(1, run.attempt):
-                    _drop(connection, f"{name.removesuffix(str(run.attempt))}{earlier}")
+                    _drop_old(connection, server, f"{name.removesuffix(str(run.attempt))}{earlier}")
                 notes = _create(connection, name, locale)
             yield server.with_database(name), notes
         finally:
@@ -75,20 +75,22 @@ def _drop_leftovers(server: Address, catalog: Catalog) -> list[str]:
     except ConnectionFailed:
         return []
     with connection:
-        names = [
-            row[0]
-            for row in connection.execute(
-                "SELECT datname FROM pg_database WHERE starts_with(datname, %s) OR starts_with(datname, %s)",
-                (TEST_PREFIX, RESTORE_PREFIX),
-            )
-        ]
-        gone = [name for name in names if _is_over(name, catalog)]
+        gone = [name for name in _ours(connection, server) if _is_over(name, catalog)]
         for name in gone:
-            try:
-                _drop(connection, name)
-            except psycopg.Error as error:
-                raise _refused(error, f"The leftover database {name} on {server.label()} cannot be dropped") from error
+            _drop_old(connection, server, name)
     return [f"{server.host}:{server.port}/{name}" for name in gone]
+
+
+def _ours(connection: Connection, server: Address) -> list[str]:
+    """Return the databases that are called as ours are. Raise BackupsError when the server does not say."""
+    try:
+        found = connection.execute(
+            "SELECT datname FROM pg_database WHERE starts_with(datname, %s) OR starts_with(datname, %s)",
+            (TEST_PREFIX, RESTORE_PREFIX),
+        ).fetchall()
+    except psycopg.Error as error:
+        raise _refused(error, f"The leftover databases on {server.label()} cannot be listed") from error
+    return [row[0] for row in found]
 
 
 def _is_over(name: str, catalog: Catalog) -> bool:
@@ -121,6 +123,14 @@ def _create(connection: Connection, name: str, locale: DatabaseLocale) -> list[s
 
 def _drop(connection: Connection, name: str) -> None:
     connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _drop_old(connection: Connection, server: Address, name: str) -> None:
+    """Drop a database that an earlier attempt or run left. Raise BackupsError when the server refuses."""
+    try:
+        _drop(connection, name)
+    except psycopg.Error as error:
+        raise _refused(error, f"The leftover database {name} on {server.label()} cannot be dropped") from error
 
 
 def _drop_or_say(server: Address, name: str, run: RunContext) -> None:

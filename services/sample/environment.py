@@ -24,6 +24,7 @@ from services.installation import make_home, open_configured
 from services.postgres.connection import Address
 from services.postgres.server import LocalServer, embedded_bin_dir
 from services.sample.databases import BACKUP_ROLE, SCRIPTS, build_databases, do_a_days_work
+from services.sample.history_model import STORIES
 from services.sample.keys import SampleKeys, ensure_keys
 from services.settings.model import DatabaseSettings, Settings, StorageSettings
 
@@ -104,7 +105,14 @@ def _settings(root: Path, keys: SampleKeys, server: Address) -> Settings:
     return Settings(
         home=root,
         catalog_url=SecretStr(f"sqlite:///{root / 'catalog.db'}"),
-        databases=tuple(DatabaseSettings(name=name, url=_url(server, name, keys.role_password)) for name in SCRIPTS),
+        databases=tuple(
+            DatabaseSettings(
+                name=name,
+                url=_url(server, name, keys.role_password),
+                schedule=f"0 {STORIES[name].scheduled_at_hour} * * *",
+            )
+            for name in SCRIPTS
+        ),
         storages=(StorageSettings(name="local", url=f"file://{storage}"),),
         recipients=(keys.recipient,),
         encryption_key=keys.encryption_key,

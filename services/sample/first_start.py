@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +21,8 @@ from services.jobs.identity import process_identity
 from services.jobs.recovery import recover_now
 from services.sample.history import simulate_past
 from services.sample.history_model import STORIES, History, Measured
+from services.schedules.definitions import schedule_name
+from services.schedules.sync import known_schedules
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +62,21 @@ def make_history(installation: Installation, change_data: Callable[[], None]) ->
             # Nobody has restored billing here; what a restore of it took is guessed from its size.
             seconds = test * newest.plain_bytes / _newest(installation, PROVEN).plain_bytes
             add_past(installation, simulate_past(Measured.of(newest, seconds), story, installation.clock()))
+        schedule_since(installation, database, story.days)
     logger.info("sample: added the past")
+
+
+def schedule_since(installation: Installation, database: str, days: int) -> None:
+    """Have the database's backup schedule be in force since its first day; nothing happens the second time."""
+    first = installation.clock().replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days)
+    defined = known_schedules(installation)[schedule_name("backup", database)]
+    installation.catalog.schedules.add(replace(defined, valid_from=first))
+
+
+def _key(run: Run) -> str | None:
+    """Return the idempotency key that a run of the past would have: its slot, where a schedule asked for it."""
+    slot = run.params.get("slot")
+    return f"slot:{schedule_name('backup', run.database)}:{slot}" if slot and run.kind == "backup" else None
 
 
 def _prove(installation: Installation) -> float:
@@ -102,13 +120,14 @@ def _has_past(installation: Installation, database: str) -> bool:
 def add_past(installation: Installation, history: History) -> None:
     """Write a past in one transaction: all of it or nothing."""
     rows: dict[sa.Table, list[dict[str, Any]]] = {
-        schema.runs: [{**vars(run), "idempotency_key": None, "leftovers": []} for run in history.runs],
+        schema.runs: [{**vars(run), "idempotency_key": _key(run), "leftovers": []} for run in history.runs],
         schema.run_log: [{"run_id": run_id, **vars(line)} for run_id, line in history.lines],
         schema.backups: [
             {column.name: getattr(backup, column.name) for column in schema.backups.c} for backup in history.backups
         ],
         schema.copies: [{"backup_id": backup.id, **vars(copy)} for backup in history.backups for copy in backup.copies],
         schema.verifications: [vars(verification) for verification in history.verifications],
+        schema.deletions: [vars(deletion) for deletion in history.deletions],
     }
     # Not row by row through the stores: that would take longer than a real backup.
     with installation.catalog.engine.begin() as connection:

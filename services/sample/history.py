@@ -14,7 +14,9 @@ from random import Random
 from typing import Literal
 
 from services.backups.naming import default_name, object_key
+from services.catalog.deletions import Deletion
 from services.catalog.model import Backup, BackupType, Copy, LogLine, Outcome, Run, RunKind, RunState, Verification
+from services.clock import isoformat
 from services.ids import new_id
 from services.restores.report import RestoreReport
 from services.sample.history_model import FAILURES, LOST, PEOPLE, SCHEDULE, History, Measured, Story
@@ -22,11 +24,12 @@ from services.units import format_bytes, format_duration
 
 SEED = 20240731
 SIMULATED = "Simulated history of the sample environment."
+_SOON = timedelta(minutes=30)
 _KEPT = {"scheduled": timedelta(days=7), "on-demand": timedelta(days=30), "emergency": timedelta(days=90)}
 
 
 def simulate_past(measured: Measured, story: Story, now: datetime) -> History:
-    """Given a real backup's figures and the story of its database, return the rows of its past, all before today."""
+    """Given a real backup's figures and the story of its database, return the rows of its past, up to today's slot."""
     return _Past(measured, story, now).tell()
 
 
@@ -60,12 +63,24 @@ class _Past:
                 self._archive_check(backup, day)
             if day in special or (day >= self._story.last_restore_test and day % 30 == first_test % 30):
                 self._restore_test(backup, day)
+        if self._due(0) + _SOON < self._now:  # else the first worker takes it, or the sample's own backups satisfy it
+            self._backup(0, self._story.scheduled_at_hour, "scheduled", SCHEDULE, "")
         self._history.backups = [self._with_verdict(backup) for backup in self._history.backups]
+        self._history.deletions = [self._deletion(backup) for backup in self._history.backups]
         return self._history
 
     def _at(self, day: int, hour: float) -> datetime:
         midnight = datetime.combine(self._now.astimezone(UTC).date() - timedelta(days=day), time(), UTC)
         return midnight + timedelta(hours=hour, seconds=self._random.uniform(0, 40), milliseconds=self._random.random())
+
+    def _due(self, day: int) -> datetime:
+        """When the backup of that day was due."""
+        date_ = self._now.astimezone(UTC).date() - timedelta(days=day)
+        return datetime.combine(date_, time(self._story.scheduled_at_hour), UTC)
+
+    def _params(self, day: int, type_: BackupType) -> dict[str, object]:
+        slot = isoformat(self._due(day)) if type_ == "scheduled" else None
+        return {"database": self._measured.database, "type": type_, "slot": slot}
 
     def _size(self, day: int) -> float:
         """The database's size on that day as a part of today's: growing, a little faster lately, with noise."""
@@ -93,7 +108,7 @@ class _Past:
         key = object_key(m.database, name, compression="zstd", encrypted=bool(m.recipients))
         expired = min(finished + _KEPT[type_], self._now - timedelta(minutes=5))
         copy = Copy(m.storage, key, f"(expired) {m.storage}/{key}", "STANDARD", "deleted", stored, "", expired)
-        run = self._run("backup", started, finished, actor, note, params={"database": m.database, "type": type_})
+        run = self._run("backup", started, finished, actor, note, params=self._params(day, type_))
         backup = Backup(
             id=self._id(started), run_id=run.id, name=name, database=m.database, type=type_, state="expired",
             started_at=started, finished_at=finished, snapshot_at=started + timedelta(milliseconds=300),
@@ -119,7 +134,7 @@ class _Past:
         seconds = 10 if phase == "checking" else 40 + 180 * self._random.random()
         state: RunState = "lost" if index == LOST else "failed"
         run = self._run("backup", started, started + timedelta(seconds=seconds), SCHEDULE, "", state=state, phase=phase,
-                        params={"database": self._measured.database, "type": "scheduled"})  # fmt: skip
+                        params=self._params(day, "scheduled"))  # fmt: skip
         self._add_run(replace(run, error=error, hint=hint), f"{state.capitalize()}: {error} {hint}")
 
     def _archive_check(self, backup: Backup, day: int) -> None:
@@ -150,6 +165,15 @@ class _Past:
         )  # fmt: skip
         run = self._check_run("restore_test", "restore", backup, started, finished, actor, outcome, reason)
         self._verify(backup, "restore", run, started, finished, actor, outcome, reason, report)
+
+    def _deletion(self, backup: Backup) -> Deletion:
+        """The entry of the backup's end in the log of deletions."""
+        at, copy = backup.expired_at or self._now, backup.copies[0]
+        return Deletion(
+            id=self._id(at), run_id=None, backup_id=backup.id, backup_name=backup.name, database=backup.database,
+            at=at, ended_at=at, actor=SCHEDULE, storage=copy.storage, key=copy.key, bytes=copy.bytes,
+            reason="outside every tier", note=SIMULATED, outcome="deleted", error="",
+        )  # fmt: skip
 
     def _verify(
         self, backup: Backup, level: str, run_id: str, started: datetime, finished: datetime, actor: str,

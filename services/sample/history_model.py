@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from services.catalog.deletions import Deletion
 from services.catalog.model import Backup, LogLine, Run, Verification
 
 
@@ -132,3 +133,4 @@ class History:
     """(run id, line)"""
     backups: list[Backup] = field(default_factory=list)
     verifications: list[Verification] = field(default_factory=list)
+    deletions: list[Deletion] = field(default_factory=list)

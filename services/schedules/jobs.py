@@ -12,6 +12,7 @@ from services.catalog.backups import good
 from services.catalog.schema import backups
 from services.commands.backups import submit_backup
 from services.commands.restores import submit_verification
+from services.commands.retention import submit_cleanup
 from services.commands.upkeep import submit_health, submit_janitor
 from services.errors import UnknownName
 from services.installation import Installation
@@ -93,11 +94,19 @@ def _health(inst: Installation, occasion: Occasion) -> str:
     )  # fmt: skip
 
 
+def _cleanup(inst: Installation, occasion: Occasion) -> str:
+    return submit_cleanup(
+        inst, apply=True, actor=occasion.actor, reason=occasion.reason, idempotency_key=occasion.key,
+        slot=occasion.label, queue=occasion.queue,
+    )  # fmt: skip
+
+
 JOBS: dict[Job, Callable[[Installation, Occasion], str]] = {
     "backup": _backup,
     "restore_test": _restore_test,
     "verification": _verification,
     "janitor": _janitor,
     "health": _health,
+    "cleanup": _cleanup,
 }
 """Job -> function that asks for its run and returns the run's id. What is not here cannot be scheduled."""

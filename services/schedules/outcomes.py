@@ -8,9 +8,11 @@ type of backup counts: a slot asks for a good backup, not for one particular run
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from services.catalog.model import Run
@@ -18,6 +20,7 @@ from services.schedules.model import Slot
 from services.units import format_duration
 
 SlotState = Literal["satisfied", "late", "missed", "open"]
+STATES: tuple[SlotState, ...] = ("satisfied", "late", "missed", "open")
 Fault = Literal["", "failed", "untrusted", "adopted", "partial"]
 
 CLOCK_TOLERANCE = timedelta(minutes=1)
@@ -59,6 +62,7 @@ class SlotOutcome:
     cause: str = ""
     """Why it is late or missed, in a sentence."""
     run_id: str | None = None
+    """Of a slot that is late or missed: its own run, if there was one."""
 
     @property
     def is_miss(self) -> bool:
@@ -66,18 +70,35 @@ class SlotOutcome:
         return self.state in ("late", "missed")
 
 
+@dataclass(frozen=True)
+class SlotDay:
+    """The slots that were due on one UTC day, by their state."""
+
+    day: date
+    satisfied: int = 0
+    late: int = 0
+    missed: int = 0
+    open: int = 0
+
+    @property
+    def state(self) -> SlotState:
+        """The worst of them; an open one is worse than a satisfied one."""
+        return "missed" if self.missed else "late" if self.late else "open" if self.open else "satisfied"
+
+
 def judge(slots: Sequence[Slot], backups: Iterable[StoredBackup], now: datetime) -> list[SlotOutcome]:
     """Given one schedule's slots in order of time and its database's backups, return how each slot stands at ``now``.
 
     The slots must be all there are between the first and the last one. Backups dated after ``now`` are not believed.
     """
-    believed = sorted((held, b) for b in backups if (held := b.held_at) <= now + CLOCK_TOLERANCE)
+    latest = now + CLOCK_TOLERANCE
+    there = (backup for backup in backups if backup.finished_at <= latest)
+    believed = sorted((held, backup) for backup in there if (held := backup.held_at) <= latest)
     times = [held for held, _ in believed]
-    starts = [bisect_left(times, slot.due - CLOCK_TOLERANCE) for slot in slots]
-    ends = [*starts[1:], len(times)]
+    borders = [bisect_left(times, slot.due - CLOCK_TOLERANCE) for slot in slots] + [len(times)]
     return [
         _judge(slot, [backup for _, backup in believed[start:end]], now)
-        for slot, start, end in zip(slots, starts, ends, strict=True)
+        for slot, (start, end) in zip(slots, pairwise(borders), strict=True)
     ]
 
 
@@ -85,7 +106,7 @@ def _judge(slot: Slot, backups: Sequence[StoredBackup], now: datetime) -> SlotOu
     decided = now > slot.deadline_at
     good = min((b for b in backups if not b.fault), key=lambda b: b.finished_at, default=None)
     if good is not None:
-        state: SlotState = "satisfied" if good.finished_at <= slot.deadline_at else "late"
+        state: SlotState = "satisfied" if good.finished_at <= slot.deadline_at else "late" if decided else "open"
         return SlotOutcome(slot, state, decided, good.finished_at, good.id)
     bad = backups[-1] if backups else None
     state = "missed" if decided else "open"
@@ -93,13 +114,12 @@ def _judge(slot: Slot, backups: Sequence[StoredBackup], now: datetime) -> SlotOu
 
 
 def explain(outcomes: Iterable[SlotOutcome], runs: Mapping[str, Run]) -> list[SlotOutcome]:
-    """Return the outcomes with the cause of each that is late or missed. ``runs``: the slots' runs, by ``Slot.key``."""
-    found = []
-    for outcome in outcomes:
-        run = runs.get(outcome.slot.key)
-        cause = _cause(outcome, run) if outcome.is_miss else ""
-        found.append(replace(outcome, cause=cause, run_id=run.id if run else None))
-    return found
+    """Return the outcomes with the cause of each late or missed one. ``runs``: those of the slots, by ``Slot.key``."""
+    return [_explained(outcome, runs.get(outcome.slot.key)) if outcome.is_miss else outcome for outcome in outcomes]
+
+
+def _explained(outcome: SlotOutcome, run: Run | None) -> SlotOutcome:
+    return replace(outcome, cause=_cause(outcome, run), run_id=run.id if run else None)
 
 
 def _cause(outcome: SlotOutcome, run: Run | None) -> str:
@@ -134,3 +154,11 @@ def _of_run(run: Run | None) -> str:
         "finished": "Its run began so late that its backup counts for the next slot.",
     }
     return said[run.state]
+
+
+def slot_days(outcomes: Iterable[SlotOutcome]) -> tuple[SlotDay, ...]:
+    """Return the UTC days on which slots were due, in order, with how those stand."""
+    states: defaultdict[date, list[str]] = defaultdict(list)
+    for outcome in outcomes:
+        states[outcome.slot.due.astimezone(UTC).date()].append(outcome.state)
+    return tuple(SlotDay(day, *(states[day].count(state) for state in STATES)) for day in sorted(states))

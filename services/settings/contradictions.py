@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from services.backups.signing import is_ed25519_key
-from services.errors import SettingsError
+from services.errors import InputError, SettingsError
 from services.postgres.connection import Address
+from services.retention.policy import RetentionPolicy
 from services.settings.faults import example_of
 from services.settings.keys import is_public_key, public_key_of
 from services.settings.model import Settings
@@ -38,9 +39,26 @@ def contradictions(settings: Settings, *, complete: bool) -> list[str]:
             "recipients (BACKUP_RECIPIENTS): is missing, and backups are to be encrypted; run `backups keygen`, "
             f"{example_of('recipients')}, or set encrypt = false for the database"
         )
+    faults += _empty_policies(settings)
     faults += _bad_keys(settings)
     faults += _bad_urls(settings)
     faults += _unreadable_archives(settings)
+    return faults
+
+
+def _empty_policies(settings: Settings) -> list[str]:
+    """Say which policies keep nothing: numbers may be fine one by one and zero together."""
+    try:
+        settings.retention.over(RetentionPolicy())
+    except InputError as error:
+        return [f"retention: {error.message.rstrip('.')}; {example_of('retention')}"]
+    faults = []
+    for database in settings.databases:
+        try:
+            settings.retention_of(database)
+        except InputError as error:
+            example = example_of("databases.retention")
+            faults.append(f"databases[{database.name}].retention: {error.message.rstrip('.')}; {example}")
     return faults
 
 

@@ -10,6 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.errors import InputError
+from services.retention.policy import TIERS, RetentionPolicy
 from services.settings.faults import EXAMPLES
 from services.settings.keys import public_key_of
 
@@ -27,6 +29,7 @@ class Environment(BaseSettings):
     BACKUP_RECIPIENTS: str | None = None
     BACKUP_ENCRYPTION_KEY: str | None = None
     BACKUP_SIGNING_KEY: str | None = None
+    BACKUP_RETENTION: str | None = None
     RESTORE_TEST_URL: str | None = None
     CATALOG_URL: str | None = None
     S3_ENDPOINT_URL: str | None = None
@@ -74,6 +77,12 @@ def from_environment(env: Environment, faults: list[str]) -> dict[str, Any]:
     schedule = {"schedule": env.BACKUP_SCHEDULE, "schedule_time_zone": env.BACKUP_SCHEDULE_TIME_ZONE}
     given = {field: text for field, text in schedule.items() if text is not None}
     values["databases"] = [{"name": name, "url": url, **given}] if name else []
+    if env.BACKUP_RETENTION is not None:
+        try:
+            policy = RetentionPolicy.parse(env.BACKUP_RETENTION)
+            values["retention"] = {tier: policy.count(tier) for tier in TIERS}
+        except InputError as error:
+            faults.append(f"BACKUP_RETENTION: {error.message} {error.hint}")
     return values
 
 

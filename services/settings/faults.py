@@ -16,6 +16,20 @@ EXAMPLES = {
     "databases.hash_limit": "50GB",
     "databases.verify_after": "checksum",
     "databases.storages": '["r2", "s3"]',
+    **{
+        f"{prefix}retention.{field}": example
+        for prefix in ("", "databases.")
+        for field, example in (
+            ("daily", "7"),
+            ("weekly", "4"),
+            ("monthly", "12"),
+            ("yearly", "5"),
+            ("minimum", "3"),
+            ("partial_age", "30d"),
+        )
+    },
+    "retention": "daily = 7, weekly = 4, monthly = 12, yearly = 5",
+    "databases.retention": "daily = 7, weekly = 4, monthly = 12, yearly = 5",
     "storages.name": "r2",
     "storages.url": "s3://la-factoria-backups/prod",
     "storages.limit_bytes": "500GB",

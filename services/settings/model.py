@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -20,6 +21,7 @@ from pydantic import (
 
 from services.errors import InputError
 from services.names import unknown_name
+from services.retention.policy import MOST, RetentionPolicy
 from services.schedules.cron import check_cron, check_time_zone
 
 T = TypeVar("T")
@@ -31,6 +33,9 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|kB|MB|GB|TB)\Z")
 _ADDRESS = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\Z")
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 _BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+COLD_CLASSES = ("INTELLIGENT_TIERING", "STANDARD_IA", "ONEZONE_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE")
+"""Amazon's storage classes that are colder than the standard one, the warmest first."""
 
 VerificationLevel = Literal["stored", "checksum", "archive", "restore"]
 
@@ -101,6 +106,10 @@ class StorageSettings(_Strict):
     session_token: SecretStr | None = None
     limit_bytes: Annotated[Size | None, Field(gt=0)] = None
     """What may be stored here; None: whatever the disk has (local) or no limit (S3)."""
+    warn_percent: Annotated[int, Field(ge=1, le=100)] = 80
+    """From this share of what fits on, the storage counts as nearly full."""
+    storage_classes: tuple[str, ...] | None = None
+    """Colder storage classes that this server has; None: as its endpoint says (``services.storage.classes``)."""
     timeout: Duration = timedelta(seconds=60)
     """The longest silence of the storage that is waited for."""
 
@@ -120,9 +129,38 @@ class StorageSettings(_Strict):
             return value.rstrip("/")
         raise ValueError("write file:///absolute/folder or s3://bucket/prefix")
 
+    @field_validator("storage_classes")
+    @classmethod
+    def _storage_classes(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        unknown = [name for name in value or () if name not in COLD_CLASSES]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is no storage class; known: {', '.join(COLD_CLASSES)}")
+        return value
+
     @property
     def is_local(self) -> bool:
         return self.url.startswith("file://")
+
+
+_Periods = Annotated[int, Field(strict=True, ge=0, le=MOST)]
+
+
+class RetentionSettings(_Strict):
+    """Numbers of a retention policy, of all databases or of one. None: those of the policy that these stand over."""
+
+    daily: _Periods | None = None
+    """The newest good backup of so many days is kept; weekly, monthly and yearly likewise."""
+    weekly: _Periods | None = None
+    monthly: _Periods | None = None
+    yearly: _Periods | None = None
+    minimum: Annotated[int, Field(strict=True, ge=1, le=MOST)] | None = None
+    """So many of the newest good backups are kept whatever the tiers say."""
+    partial_age: Duration | None = None
+    """How long a partial backup is kept."""
+
+    def over(self, policy: RetentionPolicy) -> RetentionPolicy:
+        """Return the policy with what is set here. Raise InputError when nothing but zeros is left."""
+        return replace(policy, **{name: value for name, value in self if value is not None})
 
 
 class DatabaseSettings(_Strict):
@@ -132,8 +170,8 @@ class DatabaseSettings(_Strict):
     url: SecretStr
     """``postgresql://user:password@host:5432/dbname?sslmode=require``; holds a password, so it is secret."""
     storages: tuple[str, ...] = ()
-    """Names of storages. Empty: the first storage of the settings. Backups are written to the first one alone; the
-    others are read from where they hold a copy, and nothing is copied to them by itself."""
+    """Names of storages, the primary one first. Empty: the first storage of the settings alone. A backup is written to
+    the primary one, and copied from there to the others once it is finished."""
     rpo: Duration = timedelta(hours=24)
     """The oldest that the last good backup may be."""
     rto: Duration = timedelta(hours=1)
@@ -165,6 +203,8 @@ class DatabaseSettings(_Strict):
     """When a random good backup of last month is restore-tested."""
     verification_schedule: CronLine = ""
     """When the good backup that was looked at longest ago is read to its end; beside the check after each backup."""
+    retention: RetentionSettings = RetentionSettings()
+    """What differs from the policy of all databases."""
 
     @field_validator("name")
     @classmethod
@@ -301,6 +341,8 @@ class Settings(_Strict):
     slo_target: Annotated[float, Field(gt=0, le=100)] = 99.9
     """Percent of the backup schedules' slots that are to be satisfied within their deadline."""
     alerts: AlertSettings = AlertSettings()
+    retention: RetentionSettings = RetentionSettings()
+    """The retention policy of every database that sets none of its own."""
 
     def database(self, name: str) -> DatabaseSettings:
         """Return the database of that name. Raise UnknownName with what comes close."""
@@ -309,6 +351,10 @@ class Settings(_Strict):
     def storage(self, name: str) -> StorageSettings:
         """Return the storage of that name. Raise UnknownName with what comes close."""
         return _find("storage", name, {s.name: s for s in self.storages})
+
+    def retention_of(self, database: DatabaseSettings) -> RetentionPolicy:
+        """Return a database's retention policy: its own numbers over those of all over the runbook's."""
+        return database.retention.over(self.retention.over(RetentionPolicy()))
 
     def storages_of(self, database: DatabaseSettings) -> tuple[StorageSettings, ...]:
         """Return the storages of a database, the primary one first."""

@@ -37,12 +37,12 @@ class LocalStorage:
         self.root = root
         self.url = f"file://{root}"
 
-    def writer(self, key: str, *, expected_bytes: int | None = None) -> LocalWriter:
+    def writer(self, key: str, *, expected_bytes: int | None = None, replace: bool = False) -> LocalWriter:
         """Begin an object; ``expected_bytes`` is not needed here. Raise AlreadyExists, StorageError."""
         path = self._path(key)
-        if path.exists():
+        if not replace and path.exists():
             raise taken(self.location(key))
-        return LocalWriter(self, key)
+        return LocalWriter(self, key, replace=replace)
 
     def put(self, key: str, data: bytes) -> StoredObject:
         """Store a small object whole, replacing what is there."""

@@ -19,6 +19,8 @@ class StoredObject:
     """Without quotes. Empty where the storage does not tell, or could only by reading the object (in a listing)."""
     modified_at: datetime
     storage_class: str = "STANDARD"
+    thaw: str = ""
+    """Of one in cold storage, as ``stat`` reports it: S3's ``x-amz-restore`` (``services.storage.cold.ThawState``)."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,11 @@ class Storage(Protocol):
     name: str
     url: str
 
-    def writer(self, key: str, *, expected_bytes: int | None = None) -> ObjectWriter:
+    def writer(self, key: str, *, expected_bytes: int | None = None, replace: bool = False) -> ObjectWriter:
         """Begin an object. ``expected_bytes`` sizes the parts of a multipart upload (at most 10,000 parts).
 
-        Raise AlreadyExists when there is one under the key, InvalidName when the key breaks the rule, StorageError.
+        With ``replace`` it takes the place of what is there, in one step and only when it is whole. Raise AlreadyExists
+        when there is one under the key otherwise, InvalidName when the key breaks the rule, StorageError.
         """
 
     def put(self, key: str, data: bytes) -> StoredObject:

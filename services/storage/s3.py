@@ -44,9 +44,11 @@ class S3Storage:
         with said_plainly(self.place, "preparing"):
             self.client = _client(settings)
 
-    def writer(self, key: str, *, expected_bytes: int | None = None) -> S3Writer:
+    def writer(self, key: str, *, expected_bytes: int | None = None, replace: bool = False) -> S3Writer:
         """Begin an object. Raise AlreadyExists, StorageError. Memory: see ``s3_parts.plan_parts``."""
         full = self.full(key)
+        if replace:
+            return S3Writer(self, key, expected_bytes, replace=True)
         with said_plainly(self.place, f"looking for {key}"):
             try:
                 self.client.head_object(Bucket=self.bucket, Key=full)
@@ -97,6 +99,7 @@ class S3Storage:
             head.get("ETag", "").strip('"'),
             head["LastModified"].astimezone(UTC),
             head.get("StorageClass") or "STANDARD",
+            head.get("Restore") or "",
         )
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:

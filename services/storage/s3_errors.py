@@ -23,7 +23,17 @@ from botocore.exceptions import (
 )
 from urllib3.exceptions import HTTPError
 
-from services.errors import AccessDenied, NoSuchBucket, ObjectMissing, StorageError, StorageFull, StorageUnavailable
+from services.errors import (
+    AccessDenied,
+    BackupsError,
+    NoStorageClass,
+    NoSuchBucket,
+    NotThawed,
+    ObjectMissing,
+    StorageError,
+    StorageFull,
+    StorageUnavailable,
+)
 
 _DENIED_CODES = {
     "AccessDenied",
@@ -37,6 +47,7 @@ _DENIED_CODES = {
 }
 _FULL_CODES = {"EntityTooLarge", "QuotaExceeded", "StorageFull", "XMinioStorageFull", "InsufficientCapacity"}
 _BUSY_CODES = {"SlowDown", "RequestTimeout", "ServiceUnavailable", "InternalError", "Throttling", "TooManyRequests"}
+_CLASS_CODES = {"InvalidStorageClass"}
 _SKEWED_CODES = {"RequestTimeTooSkewed"}
 
 
@@ -54,7 +65,10 @@ class Place:
 
 @contextmanager
 def said_plainly(place: Place, doing: str) -> Iterator[None]:
-    """Turn what boto3 raises in the block into a StorageError: "The storage … did not … while DOING"."""
+    """Turn what boto3 raises in the block into a StorageError: "The storage … did not … while DOING".
+
+    A storage class that the server does not have becomes NoStorageClass.
+    """
     try:
         yield
     except ClientError as error:
@@ -73,7 +87,7 @@ def code_of(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def _of_answer(error: ClientError, place: Place, doing: str) -> StorageError:
+def _of_answer(error: ClientError, place: Place, doing: str) -> BackupsError:
     status, code = status_of(error), code_of(error)
     answer = f"{code} (HTTP {status})" if code and code != str(status) else f"HTTP {status}"
     refused = f"{place} refused {doing}: {answer}."
@@ -86,6 +100,10 @@ def _of_answer(error: ClientError, place: Place, doing: str) -> StorageError:
         )
     if code == "NoSuchUpload":
         return StorageError(refused, hint="The unfinished upload was removed by somebody else; run the backup again.")
+    if code == "InvalidObjectState":
+        return NotThawed(refused, hint="It lies in cold storage: thaw it first with `backups thaw`.")
+    if code in _CLASS_CODES or (status == 501 and "storage class" in doing):
+        return NoStorageClass(refused, hint="This server does not have that class. Nothing was changed.")
     if status == 507 or code in _FULL_CODES:
         return StorageFull(refused, hint="Free space there (old backups), raise its quota, or use another storage.")
     if status in (401, 403) or code in _DENIED_CODES:

@@ -12,6 +12,7 @@ from services.postgres.clients import choose_client, find_clients
 from services.postgres.restore import archive_reader
 from services.restores.fetch import dumped_by, fetch_plain
 from services.units import format_bytes
+from services.verification.checksum import check_checksum
 from services.verification.finding import Finding, throughput
 
 
@@ -34,8 +35,12 @@ def check_archive(installation: Installation, backup: Backup, copy: Copy, run: R
             found = fetch_plain(installation, backup, copy, reader.write, run)
             reader.finish()
     except RestoreFailed as error:
+        # It may have stumbled over damage before its end was reached: only the bytes can tell whose fault it is.
+        bytes_say = check_checksum(installation, backup, copy, run)
+        if bytes_say.outcome == "failed":
+            return bytes_say
         detail = throughput(backup.stored_bytes, time.monotonic() - began)
-        return Finding("failed", f"pg_restore cannot read the archive: {error.message}", detail, "damaged")
+        return Finding("failed", f"pg_restore cannot read the archive: {error.message}", detail, "stored", "backup")
     detail = throughput(found.stored_bytes, time.monotonic() - began)
     detail |= {"plain_bytes": found.plain_bytes, "pg_restore": client.version}
     unpacked = "decompressed" if backup.encryption == "none" else "decrypted, decompressed"

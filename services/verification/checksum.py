@@ -28,5 +28,5 @@ def check_checksum(installation: Installation, backup: Backup, copy: Copy, run: 
     differing = compare_sizes_and_hashes(bytes=(backup.stored_bytes, meter.bytes), sha256=(backup.sha256, meter.sha256))
     if differing:
         reason = f"The stored bytes are not those that were written: {in_words(differing)}."
-        return Finding("failed", reason, detail | {"differing": differing}, "damaged")
+        return Finding("failed", reason, detail | {"differing": differing}, "damaged", "copy")
     return Finding("passed", f"All {format_bytes(meter.bytes)} read; sha256 as recorded.", detail, "stored")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from services.catalog.model import CopyState, Outcome
 from services.errors import BackupsError, CorruptBackup, ObjectMissing, UntrustedManifest
 
 BACKUP_IS_BAD = (ObjectMissing, CorruptBackup, UntrustedManifest)
-"""Errors that are the backup's own fault. Every other one (storage away, key missing, cancelled) ends the attempt and
-says nothing of the backup."""
+"""Errors that are the stored copy's own fault. Every other one (storage away, key missing, cancelled) ends the attempt
+and says nothing of the copy."""
 
 
 @dataclass(frozen=True)
@@ -23,17 +23,28 @@ class Finding:
     """bytes, seconds, bytes_per_second, and what differed; JSON."""
     copy_state: CopyState | None = None
     """What is now known of the copy; None: nothing new."""
+    scope: Literal["copy", "backup"] = "backup"
+    """Of a failure: whether it condemns this copy alone, or the backup (see ``services.catalog.verdict``)."""
+
+    def to_detail(self) -> dict[str, Any]:
+        """Return the detail as a verification keeps it."""
+        found = dict(self.detail)
+        if self.copy_state is not None:
+            found["copy_state"] = self.copy_state
+        if self.outcome == "failed":
+            found["scope"] = self.scope
+        return found
 
 
 def failed_by(error: BackupsError) -> Finding:
-    """Given an error of BACKUP_IS_BAD, return the finding that condemns the backup with its words."""
+    """Given an error of BACKUP_IS_BAD, return the finding that condemns the copy with its words."""
     if isinstance(error, ObjectMissing):
         state: CopyState | None = "missing"
     elif isinstance(error, CorruptBackup):
         state = "damaged"
     else:
         state = None
-    return Finding("failed", error.message, copy_state=state)
+    return Finding("failed", error.message, copy_state=state, scope="copy")
 
 
 def compare_sizes_and_hashes(**pairs: tuple[object, object]) -> dict[str, dict[str, object]]:

@@ -16,7 +16,7 @@ def check_stored(installation: Installation, backup: Backup, copy: Copy) -> Find
     differing = compare_sizes_and_hashes(bytes=(backup.stored_bytes, found.bytes), etag=etag)
     detail = {"bytes": found.bytes, "etag": found.etag, "etag_compared": bool(copy.etag), "differing": differing}
     if differing:
-        return Finding("failed", f"The stored object was changed: {in_words(differing)}.", detail, "damaged")
+        return Finding("failed", f"The stored object was changed: {in_words(differing)}.", detail, "damaged", "copy")
     compared = "size and ETag" if copy.etag else "size"
     reason = f"Present with its manifest, {format_bytes(found.bytes)}; {compared} as recorded."
     return Finding("passed", reason, detail, "stored")

@@ -83,6 +83,8 @@ def test_a_failed_verification_is_said_once(other: str) -> None:
     found = decide([failed, named], [], NOW, remind_after=DAY, hold=HOUR)
     assert [step.check.name for step in found if step.check] == [other]
     assert len(decide([failed, elsewhere], [], NOW, remind_after=DAY, hold=HOUR)) == 2
+    overdue = replace(failed, severity="warning")
+    assert len(decide([overdue, named], [], NOW, remind_after=DAY, hold=HOUR)) == 2, "that is another matter"
 
 
 def test_a_check_that_no_rule_names_alerts_all_the_same() -> None:

@@ -275,3 +275,33 @@ def test_a_test_message_says_per_channel_what_happened(inst: Installation, mail:
 def test_open_alerts_are_counted_by_severity(inst: Installation, clock: TestClock) -> None:
     look(inst)
     assert count_open(inst.catalog.engine) == {"failure": 1}
+
+
+def test_many_alerts_at_once_are_one_message_and_what_follows_waits_for_it(
+    inst: Installation, clock: TestClock, mail: MailServer, web: WebServer
+) -> None:
+    names = [f"db{number}" for number in range(8)]
+    databases = tuple(inst.settings.databases[0].model_copy(update={"name": name}) for name in names)
+    inst.settings = inst.settings.model_copy(update={"databases": databases})
+    mail.stop()
+    assert look(inst) == ["open"] * 8
+    [posted] = web.requests
+    assert json.loads(posted.body)["title"] == "[FAILURE] 8 alerts: 8 failed"
+    assert json.loads(posted.body)["message"].count("backups alert ack") == 8
+    back_up(inst, clock, "b", database="db3")
+    clock.forward(minutes=1)
+    look(inst)
+    clock.forward(minutes=6)
+    mail.start()
+    evaluate(inst, by="test", force=True)
+    for _ in range(3):
+        clock.forward(minutes=1)
+        deliver_due(inst)
+    assert mail.subjects == ["[FAILURE] 8 alerts: 8 failed", "[RESOLVED] db3: No recent backup"]
+    assert "[FAILURE] db3: No recent backup" in mail.mails[0].get_content()
+    for name in names:
+        back_up(inst, clock, f"again-{name}", database=name)
+    look(inst)
+    clock.forward(minutes=6)
+    assert set(look(inst)) == {"resolve"}
+    assert mail.subjects[-1] == "[RESOLVED] 7 alerts: 7 resolved"

@@ -6,6 +6,7 @@ import shlex
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from services.backups.by_hand import restore_commands
 from services.backups.log_entry import render_log_entry
@@ -28,8 +29,8 @@ def test_the_log_entry_has_the_lines_of_the_runbooks_template(tmp_path: Path) ->
 def test_verified_is_yes_only_for_what_passed_and_says_how_deep(tmp_path: Path) -> None:
     backup = add_backup(installation(tmp_path, "orders"), "orders", NOW)
 
-    def verified(**changes: object) -> str:
-        entry = render_log_entry(replace(backup, **changes))  # type: ignore[arg-type]
+    def verified(**changes: Any) -> str:
+        entry = render_log_entry(replace(backup, **changes))
         return next(line for line in entry.splitlines() if line.startswith("Verified"))
 
     later = NOW + timedelta(minutes=1)

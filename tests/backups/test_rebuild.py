@@ -18,7 +18,7 @@ from services.backups.manifest import to_document, write_manifest
 from services.backups.naming import manifest_key
 from services.backups.rebuild import rebuild
 from services.backups.signing import sign_document
-from services.catalog.model import Backup, Copy, Verification
+from services.catalog.model import Backup, Copy, CopyState, Outcome, Verification
 from services.errors import AccessDenied, StorageUnavailable
 from services.installation import Installation, open_configured
 from services.settings.model import Settings, StorageSettings
@@ -97,8 +97,8 @@ def store(inst: Installation, name: str = "b1", storage: str = "primary", *, set
     return backup
 
 
-def check(inst: Installation, backup: Backup, level: str, outcome: str, minutes: int, *, store_record: bool = True,
-          copy_state: str | None = None) -> Verification:  # fmt: skip
+def check(inst: Installation, backup: Backup, level: str, outcome: Outcome, minutes: int, *, store_record: bool = True,
+          copy_state: CopyState | None = None) -> Verification:  # fmt: skip
     """Add a verification, as ``record_verification`` does, where the storage may not take its record."""
     at = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=minutes)
     detail = {"copy_state": copy_state} if copy_state else {}
@@ -108,7 +108,7 @@ def check(inst: Installation, backup: Backup, level: str, outcome: str, minutes:
         inst.storage("primary").put(record_key(backup, found), json.dumps(document).encode())
     inst.catalog.verifications.add(found)
     if copy_state:
-        inst.catalog.backups.set_copy_state(backup.id, "primary", copy_state, checked_at=at)  # type: ignore[arg-type]
+        inst.catalog.backups.set_copy_state(backup.id, "primary", copy_state, checked_at=at)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -15,7 +16,9 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
@@ -38,6 +41,19 @@ class Site:
     url: str
     home: Path
     environ: dict[str, str]
+    pid: int
+
+    def command(self, *words: str) -> Any:
+        """Return what ``backups WORDS --json`` says of this site."""
+        program = Path(sys.executable).with_name("backups")
+        done = subprocess.run(
+            [program, *words, "--json"], env=self.environ, capture_output=True, check=True, timeout=60
+        )
+        return json.loads(done.stdout)
+
+    def children(self, name: str) -> list[psutil.Process]:
+        """Return the programs of that name that run below this site's processes."""
+        return [child for child in psutil.Process(self.pid).children(recursive=True) if child.name() == name]
 
 
 @dataclass
@@ -61,32 +77,33 @@ def site() -> Iterator[Site]:
     with tempfile.TemporaryDirectory(prefix="backups-browser-") as folder:
         home = Path(folder)
         home.chmod(0o755)  # for root the sample's server runs as another user, who must get at its data
-        yield from _serve(home)
+        yield from serve(home)
 
 
-def _serve(home: Path) -> Iterator[Site]:
+def serve(home: Path, **more: str) -> Iterator[Site]:
+    """Run `backups serve` in this home, with more of an environment, and end it afterwards."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(OWN_SETTINGS)}
-    environ["BACKUPS_HOME"] = str(home)
+    environ |= {"BACKUPS_HOME": str(home)} | more
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     program = Path(sys.executable).with_name("backups")
     log = home / "serve.log"
     with log.open("wb") as out:
-        serve = subprocess.Popen(
+        process = subprocess.Popen(
             [program, "serve", "--port", str(port)], env=environ, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT
         )
     try:
         url = f"http://127.0.0.1:{port}"
-        _wait_for(url, serve, log)
-        yield Site(url, home, environ)
+        _wait_for(url, process, log)
+        yield Site(url, home, environ, process.pid)
     finally:
-        serve.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)
         try:
-            serve.wait(60)
+            process.wait(60)
         except subprocess.TimeoutExpired:
-            serve.kill()
-            serve.wait(10)
+            process.kill()
+            process.wait(10)
 
 
 def _wait_for(url: str, serve: subprocess.Popen[bytes], log: Path) -> None:

@@ -15,6 +15,14 @@ PAGES = {
     "/inventory": ("Inventory", "Select a row for all"),
     "/verify_and_restore": ("Verify and restore tests", "Select a row for its result"),
     "/weekly_review": ("proven to restore", "New note"),
+    "/health": ("Health and alerts", "No channel is set"),
+    "/schedules": ("Schedules", "Select a row to run it now"),
+    "/schedules?schedule=la_factoria/backup": ("Schedules", "The next five due times"),
+    "/slo": ("slots were satisfied within the deadline", "Select a row for its run"),
+    "/slo?days=365": ("slots were satisfied within the deadline", "Select a row for its run"),
+    "/retention": ("Retention", "What goes at the next cleanup"),
+    "/retention?view=Simulator": ("Retention", "In 365 days ·"),
+    "/retention?view=Deletion+log": ("Retention", "deletions of copies"),
 }
 SIZES = {"laptop": (1440, 900), "phone": (390, 844)}
 

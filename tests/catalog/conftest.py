@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from services.catalog.catalog import Catalog
+from services.catalog.model import RunKind
 from services.postgres.server import LocalServer
 from tests.support.installations import make_catalog
 from tests.support.servers import NewDatabase
@@ -34,8 +36,8 @@ def catalog(catalog_url: str) -> Iterator[Catalog]:
 def add_run(catalog: Catalog) -> Callable[..., str]:
     from tests.catalog.rows import NOW
 
-    def add(kind: str = "backup", database: str = "la_factoria", **more: object) -> str:
-        values: dict[str, object] = {"actor": "ada", "reason": "", "params": {}, "now": NOW}
-        return catalog.runs.add(kind=kind, database=database, **(values | more)).id  # type: ignore[arg-type]
+    def add(kind: RunKind = "backup", database: str = "la_factoria", **more: Any) -> str:
+        values: dict[str, Any] = {"actor": "ada", "reason": "", "params": {}, "now": NOW}
+        return catalog.runs.add(kind=kind, database=database, **(values | more)).id
 
     return add

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from services.catalog.model import Backup, Copy, Verification
+from services.catalog.model import Backup, Copy, Outcome, Verification
 
 NOW = datetime(2026, 11, 22, 2, 0, 11, 123456, tzinfo=UTC)
 
@@ -46,7 +46,9 @@ def make_backup(name: str = "b1", *, finished_at: datetime = NOW, **changes: Any
     return replace(backup, **changes)
 
 
-def make_verification(backup: Backup, level: str, outcome: str, *, at: datetime = NOW, **changes: Any) -> Verification:
+def make_verification(
+    backup: Backup, level: str, outcome: Outcome, *, at: datetime = NOW, **changes: Any
+) -> Verification:
     """Return a verification of the backup that took a second."""
     verification = Verification(
         id=f"{backup.id}-{level}-{at:%d%H%M%S}-{outcome}",
@@ -55,7 +57,7 @@ def make_verification(backup: Backup, level: str, outcome: str, *, at: datetime 
         database=backup.database,
         level=level,
         storage="primary",
-        outcome=outcome,  # type: ignore[arg-type]
+        outcome=outcome,
         reason="",
         started_at=at - timedelta(seconds=1),
         finished_at=at,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from services.catalog.catalog import Catalog
-from services.catalog.model import Backup
+from services.catalog.model import Backup, Outcome
 from services.errors import UnknownName
 from tests.catalog.rows import NOW, make_backup, make_verification
 
@@ -39,7 +40,7 @@ def test_an_ambiguous_name_is_refused_and_an_unknown_one_says_what_is_close(cata
         catalog.backups.find("la_factoria_backup_2")
 
 
-NOT_GOOD = {
+NOT_GOOD: dict[str, dict[str, Any]] = {
     "expired": {"state": "expired"},
     "partial": {"excluded": ("audit_logs",)},
     "untrusted": {"trust": "untrusted"},
@@ -52,7 +53,7 @@ NOT_GOOD = {
 @pytest.mark.parametrize("why", NOT_GOOD)
 def test_only_a_good_backup_counts_as_the_latest_good_one(catalog: Catalog, why: str) -> None:
     good = make_backup("good", finished_at=NOW - timedelta(days=1))
-    bad = make_backup("bad", **NOT_GOOD[why])  # type: ignore[arg-type]
+    bad = make_backup("bad", **NOT_GOOD[why])
     catalog.backups.add(good)
     catalog.backups.add(bad)
     assert not bad.is_good
@@ -67,7 +68,7 @@ def test_the_range_of_a_list_is_half_open(catalog: Catalog) -> None:
     assert [b.name for b in found] == ["b1", "b0"]
 
 
-def _with(catalog: Catalog, *steps: tuple[str, str]) -> Backup:
+def _with(catalog: Catalog, *steps: tuple[str, Outcome]) -> Backup:
     backup = make_backup()
     catalog.backups.add(backup)
     for number, (level, outcome) in enumerate(steps):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -83,12 +84,12 @@ def test_whoever_lost_its_claim_writes_nothing(catalog: Catalog, add_run: AddRun
 def test_progress_is_seen_and_a_cancel_is_heard_with_the_next_beat(catalog: Catalog, add_run: AddRun) -> None:
     run_id = add_run()
     claim = catalog.runs.claim(run_id, worker="h:1:1", now=NOW)
-    beat = {"phase": "dumping", "phase_started_at": NOW, "bytes_done": 2**40, "bytes_total": 2**41}
-    assert catalog.runs.beat(claim, now=NOW, **beat) is False  # type: ignore[arg-type]
+    beat: dict[str, Any] = {"phase": "dumping", "phase_started_at": NOW, "bytes_done": 2**40, "bytes_total": 2**41}
+    assert catalog.runs.beat(claim, now=NOW, **beat) is False
     run = catalog.runs.get(run_id)
     assert (run.phase, run.bytes_done, run.bytes_total) == ("dumping", 2**40, 2**41)
     catalog.runs.request_cancel(run_id, actor="bob", now=NOW)
-    assert catalog.runs.beat(claim, now=NOW, **beat) is True  # type: ignore[arg-type]
+    assert catalog.runs.beat(claim, now=NOW, **beat) is True
     assert catalog.runs.get(run_id).cancel_requested_by == "bob"
 
 

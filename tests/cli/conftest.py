@@ -91,3 +91,19 @@ def shell(
         },
         secrets,
     )
+
+
+@pytest.fixture
+def two(shell: Shell) -> Shell:
+    """The shell with a second storage for its one database."""
+    config = shell.folder / "backups.toml"
+    config.write_text(
+        f'recipients = ["{shell.variables["BACKUP_RECIPIENTS"]}"]\n'
+        f'[[storages]]\nname = "primary"\nurl = "file://{shell.folder / "storage"}"\n'
+        f'[[storages]]\nname = "second"\nurl = "file://{shell.folder / "second"}"\n'
+        f'[[databases]]\nname = "la_factoria"\nurl = "{shell.variables["DATABASE_URL"]}"\n'
+        f'storages = ["primary", "second"]\n'
+    )
+    shell.variables = {k: v for k, v in shell.variables.items() if k not in ("DATABASE_URL", "BACKUP_STORAGE")}
+    shell.variables["BACKUPS_CONFIG"] = str(config)
+    return shell

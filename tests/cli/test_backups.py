@@ -39,7 +39,9 @@ def test_a_backup_is_created_listed_proven_and_restored(
     assert set(listed["verification"]) == {"level", "at", "passed"}
     assert listed["note"] == "before the deploy"
     assert listed["pinned"] is True
-    assert (listed["tiers"], listed["keep_reasons"], listed["expires_at"]) == ([], [], None)
+    assert listed["tiers"] == ["daily", "weekly", "monthly", "yearly"]
+    assert listed["keep_reasons"] == [*listed["tiers"], "pinned", "minimum", "recent on-demand"]
+    assert listed["expires_at"] is None, "as long as it is pinned"
     assert listed["finished_at"].endswith("Z")
 
     (tested,) = shell.json("restore-test", "--quiet")
@@ -65,7 +67,7 @@ def test_a_backup_is_created_listed_proven_and_restored(
         row = connection.execute("SELECT email FROM users WHERE id = 7").fetchone()
     assert row == ("changed",)
     with connect(shell.database.with_database("postgres")) as connection:
-        connection.execute(f'DROP DATABASE "{target}"')  # type: ignore[arg-type]
+        connection.execute(f'DROP DATABASE "{target}"')
 
 
 @pytest.mark.parametrize("level", ["stored", "checksum", "archive"])

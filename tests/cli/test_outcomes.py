@@ -11,7 +11,7 @@ import pytest
 import typer
 
 import services.backups.create as create
-from services.catalog.model import Run
+from services.catalog.model import Run, RunState
 from services.cli.restore_commands import _report_restore
 from services.cli.running import fail_unless_finished
 from services.errors import BackupsError, Cancelled
@@ -20,11 +20,8 @@ from tests.cli.conftest import Shell
 from tests.pages.worlds import report
 
 
-def run_that(state: str, **changes: Any) -> Run:
-    return replace(
-        Run("r1", "restore", "la_factoria", None, state, "ada", "", {}, NOW),  # type: ignore[arg-type]
-        **changes,
-    )
+def run_that(state: RunState, **changes: Any) -> Run:
+    return replace(Run("r1", "restore", "la_factoria", None, state, "ada", "", {}, NOW), **changes)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -39,8 +40,8 @@ RUN = Run(
         ({"bytes_done": 10**6, "bytes_total": 2 * 10**6}, 0, "1.00 MB of 2.00 MB"),
     ],
 )
-def test_the_pace_is_said_in_bytes_rate_and_time_left(changes: dict[str, object], after: int, words: str) -> None:
-    assert pace(replace(RUN, **changes), NOW + timedelta(seconds=after)).words == words  # type: ignore[arg-type]
+def test_the_pace_is_said_in_bytes_rate_and_time_left(changes: dict[str, Any], after: int, words: str) -> None:
+    assert pace(replace(RUN, **changes), NOW + timedelta(seconds=after)).words == words
 
 
 def test_lines_repeat_the_pace_every_ten_seconds_and_every_log_line_once() -> None:

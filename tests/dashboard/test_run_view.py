@@ -52,7 +52,7 @@ def test_a_queued_run_says_that_it_waits() -> None:
 
 def test_every_kind_of_run_has_a_next_action() -> None:
     for kind in ("backup", "verification", "restore_test", "restore", "adopt", "janitor"):
-        assert next_action(replace(RUN, kind=kind, state="failed"))  # type: ignore[arg-type]
+        assert next_action(replace(RUN, kind=kind, state="failed"))
 
 
 def test_what_a_failed_run_left_is_said_by_what_it_recorded() -> None:
@@ -83,4 +83,4 @@ def test_a_finished_check_is_called_by_what_it_found(result: dict[str, str], wor
 
 def test_a_run_that_did_not_finish_is_called_by_its_state_whatever_its_result() -> None:
     for state in ("failed", "lost", "cancelled", "running", "queued"):
-        assert run_outcome(replace(RUN, state=state, result={"outcome": "passed"}))[0] == state  # type: ignore[arg-type]
+        assert run_outcome(replace(RUN, state=state, result={"outcome": "passed"}))[0] == state

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -103,10 +104,10 @@ def during_the_dump(monkeypatch: pytest.MonkeyPatch, harm: Callable[[int], None]
     """Have ``harm`` called with pg_dump's pid as soon as the first bytes are being written."""
     write_stream = create.write_stream
 
-    def harmed(source: object, *args: object, **kwargs: object) -> object:
+    def harmed(source: Any, *args: Any, **kwargs: Any) -> Any:
         child = next(c for c in psutil.Process().children(recursive=True) if c.name() == "pg_dump")
         harm(child.pid)
-        return write_stream(source, *args, **kwargs)  # type: ignore[arg-type]
+        return write_stream(source, *args, **kwargs)
 
     monkeypatch.setattr(create, "write_stream", harmed)
 
@@ -265,12 +266,12 @@ def test_a_backup_that_fails_its_own_verification_fails_the_run_and_is_no_good_b
     installation = make_installation(tmp_path, url=database(server15, SOURCE).url().get_secret_value())
     verify = create.verify_backup
 
-    def rot_first(inst: Installation, backup: Backup, *rest: object) -> object:
+    def rot_first(inst: Installation, backup: Backup, *rest: Any) -> Any:
         stored_file = Path(backup.copies[0].location.removeprefix("file://"))
         data = bytearray(stored_file.read_bytes())
         data[len(data) // 2] ^= 1
         stored_file.write_bytes(data)
-        return verify(inst, backup, *rest)  # type: ignore[arg-type]
+        return verify(inst, backup, *rest)
 
     monkeypatch.setattr(create, "verify_backup", rot_first)
     run, _ = back_up(installation)

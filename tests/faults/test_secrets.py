@@ -17,6 +17,7 @@ from services.postgres.connection import connect
 from services.postgres.server import LocalServer
 from services.stream.encryption import generate_key
 from tests.support.servers import NewDatabase
+from tests.support.sinks import mail_server, web_server
 
 PASSWORD = "planted-Passw0rd/of:the@database"
 QUOTED = "planted-Passw0rd%2Fof%3Athe%40database"
@@ -118,3 +119,49 @@ def test_a_planted_password_and_key_appear_nowhere(url: str, tmp_path: Path) -> 
     assert [text for text in said for secret in secrets if secret in text] == []
     assert files_with(home, secrets) == []
     assert files_with(storage, secrets) == []
+
+
+TOKENS = ("Tok3n-planted-5512", "pl4nted-smtp-pw", "pl4nted-hook-pw", "0f5c2e7a-planted-0001")
+
+
+def test_addresses_of_channels_appear_nowhere(tmp_path: Path) -> None:
+    """URLs of alerts hold tokens and passwords: they are looked for after deliveries that worked and that failed."""
+    token, smtp_password, hook_password, ping = TOKENS
+    home = tmp_path / "home"
+    said = []
+    with mail_server(password=smtp_password) as mail, web_server() as web:
+        environ = {
+            "PATH": os.environ["PATH"],
+            "DATABASE_URL": f"postgresql://u:{QUOTED}@127.0.0.1:1/la_factoria",
+            "BACKUPS_HOME": str(home),
+            "BACKUP_STORAGE": f"file://{tmp_path / 'storage'}",
+            "BACKUP_RECIPIENTS": generate_key()[1],
+            "BACKUP_ALERT_EMAIL": "ops@example.com",
+            "BACKUP_SMTP_URL": f"smtp://ops:{smtp_password}@127.0.0.1:{mail.port}?tls=no",
+            "BACKUP_ALERT_URLS": f"json://hook:{hook_password}@127.0.0.1:{web.port}/{token} json://127.0.0.1:1/{token}",
+            "BACKUP_HEARTBEAT_URL": f"http://127.0.0.1:{web.port}/ping/{ping}",
+        }
+        watch = Watch(TOKENS)
+        backups = [sys.executable, "-m", "services.cli.main", "--debug"]
+        commands = (["alert", "check"], ["alert", "test"], ["alert", "list"], ["alert", "history", "--json"],
+                    ["health"], ["health", "--deep"], ["health", "--json"], ["health", "--prometheus"], ["doctor"],
+                    ["create", "la_factoria"], ["alert", "check"])  # fmt: skip
+        for command in commands:
+            _, output = watch.run([*backups, *command], environ)
+            said.append(output)
+        assert len(mail.mails) >= 2, "delivery was tried for real"
+        worker = psutil.Popen([*backups, "worker"], env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        try:
+            deadline = time.monotonic() + 60
+            while not any(request.path == f"/ping/{ping}/fail" for request in web.requests):
+                assert time.monotonic() < deadline, "the watchdog heard nothing"
+                time.sleep(0.1)
+        finally:
+            worker.terminate()
+            said.append(worker.communicate(timeout=60)[0].decode())
+        wrong = environ | {"BACKUP_ALERT_URLS": f"not a url {token}", "BACKUP_SMTP_URL": smtp_password}
+        said.append(watch.run([*backups, "alert", "test"], wrong)[1])
+    assert any("did not take it" in text for text in said), "a channel that is away was tried"
+    assert watch.found == []
+    assert [secret for text in said for secret in TOKENS if secret in text] == []
+    assert files_with(home, TOKENS) == []

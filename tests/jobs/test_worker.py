@@ -6,14 +6,25 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy.exc import OperationalError
 
 from services import commands
 from services.backups.request import BackupRequest
 from services.installation import Installation
+from services.jobs import queue
 from services.jobs.execute import execute_run
 from services.jobs.identity import process_identity
+from services.jobs.stops import call_each
 from services.jobs.worker import run_worker
+from services.settings.model import AlertSettings
 from tests.jobs.use_cases import Backup, sleep_in_a_child
+from tests.support.installations import make_installation
+from tests.support.sinks import web_server
 
 
 @contextmanager
@@ -108,3 +119,79 @@ def test_a_worker_that_is_told_to_end_hands_its_run_back_and_the_next_one_finish
 def test_a_living_worker_is_seen(installation: Installation, backup: Backup) -> None:
     with working(installation):
         wait_for(lambda: bool(installation.catalog.workers.alive(installation.clock())))
+
+
+def test_a_worker_evaluates_alerts_and_delivers_them(tmp_path: Path) -> None:
+    with web_server() as sink:
+        alerts = AlertSettings(urls=(SecretStr(f"json://127.0.0.1:{sink.port}"),))
+        inst = make_installation(tmp_path / "home", alerts=alerts)
+        with working(inst):
+            wait_for(lambda: bool(sink.requests))
+        assert b"la_factoria: No recent backup" in sink.requests[0].body
+        inst.close()
+
+
+def test_a_worker_carries_out_a_health_check(installation: Installation) -> None:
+    run_id = commands.submit_health(installation, deep=False, actor="schedule")
+    with working(installation):
+        wait_for(lambda: state(installation, run_id) == "finished")
+    assert installation.catalog.runs.get(run_id).result["worst"] == "failure"
+
+
+def test_a_run_that_waits_for_its_lane_while_the_worker_ends_is_taken_by_the_next(
+    installation: Installation, backup: Backup
+) -> None:
+    first = commands.submit_backup(installation, BackupRequest("la_factoria"), actor="ada", queue=False)
+    foreground = threading.Thread(target=execute_run, args=(installation, first), kwargs={"worker": process_identity()})
+    foreground.start()
+    assert backup.started.acquire(timeout=10)
+    second = submit(installation)
+    with working(installation):
+        wait_for(lambda: any(place.state == "taken" for place in queue.places(installation.catalog)))
+    assert state(installation, second) == "queued"
+    backup.go.set()
+    foreground.join(10)
+    with working(installation):
+        wait_for(lambda: state(installation, second) == "finished")
+
+
+def test_a_catalogue_that_is_away_when_a_run_is_claimed_loses_no_run(
+    installation: Installation, backup: Backup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim, failures = installation.catalog.runs.claim, iter([True, True])
+
+    def away(*args: Any, **kwargs: Any) -> Any:
+        if next(failures, False):
+            raise OperationalError("SELECT 1", {}, Exception("the server is starting up"))
+        return claim(*args, **kwargs)
+
+    monkeypatch.setattr(installation.catalog.runs, "claim", away)
+    run_id = submit(installation)
+    backup.go.set()
+    with working(installation):
+        wait_for(lambda: state(installation, run_id) == "finished")
+
+
+def test_a_task_that_fails_in_an_unforeseen_way_is_done_again(
+    installation: Installation, backup: Backup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def broken(_installation: Installation) -> list[str]:
+        calls.append(1)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("services.jobs.worker.start_due_runs", broken)
+    monkeypatch.setattr("services.jobs.worker.HEARTBEAT_SECONDS", 0.2)
+    with working(installation):
+        wait_for(lambda: len(calls) >= 3)
+
+
+def test_a_stop_that_fails_keeps_none_of_the_others_from_being_called(installation: Installation) -> None:
+    called = []
+
+    def fail() -> None:
+        raise OSError("the server is away")
+
+    call_each([fail, lambda: called.append("second")], run_id="r")
+    assert called == ["second"]

@@ -10,39 +10,107 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from streamlit.testing.v1 import AppTest
 
+import dashboard.session
+from bench.pages.catalogue import Plan, fill_catalogue
+from bench.pages.measure import page_names
+from dashboard.session import CheckedAt
 from services.catalog import inventory, summaries
 from services.installation import Installation
 from services.overview import load_overview, load_statuses
-from tests.pages.worlds import NOW, add_backup, add_run, add_verification, healthy, installation
+from services.preflight import Preflight
+from tests.pages.conftest import OpenPage, everything
+from tests.pages.worlds import NOW, add_backup, add_run, add_verification, installation
 
 
-def count_queries(inst: Installation, work: Callable[[], object]) -> int:
-    counted: list[str] = []
+def queries(inst: Installation, work: Callable[[], object]) -> list[str]:
+    """Return the statements that the catalogue is sent while something is done."""
+    seen: list[str] = []
 
     def listen(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        counted.append(statement)
+        seen.append(statement)
 
     sa.event.listen(inst.catalog.engine, "before_cursor_execute", listen)
     try:
         work()
     finally:
         sa.event.remove(inst.catalog.engine, "before_cursor_execute", listen)
-    return len(counted)
+    return seen
 
 
-def test_the_queries_of_a_page_do_not_grow_with_the_backups(tmp_path: Path) -> None:
-    for folder in ("few", "many"):
-        (tmp_path / folder).mkdir()
-    few, many = healthy(tmp_path / "few", days=3), healthy(tmp_path / "many", days=25)
-    reads: list[Callable[[Installation], object]] = [
-        load_overview,
-        lambda inst: inventory.search(inst.catalog.engine, inventory.InventoryQuery()),
-        lambda inst: summaries.recent_checks(inst.catalog.engine, limit=100),
-    ]
-    for read in reads:
-        counts = [count_queries(inst, partial(read, inst)) for inst in (few, many)]
-        assert counts[0] == counts[1] <= 10
+def count_queries(inst: Installation, work: Callable[[], object]) -> int:
+    """Return how many statements the catalogue is sent while something is done."""
+    return len(queries(inst, work))
+
+
+def _open(open_page: OpenPage, inst: Installation, page: str, app: list[AppTest]) -> None:
+    app.append(open_page(inst, page))
+
+
+MOST_QUERIES = 30
+"""Of one run of a page's script."""
+
+
+@pytest.mark.parametrize("page", page_names())
+def test_the_queries_of_a_page_do_not_grow_with_the_backups(
+    open_page: OpenPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    checked = CheckedAt(Preflight((), 61_000_000, 8_400_000, 43_000_000, 14.0), NOW)
+    monkeypatch.setattr(dashboard.session, "fresh_checks", lambda _database: checked)
+    counts = []
+    for backups in (600, 2000):  # both more than any page lists
+        plan = Plan(NOW, databases=2, days=backups // 4, backups=backups, tables=2)
+        (tmp_path / f"{backups}").mkdir()
+        inst = installation(tmp_path / f"{backups}", *plan.names)
+        fill_catalogue(inst.catalog, plan)
+        app: list[AppTest] = []
+        counts.append(count_queries(inst, partial(_open, open_page, inst, page, app)))
+        assert not app[0].exception
+    assert counts[0] == counts[1] <= MOST_QUERIES
+
+
+@pytest.mark.parametrize("expired", [True, False], ids=["most expired", "nothing expired"])
+def test_no_query_of_the_overview_reads_a_table_from_end_to_end(tmp_path: Path, expired: bool) -> None:
+    """SQLite's plans: what is read whole is an index that covers the query, or a few rows that were found by one."""
+    inst = installation(tmp_path, "la_factoria", "billing")
+    fill_catalogue(inst.catalog, Plan(NOW, databases=2, days=60, backups=240, tables=2, expired=expired))
+    asked: list[tuple[str, Any]] = []
+
+    def listen(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        asked.append((statement, parameters))
+
+    sa.event.listen(inst.catalog.engine, "before_cursor_execute", listen)
+    load_overview(inst)
+    inventory.search(inst.catalog.engine, inventory.InventoryQuery())
+    summaries.recent_checks(inst.catalog.engine, limit=100)
+    inst.catalog.runs.list(backup_id="any", limit=1)
+    inst.catalog.verifications.list(run_id="any", limit=1)
+    sa.event.remove(inst.catalog.engine, "before_cursor_execute", listen)
+    tables = ("runs", "backups", "copies", "verifications", "run_log")
+    with inst.catalog.engine.connect() as connection:
+        for statement, parameters in asked:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+            steps = [str(step.detail) for step in plan]
+            assert not [
+                s for s in steps if s.split(" ")[:2] in [["SCAN", name] for name in tables] and "INDEX" not in s
+            ], statement
+
+
+@pytest.mark.parametrize("page", ["inventory", "verify_and_restore"])
+def test_a_list_of_checks_is_read_without_their_tables(tmp_path: Path, open_page: OpenPage, page: str) -> None:
+    inst = installation(tmp_path, "orders")
+    backup = add_backup(inst, "orders", NOW - timedelta(hours=9))
+    for hours in (8, 7):
+        add_verification(inst, backup, NOW - timedelta(hours=hours))
+    other = add_backup(inst, "orders", NOW - timedelta(hours=5))
+    add_verification(inst, other, NOW - timedelta(hours=4), outcome="failed")
+    shown: list[str] = []
+    asked = queries(inst, lambda: shown.append(everything(open_page(inst, page, backup=backup.id))))
+    assert [statement for statement in asked if "verifications.detail" in statement] == []
+    assert any("FROM verifications" in statement for statement in asked)
+    if page == "inventory":
+        assert shown[0].count("**restore test**") == 2, "the drawer lists the checks of its backup, and no others"
 
 
 def test_the_aggregates_say_what_the_rows_say(tmp_path: Path) -> None:

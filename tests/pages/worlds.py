@@ -5,23 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import SecretStr
 
 from services.catalog.catalog import Catalog
-from services.catalog.model import Backup, Copy, Run, Verification
+from services.catalog.model import Backup, Copy, Outcome, Run, Verification
 from services.clock import Clock
 from services.ids import new_id
 from services.installation import Installation
 from services.restores.comparison_model import Comparison, ObjectRow, SequenceRow, TableRow
 from services.restores.report import RestoreReport
+from services.schedules.sync import sync_schedules
 from services.settings.model import DatabaseSettings, Settings, StorageSettings
 from services.stream.encryption import generate_key
+from tests.schedules.conftest import SetClock
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 HOSTILE = "<b>x</b> **bold** [link](https://evil.example) :red[danger] $x$ `tick` | --> :streamlit:"
 PASSWORD = "planted-password-7431"
+Reached = Literal["queued", "running", "finished", "failed", "cancelled"]
+"""What a run comes to by itself."""
 
 
 def installation(
@@ -73,7 +77,7 @@ def add_backup(inst: Installation, database: str, at: datetime, **changes: Any) 
     return backup
 
 
-def report(backup: Backup, *, outcome: str = "passed", tables: int = 12) -> RestoreReport:
+def report(backup: Backup, *, outcome: Outcome = "passed", tables: int = 12) -> RestoreReport:
     """A restore test's report; a failed one has a table with a missing row and a changed view."""
     bad = outcome == "failed"
     rows = [TableRow("public", f"table_{n:02d}", "table", 1000 * n, 1000 * n, "equal", "equal", "equal") for n in
@@ -88,7 +92,7 @@ def report(backup: Backup, *, outcome: str = "passed", tables: int = 12) -> Rest
         {"indexes": 31, "views": 2, "triggers": 4},
     )  # fmt: skip
     return RestoreReport(
-        outcome=outcome, backup_id=backup.id, backup_name=backup.name, database=backup.database,  # type: ignore[arg-type]
+        outcome=outcome, backup_id=backup.id, backup_name=backup.name, database=backup.database,
         snapshot_at=backup.snapshot_at, server="embedded", server_version="18.1", target="scratch_x", way="spooled",
         jobs=2, stored_bytes=backup.stored_bytes, plain_bytes=backup.plain_bytes, download_seconds=1.4,
         restore_seconds=8.1, compare_seconds=3.2, total_seconds=12.7,
@@ -103,7 +107,7 @@ def add_verification(
     at: datetime,
     *,
     level: str = "restore",
-    outcome: str = "passed",
+    outcome: Outcome = "passed",
     run_id: str | None = None,
 ) -> Verification:
     """Add a verification of a backup that ended at ``at``."""
@@ -112,14 +116,14 @@ def add_verification(
     reason = found.summary if level == "restore" else "every byte read, sha256 equal"
     verification = Verification(
         id=new_id(at), run_id=run_id, backup_id=backup.id, database=backup.database, level=level, storage="local",
-        outcome=outcome, reason=reason, started_at=at - timedelta(seconds=13), finished_at=at, actor="dashboard",  # type: ignore[arg-type]
+        outcome=outcome, reason=reason, started_at=at - timedelta(seconds=13), finished_at=at, actor="dashboard",
         detail=detail,
     )  # fmt: skip
     inst.catalog.verifications.add(verification)
     return verification
 
 
-def add_run(inst: Installation, database: str, at: datetime, *, state: str = "queued", **ending: Any) -> Run:
+def add_run(inst: Installation, database: str, at: datetime, *, state: Reached = "queued", **ending: Any) -> Run:
     """Add a backup run that was asked for at ``at``, and bring it to ``state``."""
     runs = inst.catalog.runs
     kind = ending.pop("kind", "backup")
@@ -131,7 +135,7 @@ def add_run(inst: Installation, database: str, at: datetime, *, state: str = "qu
     if state == "running":
         runs.beat(claim, now=at, phase_started_at=at, **ending)
     else:
-        runs.finish(claim, state=state, now=at + timedelta(seconds=14), **ending)  # type: ignore[arg-type]
+        runs.finish(claim, state=state, now=at + timedelta(seconds=14), **ending)
     return runs.get(run.id)
 
 
@@ -152,4 +156,20 @@ def healthy(home: Path, *, clock: Clock = lambda: NOW, days: int = 40) -> Instal
         if n >= 2:
             add_backup(inst, "orders", at)
     inst.catalog.workers.beat("host:1", version="0.1.0", now=now - timedelta(seconds=3))
+    return inst
+
+
+def scheduled(
+    home: Path, *names: str, days: int = 40, missed: tuple[int, ...] = (3,), late: tuple[int, ...] = (7,)
+) -> Installation:
+    """Databases that have been scheduled for so many days, with a good backup in each slot but for some days ago."""
+    clock = SetClock(NOW - days * timedelta(days=1))
+    inst = installation(home, *(names or ("orders",)), clock=clock, recipients=True)
+    sync_schedules(inst)
+    clock.now = NOW
+    for name in names or ("orders",):
+        for ago in range(days):
+            at = NOW.replace(hour=2, minute=4) - ago * timedelta(days=1)
+            if ago not in missed:
+                add_backup(inst, name, at + timedelta(hours=7 if ago in late else 0), type="scheduled")
     return inst

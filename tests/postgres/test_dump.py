@@ -21,7 +21,7 @@ from pydantic import SecretStr
 
 from services.errors import BackupsError, Cancelled, ClientProgramMissing, DumpFailed, NothingMatches
 from services.postgres.clients import choose_client, find_clients
-from services.postgres.connection import Address, connect
+from services.postgres.connection import Address, Connection, connect
 from services.postgres.dump import DumpProcess, dump_stream, match_tables
 from services.postgres.fingerprint import take_fingerprint
 from services.postgres.restore import restore_archive
@@ -137,6 +137,49 @@ def test_the_password_is_in_no_argument_and_no_environment(one_server: LocalServ
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
+def test_cancelling_a_dump_that_waits_for_a_lock_leaves_no_session_on_the_server(
+    one_server: LocalServer, database: NewDatabase
+) -> None:
+    address = database(one_server, "CREATE TABLE t (i int); CREATE VIEW v AS SELECT i FROM t")
+    run = RecordingRun()
+    with (
+        exported_snapshot(address) as snapshot,
+        connect(address) as asking,
+        connect(address, autocommit=False) as locking,
+    ):
+        client = choose_client(find_clients(), snapshot.server_major)
+        locking.execute("ALTER VIEW v RENAME TO w")  # pg_dump waits for the view's definition
+        with dump_stream(client, address, snapshot_id=snapshot.id, lock_timeout=SECONDS, run=run) as dump:
+            wait_for(lambda: waiting(asking) == 1)
+            run.cancel()
+            drain(dump)
+            with pytest.raises(Cancelled):
+                dump.finish()
+        # pg_dump's session would hold its locks on all tables until the view is free.
+        wait_for(lambda: waiting(asking) == 0)
+        locking.rollback()
+    assert run.lines == []
+
+
+def waiting(connection: Connection) -> int:
+    """Return how many sessions of this database wait for a lock."""
+    query = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = pg_catalog.current_database()"
+        " AND wait_event_type = 'Lock'"
+    )
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    count: int = row[0]
+    return count
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_kill_minus_9_of_our_process_ends_pg_dump(server15: LocalServer, database: NewDatabase) -> None:
     address = database(server15, LARGE)
     script = textwrap.dedent("""

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -82,8 +83,8 @@ def one_server(request: pytest.FixtureRequest, server: Callable[[int], LocalServ
     return server(request.param)
 
 
-def take(address: Address, *, hash_limit: int = 10**9, **options: object) -> Fingerprint:
-    return take_fingerprint(address, snapshot_id=None, hash_limit=hash_limit, **options)  # type: ignore[arg-type]
+def take(address: Address, *, hash_limit: int = 10**9, **options: Any) -> Fingerprint:
+    return take_fingerprint(address, snapshot_id=None, hash_limit=hash_limit, **options)
 
 
 def table(found: Fingerprint, name: str) -> TableFingerprint:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,8 +22,9 @@ AT = datetime(2026, 11, 22, 2, 0, 11, tzinfo=UTC)
 
 def table(name: str = "users", *, rows: int = 2, content: str | None = "5", **rest: str) -> TableFingerprint:
     method = "record" if content is not None else "count"
-    values = {"schema": "public", "method": method, "why_no_hash": "" if content else "it is too large"} | rest
-    return TableFingerprint(name=name, rows=rows, hash=content, bytes=8192, **values)  # type: ignore[arg-type]
+    why = "" if content else "it is too large"
+    values: dict[str, Any] = {"schema": "public", "method": method, "why_no_hash": why} | rest
+    return TableFingerprint(name=name, rows=rows, hash=content, bytes=8192, **values)
 
 
 def fingerprint(

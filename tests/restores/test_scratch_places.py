@@ -8,6 +8,7 @@ import time
 from collections import namedtuple
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from psycopg import sql
@@ -109,9 +110,9 @@ def test_the_spool_is_closed_to_others(lab: Lab, monkeypatch: pytest.MonkeyPatch
 
     real = perform.restore_archive
 
-    def look(client: object, address: object, archive: Path, **rest: object) -> None:
+    def look(client: Any, address: Any, archive: Path, **rest: Any) -> None:
         seen.append((archive.stat().st_mode & 0o777, archive.parent.stat().st_mode & 0o777))
-        real(client, address, archive, **rest)  # type: ignore[arg-type]
+        real(client, address, archive, **rest)
 
     monkeypatch.setattr(perform, "restore_archive", look)
     assert lab.verify(lab.back_up(), "restore").outcome == "passed"

@@ -110,6 +110,24 @@ def test_the_database_grew_to_what_it_is_today(past: History) -> None:
     assert 0.95 * 57_000_000 < last <= 57_000_000
 
 
+def test_the_slot_of_today_was_satisfied_once_it_was_due() -> None:
+    for hour, expected in ((1, None), (2, None), (3, 2), (12, 2)):
+        now = NOW.replace(hour=hour)
+        newest = max(
+            simulate_past(measured("la_factoria"), STORIES["la_factoria"], now).runs, key=lambda r: r.queued_at
+        )
+        slot = newest.params["slot"] if newest.queued_at.date() == now.date() else None
+        assert slot == (f"2026-11-22T{expected:02d}:00:00.000Z" if expected else None)
+
+
+def test_every_run_of_the_schedule_names_its_slot(past: History) -> None:
+    scheduled = [run for run in past.runs if run.params.get("type") == "scheduled"]
+    assert len({run.params["slot"] for run in scheduled}) == len(scheduled) > 150
+    assert all(
+        run.started_at and run.started_at.strftime("%Y-%m-%dT%H") == run.params["slot"][:13] for run in scheduled
+    )
+
+
 def test_a_failed_or_untestable_restore_test_was_followed_by_a_passed_one() -> None:
     past = simulate_past(measured("la_factoria"), STORIES["la_factoria"], NOW)
     tests = sorted((v for v in past.verifications if v.level == "restore"), key=lambda v: v.finished_at)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.errors import SettingsError, UnknownName
+from services.retention.policy import RetentionPolicy
 from services.settings.load import load_settings
 from services.settings.model import Settings
 from services.settings.secret_texts import secrets_of
@@ -291,3 +292,69 @@ def test_an_unknown_database_says_what_is_close() -> None:
         load(ENVIRONMENT).database("lafactoria")
     with pytest.raises(UnknownName, match="Known: primary"):
         load(ENVIRONMENT).storage("xyz")
+
+
+_RETENTION = """
+        recipients = ["{key}"]
+        {common}
+        [[storages]]
+        name = "disk"
+        url = "file:///var/backups"
+        [[databases]]
+        name = "one"
+        url = "postgresql://u:p@h/one"
+        [databases.retention]
+        {own}
+        [[databases]]
+        name = "two"
+        url = "postgresql://u:p@h/two"
+        """
+
+
+def with_retention(tmp_path: Path, own: str, common: str = "") -> Settings:
+    return from_file(tmp_path, _RETENTION.format(key=PUBLIC, own=own, common=common))
+
+
+def test_a_databases_retention_stands_over_that_of_all_over_the_runbooks(tmp_path: Path) -> None:
+    assert load(ENVIRONMENT).retention_of(load(ENVIRONMENT).databases[0]) == RetentionPolicy(7, 4, 12, 5, 3)
+    settings = with_retention(
+        tmp_path, "daily = 14\nminimum = 5", '[retention]\nyearly = 0\ndaily = 3\npartial_age = "2w"'
+    )
+    one, two = (settings.retention_of(database) for database in settings.databases)
+    assert one == RetentionPolicy(14, 4, 12, 0, 5, timedelta(days=14))
+    assert two == RetentionPolicy(3, 4, 12, 0, 3, timedelta(days=14))
+    alone = load(ENVIRONMENT | {"BACKUP_RETENTION": "30,8,0,0"})
+    assert alone.retention_of(alone.databases[0]) == RetentionPolicy(30, 8, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("own", "common", "said"),
+    [
+        ("daily = -1", "", "databases[one].retention.daily: Input should be greater than or equal to 0; for example 7"),
+        ("weekly = 1.5", "", "databases[one].retention.weekly"),
+        ("monthly = true", "", "databases[one].retention.monthly"),
+        ('yearly = "5"', "", "databases[one].retention.yearly"),
+        ("minimum = 0", "", "databases[one].retention.minimum: Input should be greater than or equal to 1"),
+        ('partial_age = "30"', "", "databases[one].retention.partial_age: write a number and a unit"),
+        ("hourly = 3", "", "databases[one].retention.hourly: is not a setting"),
+        ("", "retention = 7", "retention: "),
+        ("", "[retention]\ndaily = -7", "retention.daily: "),
+        ("", "[retention]\ndaily = 0\nweekly = 0\nmonthly = 0\nyearly = 0", "retention: A retention policy of zeros"),
+        ("daily = 0", "[retention]\nweekly = 0\nmonthly = 0\nyearly = 0",
+         "databases[one].retention: A retention policy of zeros would keep nothing; for example daily = 7"),
+    ],
+)  # fmt: skip
+def test_a_wrong_retention_is_named_with_its_field_and_an_example(
+    tmp_path: Path, own: str, common: str, said: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        with_retention(tmp_path, own, common)
+    [fault] = caught.value.faults
+    assert fault.startswith(said)
+    assert "for example" in fault or "is not a setting" in fault
+
+
+def test_a_wrong_retention_in_the_environment_says_what_is_allowed() -> None:
+    [fault] = faults_of(ENVIRONMENT | {"BACKUP_RETENTION": "7,4,12"})
+    assert fault.startswith("BACKUP_RETENTION: '7,4,12' is no retention policy.")
+    assert "for example 7,4,12,5" in fault

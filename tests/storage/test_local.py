@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -278,8 +279,8 @@ def test_a_listing_under_a_prefix_looks_into_no_other_folder(
         storage.put(key, b"x")
     walk, seen = os.walk, []
 
-    def watched(top: Path, **options: object) -> Iterator[tuple[str, list[str], list[str]]]:
-        for folder, folders, names in walk(top, **options):  # type: ignore[call-overload]
+    def watched(top: Path, **options: Any) -> Iterator[tuple[str, list[str], list[str]]]:
+        for folder, folders, names in walk(top, **options):
             seen.append(Path(folder).name)
             yield folder, folders, names
 

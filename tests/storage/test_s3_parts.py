@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from services.errors import StorageError
 from services.storage import s3_writer
 from services.storage.open import open_storage
+from services.storage.s3 import S3Storage
 from services.storage.s3_parts import MAX_PARTS, MB, MIN_PART, PartPlan, plan_parts
 from tests.storage.conftest import new_bucket
 from tests.support.s3 import plain_client, settings_for
@@ -39,15 +42,16 @@ def test_parts_in_memory_take_at_most_64_mb(expected: int) -> None:
 def test_all_parts_but_the_last_are_equal(moto: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """R2 refuses a completion otherwise."""
     storage = open_storage(settings_for(moto, new_bucket(moto)))
+    assert isinstance(storage, S3Storage)
     writer = storage.writer("a.dump", expected_bytes=30 * MB)
     sizes: list[int] = []
-    real = storage.client.upload_part  # type: ignore[attr-defined]
+    real = storage.client.upload_part
 
-    def watched(**arguments: object) -> object:
-        sizes.append(arguments["ContentLength"])  # type: ignore[arg-type]
+    def watched(**arguments: Any) -> Any:
+        sizes.append(arguments["ContentLength"])
         return real(**arguments)
 
-    monkeypatch.setattr(storage.client, "upload_part", watched)  # type: ignore[attr-defined]
+    monkeypatch.setattr(storage.client, "upload_part", watched)
     for size in (1, 7 * MB, 5 * MB + 3, 12 * MB, 999):
         writer.write(bytes(size))
     stored = writer.commit()

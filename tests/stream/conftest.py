@@ -18,6 +18,7 @@ class FakeRun:
     """A run that remembers its progress and can be cancelled."""
 
     run_id = "run"
+    attempt = 1
     actor = "test"
     reason = ""
 

@@ -160,9 +160,10 @@ def _wait_for_port(port: int, alive: Callable[[], bool], log: Path) -> None:
     raise RuntimeError(f"the gateway did not start: {log.read_text(errors='replace')[-2000:]}")
 
 
-Fault = Literal["500", "503", "403", "507", "no bucket", "silent", "slow"]
+Fault = Literal["500", "501", "503", "403", "507", "no bucket", "silent", "slow"]
 _ANSWERS: dict[str, tuple[int, str]] = {
     "500": (500, "InternalError"),
+    "501": (501, "NotImplemented"),
     "503": (503, "SlowDown"),
     "403": (403, "AccessDenied"),
     "507": (507, "StorageFull"),

@@ -49,7 +49,8 @@ class MailServer:
 
     def _authenticate(self, _server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
         assert isinstance(data, LoginPassword)
-        return AuthResult(success=data.password == (self.password or "").encode())
+        right = data.password == (self.password or "").encode()
+        return AuthResult(success=right, handled=right)  # not handled: aiosmtpd refuses with 535
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
         self.attempts += 1
@@ -90,7 +91,9 @@ class WebServer:
                 sink.requests.append(Request(self.path, dict(self.headers), body))
                 sink.hold.wait(30)
                 self.send_response(sink.status)
+                self.send_header("Content-Length", "2")
                 self.end_headers()
+                self.wfile.write(b"ok")
 
             do_GET = do_POST  # noqa: N815 - the base class's name
 

@@ -14,12 +14,30 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import services.backups.compress_backup as compressing
+import services.backups.compress_object as compress_object
+import services.backups.copy_backup as copying
 import services.backups.create as create
 import services.postgres.restore as restore
 from services.cli.main import app
 from services.installation import open_installation
 from services.jobs.worker import run_worker
 
+COPY_PHASES = (
+    "copying in the middle",
+    "during the upload of a copy",
+    "before the manifest of a copy",
+    "before the row of a copy",
+)
+COMPRESS_PHASES = (
+    "compressing",
+    "before the new object is verified",
+    "before the new object is copied",
+    "before the new manifests",
+    "between the new manifests",
+    "before the row of what was compressed",
+    "before the old objects go",
+)
 PHASES = ("before the dump", "in the middle", "during the upload", "before the manifest", "before the catalogue row")
 
 
@@ -91,6 +109,35 @@ def patches(phase: str, flag: Path) -> list[Any]:
         return [mock.patch.object(create, "write_manifest", after(create.write_manifest, flag))]
     if phase == "verifying":
         return [mock.patch.object(create, "verify_backup", before(create.verify_backup, flag))]
+    if phase in ("copying in the middle", "during the upload of a copy"):
+        point = "write" if phase == "copying in the middle" else "commit"
+        look = copying.look_at_place
+
+        def looked(*args: Any, **kwargs: Any) -> Any:
+            place = look(*args, **kwargs)
+            writer = place.storage.writer
+            place.storage.writer = lambda *a, **k: PausingWriter(writer(*a, **k), point, flag)
+            return place
+
+        return [mock.patch.object(copying, "look_at_place", looked)]
+    if phase == "compressing":
+        return [
+            mock.patch.object(compress_object, "compare_with_record", before(compress_object.compare_with_record, flag))
+        ]
+    if phase in COMPRESS_PHASES:
+        function, when = {
+            "before the new object is verified": ("check_archive", before),
+            "before the new object is copied": ("store_new_copy", before),
+            "before the new manifests": ("store_document", before),
+            "between the new manifests": ("store_document", after),
+            "before the row of what was compressed": ("_record", before),
+            "before the old objects go": ("remove_objects", before),
+        }[phase]
+        return [mock.patch.object(compressing, function, when(getattr(compressing, function), flag))]
+    if phase == "before the manifest of a copy":
+        return [mock.patch.object(copying, "store_document", before(copying.store_document, flag))]
+    if phase == "before the row of a copy":
+        return [mock.patch.object(copying, "store_document", after(copying.store_document, flag))]
     if phase == "during a restore":
         run_child = restore.run_child
 

@@ -1,4 +1,4 @@
-"""Alerts, the messages about them, and who evaluated them last."""
+"""Alerts, the messages about them, who evaluated them last, and an index to what failed a verification."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -6,12 +6,13 @@ from alembic import op
 from services.catalog.schema import Instant
 
 revision = "0005"
-down_revision = "0002"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
+    op.create_index("ix_backups_verification_passed", "backups", ["verification_passed"])
     op.create_table(
         "alerts",
         sa.Column("id", sa.String(40), primary_key=True),
@@ -68,5 +69,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index("ix_backups_verification_passed", "backups")
     for table in ("duties", "outbox", "alerts"):
         op.drop_table(table)

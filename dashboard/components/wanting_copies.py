@@ -1,0 +1,63 @@
+"""Copies that ought to be there and are not whole: which, why, when they are tried again, and a button for now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import streamlit as st
+
+from dashboard.format import ago, day, escape, number, short, size
+from dashboard.theme import Mark
+from services.catalog.copies import MissingCopy
+from services.catalog.model import Run
+
+SHOWN = 20
+_MARKS: dict[str | None, Mark] = {
+    None: Mark(":material/hourglass_top:", "gray"),
+    "copying": Mark(":material/sync:", "blue"),
+    "failed": Mark(":material/cancel:", "red"),
+    "missing": Mark(":material/help:", "red"),
+    "damaged": Mark(":material/gpp_bad:", "red"),
+}
+
+
+def wanting_copies(
+    missing: Sequence[MissingCopy], count: int, active: Sequence[Run], now: datetime
+) -> MissingCopy | None:
+    """Draw the copies, the newest backups first; return the one whose button was pressed."""
+    if not count:
+        st.markdown("Every backup is in every storage in which the settings want it.")
+        return None
+    working = {(run.backup_id, run.params.get("storage")) for run in active if run.kind == "copy"}
+    pressed = None
+    for each in missing[:SHOWN]:
+        with st.container(border=True):
+            text, button = st.columns([6, 1], vertical_alignment="center")
+            running = (each.backup_id, each.storage) in working
+            text.markdown(_words(each, running=running, now=now))
+            label = f"copy-{each.backup_id}-{each.storage}"
+            if not running and each.has_source and button.button("Copy now", icon=":material/sync:", key=label):
+                pressed = each
+    if count > SHOWN:
+        st.caption(f"The newest {SHOWN} of {number(count)}; the worker makes them one after the other.")
+    return pressed
+
+
+def _words(each: MissingCopy, *, running: bool, now: datetime) -> str:
+    mark = _MARKS["copying"] if running else _MARKS[each.state]
+    word = "being copied" if running else each.state or "not begun"
+    first = (
+        f"{mark.inline(word)} · **{escape(each.backup_name)}** to **{escape(each.storage)}** · "
+        f"{size(each.stored_bytes)} · finished {day(each.finished_at)}"
+    )
+    said = []
+    if each.error and not running:
+        said.append(escape(short(each.error, 300)))
+        if each.attempts > 1:
+            said.append(f"Failed {each.attempts} times in a row.")
+    if not each.has_source:
+        said.append("There is no good copy that it could be made from.")
+    elif each.next_attempt_at is not None and each.next_attempt_at > now and not running:
+        said.append(f"Tried again {ago(each.next_attempt_at, now)}.")
+    return first + (f"  \n:gray[{' '.join(said)}]" if said else "")

@@ -1,0 +1,67 @@
+"""The server: ``python -m streamlit run dashboard/server.py``. Streamlit's own, with two routes for monitoring.
+
+``app.py`` stays the entry point of every page; here is only what is no page. A sign-in wall for routes goes into
+``middleware``, before which nothing is answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+import streamlit as st
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from dashboard.monitor import Monitor
+from services.health.prometheus import CONTENT_TYPE
+
+T = TypeVar("T")
+LIMIT_SECONDS = 5.0
+"""How long whoever asks waits for the catalogue."""
+_NOT_KEPT = {"Cache-Control": "no-store"}
+
+monitor = Monitor()
+
+
+async def healthz(_request: Request) -> Response:
+    """200 while this process and the catalogue answer, 503 otherwise; how the backups stand is no matter here."""
+    found = await _in_time(monitor.health)
+    status, said = found or (503, {"status": "unavailable", "catalogue": "does not answer in time"})
+    return JSONResponse(said, status, headers=_NOT_KEPT)
+
+
+async def metrics(_request: Request) -> Response:
+    """Every check and number for Prometheus; 503 where a scrape would otherwise wait in vain."""
+    text = await _in_time(monitor.metrics)
+    if text is None:
+        return PlainTextResponse("The catalogue does not answer in time.\n", 503, headers=_NOT_KEPT)
+    return PlainTextResponse(text, headers=_NOT_KEPT | {"Content-Type": CONTENT_TYPE})
+
+
+async def _in_time(read: Callable[[], T]) -> T | None:
+    with anyio.move_on_after(LIMIT_SECONDS):
+        return await anyio.to_thread.run_sync(read, abandon_on_cancel=True)
+    return None
+
+
+@asynccontextmanager
+async def lifespan(_app: st.App) -> AsyncIterator[None]:
+    """Watch the alerts for as long as the server lives."""
+    monitor.start()
+    try:
+        yield
+    finally:
+        monitor.stop()
+
+
+app = st.App(
+    Path(__file__).with_name("app.py"),
+    routes=[Route("/healthz", healthz), Route("/metrics", metrics)],
+    lifespan=lifespan,  # type: ignore[arg-type]
+)

@@ -1,0 +1,1 @@
+"""How much the storages hold, how fast that grows, and when they will be full."""

@@ -1,0 +1,95 @@
+"""The daily health check: a run that records the list and tries each connection, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from services import commands
+from services.catalog.model import Run
+from services.health.checks import examine
+from services.installation import Installation
+from services.jobs.execute import execute_run
+from services.jobs.identity import process_identity
+from services.postgres.server import LocalServer
+from tests.support.installations import make_installation
+from tests.support.servers import NewDatabase
+from tests.support.time import TestClock
+
+
+def carry_out(inst: Installation, *, deep: bool = True) -> Run:
+    run_id = commands.submit_health(inst, deep=deep, actor="schedule", queue=False)
+    return execute_run(inst, run_id, worker=process_identity())
+
+
+def states(run: Run) -> dict[str, str]:
+    return {check["key"]: check["severity"] for check in run.result["checks"]}
+
+
+@pytest.fixture
+def clock() -> TestClock:
+    return TestClock()
+
+
+def test_a_health_check_tries_each_connection_and_records_the_list(
+    server18: LocalServer, database: NewDatabase, tmp_path: Path
+) -> None:
+    address = database(server18, "CREATE TABLE t (i int);")
+    inst = make_installation(tmp_path / "home", url=address.url().get_secret_value())
+    run = carry_out(inst)
+    assert run.state == "finished"
+    found = states(run)
+    assert found["connection:database/la_factoria"] in ("ok", "warning"), "a superuser is warned of"
+    assert found["access:storage/primary"] == "ok"
+    assert found["keys:installation"] == "ok"
+    assert found["backup_age:database/la_factoria"] == "failure"
+    assert run.result["outcome"] == "failed", "a list with a failure in it is no success"
+    assert "1 failure" in run.result["reason"]
+    inst.close()
+
+
+def test_what_the_probes_found_is_in_the_list_for_a_day(tmp_path: Path, clock: TestClock) -> None:
+    inst = make_installation(tmp_path / "home", clock=clock)
+    assert "connection:database/la_factoria" not in [check.key for check in examine(inst).checks]
+    carry_out(inst)
+    clock.forward(hours=3)
+    found = {check.key: check for check in examine(inst).checks}["connection:database/la_factoria"]
+    assert found.severity == "failure"
+    assert "nothing listens" in found.sentence
+    assert "Tried 3 h ago." in found.sentence
+    clock.forward(hours=24)
+    assert "connection:database/la_factoria" not in [check.key for check in examine(inst).checks]
+    inst.close()
+
+
+def test_a_shallow_one_tries_nothing_and_hides_no_deep_one(
+    tmp_path: Path, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inst = make_installation(tmp_path / "home", clock=clock)
+    carry_out(inst)
+    clock.forward(minutes=1)
+    refuse: Callable[..., None] = lambda *_: pytest.fail("a connection was tried")  # noqa: E731
+    monkeypatch.setattr("services.health.probe.probe", refuse)
+    run = carry_out(inst, deep=False)
+    assert run.result["probes"] == []
+    assert states(run)["connection:database/la_factoria"] == "failure"
+    inst.close()
+
+
+def test_a_paused_database_is_not_tried(tmp_path: Path, clock: TestClock) -> None:
+    inst = make_installation(tmp_path / "home", clock=clock, database={"paused": True})
+    assert "connection:database/la_factoria" not in states(carry_out(inst))
+    inst.close()
+
+
+def test_a_storage_that_refuses_is_a_failure_with_its_reason(tmp_path: Path, clock: TestClock) -> None:
+    inst = make_installation(tmp_path / "home", clock=clock)
+    (tmp_path / "home" / "storage").write_text("a file where the folder should be")
+    run = carry_out(inst)
+    assert states(run)["access:storage/primary"] == "failure"
+    clock.forward(seconds=timedelta(minutes=1).total_seconds())
+    assert "access:storage/primary" in [check.key for check in examine(inst).checks]
+    inst.close()
