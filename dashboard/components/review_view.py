@@ -29,7 +29,7 @@ _MARKS: dict[Mark, str] = {
     "bad": ":red[✕\u00a0{}]",
     "quiet": ":gray[{}]",
 }
-_SHORT = 0
+_SHORT = 8
 _HEADING = 160
 """Characters that a heading bears, on a wall as on a phone; the details of a longer sentence stand below it."""
 _TONES: dict[Judgement, Tone] = {
@@ -124,6 +124,6 @@ def _markdown(cell: Cell, *, whole: bool = False) -> str:
     if whole and len(cell.text) <= _SHORT:
         text = text.replace(" ", "\u00a0")
     if cell.link:
-        text = f"[{text}]({cell.link})"
+        text = f"[{text}]({cell.link})"  # made of identifiers and quoted names alone
     shown = _MARKS[cell.mark].format(text) if cell.text else ""
     return f"{shown} :small[:gray[{escape(cell.below)}]]" if cell.below else shown

@@ -6,7 +6,7 @@ from services.alerts.rules import rule_of
 from services.review.document import Cell, Items, Mark, Paragraph, Section, Table
 from services.review.figures import NOTHING
 from services.review.model import Due, Review
-from services.review.wording import comparison_cell, day_only, day_time, instant, mean_words
+from services.review.wording import comparison_cell, day_only, day_time, instant, mean_words, run_link
 from services.status import age
 from services.units import format_bytes, format_duration
 
@@ -75,7 +75,7 @@ def failures_section(review: Review) -> Section:
             Cell(day_time(run.at)),
             Cell(run.database or "installation"),
             Cell(RUN_WORDS.get(run.kind) or run.kind.replace("_", " ").capitalize()),
-            Cell(run.state, mark="bad"),
+            Cell(run.state, mark="bad", link=run_link(run.kind, run.database, run.id)),
             Cell(run.error or "No reason was given.", run.hint),
         )
         for run in review.failures
@@ -98,26 +98,24 @@ def alerts_section(review: Review) -> Section:
         lasted = age((alert.resolved_at if ended and alert.resolved_at else review.until) - alert.opened_at)
         seen = f"{alert.acknowledged_by}: {alert.note}" if alert.is_acknowledged else "not acknowledged"
         rows.append((
-            Cell(f"resolved after {lasted}" if ended else f"open for {lasted}", mark="" if ended else "bad"),
-            Cell(alert.severity, mark=marks.get(alert.severity, "quiet")),
+            Cell(f"resolved after {lasted}" if ended else f"open for {lasted}", f"since {instant(alert.opened_at)}",
+                 "" if ended else marks.get(alert.severity, "quiet")),
             Cell(alert.subject.name or alert.subject.kind),
-            Cell(rule_of(alert.check).title, alert.sentence),
-            Cell(instant(alert.opened_at)),
+            Cell(rule_of(alert.check).title, f"{alert.severity}: {alert.sentence}"),
             Cell(seen if alert.is_acknowledged or not ended else NOTHING),
         ))  # fmt: skip
-    columns = ("State", "Severity", "About", "What", "Opened", "Acknowledged")
+    columns = ("State", "About", "What", "Acknowledged")
     table = Table(columns, tuple(rows), wide=("What", "Acknowledged"))
     return Section("alerts", "Alerts", (head, table))
 
 
 def storage_section(review: Review) -> Section:
     """Return what the storages hold, and what was deleted."""
-    columns = ("Storage", "Used at the end", "Limit", "Last week", "4-week mean", "Against last week", "Full in about")
+    columns = ("Storage", "Used at the end", "Last week", "4-week mean", "Against last week", "Full in about")
     rows = tuple(
         (
             Cell(storage.name),
-            Cell(storage.used.text),
-            Cell(NOTHING if storage.limit_bytes is None else format_bytes(storage.limit_bytes)),
+            Cell(storage.used.text, "" if storage.limit_bytes is None else f"of {format_bytes(storage.limit_bytes)}"),
             Cell(storage.used.last_text),
             Cell(mean_words(storage.used)),
             comparison_cell(storage.used.against_last),
@@ -129,7 +127,7 @@ def storage_section(review: Review) -> Section:
     sizes = review.figure("deleted_bytes")
     said = f"{deleted.text} backups deleted ({sizes.text}), {deleted.against_last.words}."
     parts = [f"{d.database}: {d.backups:,} ({format_bytes(d.bytes)})" for d in review.deletions]
-    blocks = (Table(columns, rows, right=columns[1:5]), Paragraph(said if deleted.value else "No backup was deleted."))
+    blocks = (Table(columns, rows, right=columns[1:4]), Paragraph(said if deleted.value else "No backup was deleted."))
     items = (Items(tuple(Cell(part) for part in parts)),) if parts else ()
     return Section("storage", "Storage and deletions", (*blocks, *items))
 

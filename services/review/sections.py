@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from services.review import events
 from services.review.document import Cell, Chart, Document, Mark, Paragraph, Section, Table
 from services.review.figures import NOTHING, Figure
@@ -9,7 +11,7 @@ from services.review.model import DatabaseWeek, DayOfSlots, Review
 from services.review.people import action_section, note_section, question_section
 from services.review.totals import HEADLINE
 from services.review.week import BEFORE
-from services.review.wording import comparison_cell, day_time, instant, mean_words, write_value
+from services.review.wording import comparison_cell, day_time, instant, mean_words, run_link, write_value
 from services.status import State
 from services.units import format_duration
 
@@ -124,7 +126,11 @@ def misses_table(review: Review) -> Table | Paragraph:
         (
             Cell(day_time(outcome.slot.due)),
             Cell(outcome.slot.database or ""),
-            Cell(outcome.state, mark="bad" if outcome.state == "missed" else "warning"),
+            Cell(
+                outcome.state,
+                mark="bad" if outcome.state == "missed" else "warning",
+                link=run_link("backup", outcome.slot.database, outcome.run_id),
+            ),
             Cell(outcome.cause or "Not known."),
         )
         for outcome in review.misses
@@ -144,7 +150,7 @@ def _databases(review: Review) -> Section:
     columns = ("Database", "Status", "Slots", "Duration (median)", "Database size", "Stored", "Proven")
     rows = tuple(
         (
-            Cell(week.database),
+            Cell(week.database, link=f"inventory?db={quote(week.database)}"),
             _state(week),
             Cell(_slots_of(week)),
             _figure(week.duration),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 from services.review.document import Cell, Mark
 from services.review.figures import COUNT, DURATION, NOTHING, SHARE, SIZE, Comparison, Figure, Kind, Tone, Unit
@@ -39,6 +40,15 @@ def sentence(text: str) -> str:
     """Return foreign words as a sentence that another one can follow: with a full stop at its end."""
     text = " ".join(text.split())
     return text if text.endswith((".", "!", "?", "…")) or not text else f"{text}."
+
+
+def run_link(kind: str, database: str | None, run_id: str | None) -> str:
+    """Return where the page shows a run, relative to its own address; empty where it has no place of its own."""
+    if run_id is None:
+        return ""
+    if kind == "backup" and database is not None:
+        return f"run_backup?database={quote(database)}&run={run_id}"
+    return f"verify_and_restore?run={run_id}" if kind in ("verification", "restore_test", "restore") else ""
 
 
 def write_value(figure: Figure, value: float | None) -> str:

@@ -13,7 +13,6 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_index("ix_runs_finished_at", "runs", ["finished_at"])
-    op.create_index("ix_backups_expired_at", "backups", ["expired_at"])
     op.create_table(
         "review_notes",
         sa.Column("id", sa.String(40), primary_key=True),
@@ -48,5 +47,4 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("action_items")
     op.drop_table("review_notes")
-    op.drop_index("ix_backups_expired_at", "backups")
     op.drop_index("ix_runs_finished_at", "runs")
