@@ -20,6 +20,7 @@ PageName = Literal[
     "retention",
     "storage",
     "slo",
+    "weekly_review",
 ]
 
 _TITLES: dict[PageName, tuple[str, str]] = {
@@ -32,13 +33,14 @@ _TITLES: dict[PageName, tuple[str, str]] = {
     "retention": ("Retention", ":material/auto_delete:"),
     "storage": ("Storage", ":material/hard_drive:"),
     "slo": ("SLO", ":material/target:"),
+    "weekly_review": ("Weekly review", ":material/event_note:"),
 }
 
 _SECTIONS: dict[str, tuple[PageName, ...]] = {
     "Now": ("overview", "health"),
     "Protect": ("run_backup", "schedules", "verify_and_restore"),
     "Keep": ("inventory", "retention", "storage"),
-    "Look back": ("slo",),
+    "Look back": ("slo", "weekly_review"),
 }
 """What a person comes for, and the pages that serve it."""
 

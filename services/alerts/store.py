@@ -112,10 +112,11 @@ def _fetch(source: sa.Engine | sa.Connection, query: sa.Select[Any]) -> list[Ale
             rows = connection.execute(query).all()
     else:
         rows = source.execute(query).all()
-    return [_to_alert(row) for row in rows]
+    return [to_alert(row) for row in rows]
 
 
-def _to_alert(row: sa.Row[Any]) -> Alert:
+def to_alert(row: sa.Row[Any]) -> Alert:
+    """Return the alert that a row of the whole table holds."""
     values = dict(row._mapping)
     values.pop("open_key")
     values["subject"] = Subject(values.pop("subject_kind"), values["subject"])

@@ -80,6 +80,7 @@ runs = sa.Table(
     sa.Column("leftovers", sa.JSON, nullable=False),
     sa.Index("ix_runs_database_queued_at", "database", "queued_at"),
     sa.Index("ix_runs_queued_at", "queued_at"),
+    sa.Index("ix_runs_finished_at", "finished_at"),
 )
 
 run_log = sa.Table(
@@ -317,6 +318,37 @@ duties = sa.Table(
     sa.Column("done_at", Instant),
 )
 
+review_notes = sa.Table(
+    "review_notes",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    # Versions are only ever added; one without text withdraws the note.
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("week", sa.String(8), nullable=False),
+    sa.Column("database", sa.String(63)),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("author", sa.String(200), nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("idempotency_key", sa.String(80), unique=True),
+    sa.Index("ix_review_notes_week", "week"),
+)
+
+action_items = sa.Table(
+    "action_items",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("week", sa.String(8), nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("owner", sa.String(200), nullable=False),
+    sa.Column("due", sa.Date),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("created_by", sa.String(200), nullable=False),
+    sa.Column("done_at", Instant),
+    sa.Column("done_by", sa.String(200)),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("idempotency_key", sa.String(80), unique=True),
+    sa.Index("ix_action_items_done_at", "done_at"),
+)
 # -- for the pages: what they ask costs as much with 100,000 backups as with few --------------------------------------
 
 

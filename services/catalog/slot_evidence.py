@@ -76,3 +76,8 @@ def _fault() -> sa.ColumnElement[str]:
         (sa.cast(b.excluded, sa.Text) != json.dumps([]), "partial"),
         else_="",
     )
+
+
+def fault_of_backup() -> sa.ColumnElement[str]:
+    """Return ``Fault`` as a column over ``backups``, for other queries that tell good backups of the past."""
+    return _fault()

@@ -26,6 +26,7 @@ from services.cli import (  # noqa: F401
     serve_commands,
     health_commands,
     alert_commands,
+    review_commands,
 )
 
 # isort: on

@@ -13,6 +13,16 @@ from services.commands.compressions import submit_compressions
 from services.commands.copies import submit_copy
 from services.commands.restores import submit_restore, submit_verification
 from services.commands.retention import MAX_AT_ONCE, set_pin, submit_cleanup, submit_deletion
+from services.commands.review import (
+    MAX_OWNER,
+    add_action_item,
+    change_action_item,
+    complete_action_item,
+    edit_review_note,
+    reopen_action_item,
+    withdraw_review_note,
+    write_review_note,
+)
 from services.commands.schedules import pause_schedule, resume_schedule, run_schedule, set_schedule
 from services.commands.submit import MAX_NOTE
 from services.commands.upkeep import request_cancel, submit_health, submit_janitor
@@ -20,10 +30,16 @@ from services.commands.upkeep import request_cancel, submit_health, submit_janit
 __all__ = [
     "MAX_AT_ONCE",
     "MAX_NOTE",
+    "MAX_OWNER",
     "BackupRequest",
     "ChannelTest",
     "acknowledge_alert",
+    "add_action_item",
+    "change_action_item",
+    "complete_action_item",
+    "edit_review_note",
     "pause_schedule",
+    "reopen_action_item",
     "request_cancel",
     "resume_schedule",
     "run_schedule",
@@ -42,4 +58,6 @@ __all__ = [
     "submit_restore",
     "submit_thaw",
     "submit_verification",
+    "withdraw_review_note",
+    "write_review_note",
 ]

@@ -14,6 +14,7 @@ PAGES = {
     "/run_backup": ("Run backup", "Nothing stands in the way."),
     "/inventory": ("Inventory", "Select a row for all"),
     "/verify_and_restore": ("Verify and restore tests", "Select a row for its result"),
+    "/weekly_review": ("proven to restore", "New note"),
     "/health": ("Health and alerts", "No channel is set"),
     "/schedules": ("Schedules", "Select a row to run it now"),
     "/schedules?schedule=la_factoria/backup": ("Schedules", "The next five due times"),
