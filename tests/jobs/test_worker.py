@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+import sqlalchemy as sa
 from pydantic import SecretStr
 
 from services import commands
 from services.backups.request import BackupRequest
+from services.catalog.runs import Claim, RunStore
 from services.installation import Installation
+from services.jobs import worker
 from services.jobs.execute import execute_run
 from services.jobs.identity import process_identity
 from services.jobs.worker import run_worker
@@ -109,6 +114,88 @@ def test_a_worker_that_is_told_to_end_hands_its_run_back_and_the_next_one_finish
     with working(installation):
         wait_for(lambda: state(installation, run_id) == "finished")
     assert installation.catalog.runs.get(run_id).attempt == 2
+
+
+def test_a_run_that_waits_for_its_lane_when_the_worker_ends_is_worked_on_by_the_next_one(
+    installation: Installation, backup: Backup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = waiting(monkeypatch)
+    first = commands.submit_backup(installation, BackupRequest("la_factoria"), actor="ada", queue=False)
+    claim = installation.catalog.runs.claim(first, worker=process_identity(), now=installation.clock())
+    run_id = submit(installation)
+    with working(installation):
+        assert tried.wait(20)
+    assert state(installation, run_id) == "queued"
+    installation.catalog.runs.finish(claim, state="finished", now=installation.clock())
+    backup.go.set()
+    with working(installation):
+        wait_for(lambda: state(installation, run_id) == "finished")
+    assert installation.catalog.runs.get(run_id).attempt == 1
+
+
+def waiting(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Return what is set once a worker has tried to have a run whose lane is taken."""
+    tried = threading.Event()
+
+    def execute(*args: object, **kwargs: object) -> None:
+        tried.set()
+        execute_run(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(worker, "execute_run", execute)
+    return tried
+
+
+def test_a_catalogue_that_is_away_for_a_moment_loses_no_run(
+    installation: Installation, backup: Backup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = RunStore.claim
+    answers = iter([sa.exc.OperationalError("UPDATE runs", {}, Exception("server closed the connection"))])
+
+    def claim(self: RunStore, run_id: str, **more: object) -> Claim:
+        for error in answers:
+            raise error
+        return real(self, run_id, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(RunStore, "claim", claim)
+    backup.go.set()
+    run_id = submit(installation)
+    with working(installation):
+        wait_for(lambda: state(installation, run_id) == "finished")
+
+
+def test_a_run_that_cannot_even_start_is_failed_and_holds_up_no_other(
+    installation: Installation, backup: Backup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def execute(at: Installation, run_id: str, **more: object) -> None:
+        if run_id == odd:
+            raise LookupError("a bug")
+        execute_run(at, run_id, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(worker, "execute_run", execute)
+    backup.go.set()
+    odd, plain = submit(installation), submit(installation)
+    with working(installation):
+        wait_for(lambda: state(installation, plain) == "finished")
+    run = installation.catalog.runs.get(odd)
+    assert (run.state, "LookupError" in run.error) == ("failed", True)
+
+
+def test_a_task_that_fails_unforeseen_is_done_again(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    again = threading.Event()
+    outcomes = iter([LookupError("a bug of the schedules")])
+
+    def start_due(_installation: Installation) -> None:
+        for error in outcomes:
+            raise error
+        again.set()
+
+    monkeypatch.setattr(worker, "start_due_runs", start_due)
+    monkeypatch.setattr(worker, "HEARTBEAT_SECONDS", 0.1)
+    with caplog.at_level(logging.ERROR), working(installation):
+        assert again.wait(20)
+    assert "LookupError: a bug of the schedules" in caplog.text, "with its traceback"
 
 
 def test_a_living_worker_is_seen(installation: Installation, backup: Backup) -> None:
