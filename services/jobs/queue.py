@@ -19,6 +19,8 @@ WORKFLOW = "work on a run"
 APPLICATION_VERSION = "1"
 """Of the workflow's own shape (its arguments), not of the product: a newer product takes over what an older queued."""
 
+_STATES: dict[str, Literal["waiting", "taken"]] = {"ENQUEUED": "waiting", "PENDING": "taken"}
+"""DBOS's own words for a workflow that has not ended, and ours for its place."""
 _AGAIN = "."
 """Between the attempt and the number of places that it has lost."""
 
@@ -80,17 +82,17 @@ def enqueue(catalog: Catalog, run: Run, connection: sa.Connection, *, again: int
 
 @dataclass(frozen=True)
 class Place:
-    """A place in the queue that has not ended: one of DBOS's workflows."""
+    """A place in the queue: one of DBOS's workflows."""
 
     id: str
-    state: Literal["waiting", "taken"]
+    state: Literal["waiting", "taken", "over"]
     worker: str | None
-    """Which worker has taken it; None while it waits."""
+    """Which worker has taken it, or had it; None when none did."""
 
     @property
     def attempt(self) -> str:
         """Whose place it is, as ``attempt_of`` says it."""
-        return _attempt(self.id)
+        return self.id.partition(_AGAIN)[0]
 
 
 def attempt_of(run: Run) -> str:
@@ -99,16 +101,14 @@ def attempt_of(run: Run) -> str:
 
 
 def places(catalog: Catalog) -> list[Place]:
-    """Return the places in the queue: those that wait, and those that a worker has taken. Raise SQLAlchemyError."""
-    found = _client(catalog.engine, dbos_url(catalog)).list_workflows(
-        name=WORKFLOW, status=["ENQUEUED", "PENDING"], load_input=False, load_output=False
-    )
-    return [
-        Place(one.workflow_id, "taken", one.executor_id)
-        if one.status == "PENDING"
-        else Place(one.workflow_id, "waiting", None)
-        for one in found
-    ]
+    """Return the places that wait, and those that a worker has taken. Raise SQLAlchemyError."""
+    return _places(catalog, status=["ENQUEUED", "PENDING"])
+
+
+def places_of(catalog: Catalog, run: Run) -> list[Place]:
+    """Return the places that the run's present attempt has had, those that are over too. Raise SQLAlchemyError."""
+    found = _places(catalog, workflow_id_prefix=attempt_of(run))
+    return [place for place in found if place.attempt == attempt_of(run)]
 
 
 def free(catalog: Catalog, place: Place) -> None:
@@ -116,13 +116,8 @@ def free(catalog: Catalog, place: Place) -> None:
     _client(catalog.engine, dbos_url(catalog)).cancel_workflow(place.id)
 
 
-def lost_places(catalog: Catalog, run: Run) -> int:
-    """Return how many places the run's present attempt has had. Raise SQLAlchemyError."""
+def _places(catalog: Catalog, *, status: list[str] | None = None, workflow_id_prefix: str | None = None) -> list[Place]:
     found = _client(catalog.engine, dbos_url(catalog)).list_workflows(
-        workflow_id_prefix=attempt_of(run), load_input=False, load_output=False
+        name=WORKFLOW, status=status, workflow_id_prefix=workflow_id_prefix, load_input=False, load_output=False
     )
-    return sum(_attempt(one.workflow_id) == attempt_of(run) for one in found)
-
-
-def _attempt(place_id: str) -> str:
-    return place_id.partition(_AGAIN)[0]
+    return [Place(one.workflow_id, _STATES.get(one.status, "over"), one.executor_id) for one in found]

@@ -51,20 +51,24 @@ class QueueWatch:
         places = queue.places(catalog)
         astray = self._astray(places, ending=ending)
         for place in astray:
-            logger.warning("nobody works on %s, which worker %s had taken", place.id, place.worker)
             queue.free(catalog, place)
+            if not ending:
+                logger.warning("nobody worked on %s, which worker %s had taken", place.id, place.worker)
         held = {place.attempt for place in places if place not in astray}
         # Oldest first, as they were queued.
         lost = [run for run in reversed(runs) if queue.attempt_of(run) not in held]
-        return [run.id for run in lost if self._enqueue_again(run)]
+        back = [run for run in lost if self._enqueue_again(run)]
+        for run in back:
+            logger.info("run %s (%s %s) has a place in the queue again", run.id, run.kind, run.database)
+        return [run.id for run in back]
 
     def _enqueue_again(self, run: Run) -> bool:
         catalog = self._installation.catalog
-        put = functools.partial(queue.enqueue, catalog, again=queue.lost_places(catalog, run))
-        done = catalog.runs.enqueue_again(run, put)
-        if done:
-            logger.warning("run %s (%s %s) had lost its place in the queue", run.id, run.kind, run.database)
-        return done
+        # In one look, so that two who put it back at once count the same, or one sees the other's new place.
+        had = queue.places_of(catalog, run)
+        if any(place.state != "over" for place in had):
+            return False
+        return catalog.runs.enqueue_again(run, functools.partial(queue.enqueue, catalog, again=len(had)))
 
     def _astray(self, places: list[queue.Place], *, ending: bool) -> set[queue.Place]:
         """Return the places that were taken by a worker that is gone, or by us and then never begun."""

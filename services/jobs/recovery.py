@@ -148,7 +148,7 @@ def _what_remains(run: Run, backup: Backup | None, left: list[str]) -> tuple[str
     """Return what is left of a lost run, and what to do."""
     unclean = f"Still to be removed: {'; '.join(left)}." if left else ""
     if run.kind == "restore":
-        # It works in a database of its own, and gives it the target's name as its last step but the comparison.
+        # It works in a database of its own, and gives it the target's name before it compares the two.
         target = run.params["target"]
         said = f"The database {target} may be there: if so it is whole, but may not have been compared with its backup."
         return f"{said} {unclean}".strip(), f"Look for {target} on the server before you start the restore again."

@@ -89,7 +89,10 @@ def _ours(connection: Connection, server: Address) -> list[str]:
             (TEST_PREFIX, RESTORE_PREFIX),
         ).fetchall()
     except psycopg.Error as error:
-        raise _refused(error, f"The leftover databases on {server.label()} cannot be listed") from error
+        raise ConnectionFailed(
+            f"The leftover databases on {server.label()} cannot be listed: {_reason(error)}.",
+            hint="Check that the server runs, and that the role of the URL may read pg_database.",
+        ) from error
     return [row[0] for row in found]
 
 
@@ -143,7 +146,7 @@ def _drop_or_say(server: Address, name: str, run: RunContext) -> None:
 
 
 def _refused(error: psycopg.Error, what: str) -> BackupsError:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    reason = _reason(error)
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         return InputError(f"{what}: {reason}.", hint="Give the role of the URL the right CREATEDB.")
     if isinstance(error, psycopg.errors.DiskFull):
@@ -151,3 +154,7 @@ def _refused(error: psycopg.Error, what: str) -> BackupsError:
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
         return ConnectionFailed(f"{what}: {reason}.", hint="Check that the server runs.")
     return BackupsError(f"{what}: {reason}.")
+
+
+def _reason(error: psycopg.Error) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

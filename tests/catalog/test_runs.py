@@ -127,6 +127,14 @@ def test_leftovers_are_remembered_until_they_are_gone(catalog: Catalog, add_run:
     assert catalog.runs.leftovers(run_id) == [{"kind": "folder", "path": "/x"}]
 
 
+def test_leftovers_that_are_remembered_at_once_are_all_there(catalog: Catalog, add_run: AddRun) -> None:
+    run_id = add_run()
+    entries = [{"kind": "process", "pid": str(number)} for number in range(200)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda entry: catalog.runs.add_leftover(run_id, entry), entries))
+    assert sorted(catalog.runs.leftovers(run_id), key=lambda entry: int(entry["pid"])) == entries
+
+
 def test_runs_are_listed_newest_first_and_filtered(catalog: Catalog, add_run: AddRun) -> None:
     old = add_run(now=NOW - timedelta(days=2))
     new = add_run("verification", database="billing", backup_id="b")

@@ -151,6 +151,28 @@ def test_a_worker_killed_during_a_backup_leaves_nothing_and_its_run_goes_on(
     installation.close()
 
 
+@pytest.mark.parametrize("catalogue", ["sqlite", "postgresql"])
+def test_another_worker_goes_on_with_the_run_of_one_that_was_killed_and_with_later_ones(
+    environ: dict[str, str], catalogue: str, tmp_path: Path, server18: LocalServer, database: NewDatabase
+) -> None:
+    if catalogue == "postgresql":
+        environ["CATALOG_URL"] = database(server18).url().get_secret_value()
+    installation = open_installation(environ)
+    run_id = commands.submit_backup(installation, BackupRequest("la_factoria"), actor="test")
+    flag = tmp_path / "flag"
+    with worker(environ, "in the middle", flag) as first, worker(environ, "never", tmp_path / "unused") as other:
+        wait_for(flag.exists, "the first backup, whichever worker has it")
+        os.kill(first.pid, signal.SIGKILL)
+        first.wait(10)
+        run = ended(installation, run_id)
+        assert (run.state, run.attempt) == ("finished", 2), run.error
+        again = commands.submit_backup(installation, BackupRequest("la_factoria", name="the_next"), actor="test")
+        following = ended(installation, again)
+        assert following.state == "finished", following.error
+        assert other.poll() is None
+    installation.close()
+
+
 def test_a_worker_killed_during_the_verification_verifies_the_same_backup_afterwards(
     environ: dict[str, str], tmp_path: Path
 ) -> None:

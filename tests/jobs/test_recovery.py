@@ -196,6 +196,19 @@ def test_what_a_manifest_that_is_not_ours_may_name_is_let_be(installation: Insta
     assert "not removed" in log(installation, run_id)
 
 
+def test_of_a_restore_that_died_it_is_said_that_its_database_may_be_there(installation: Installation) -> None:
+    backup = make_backup("b1")
+    with installation.catalog.engine.begin() as transaction:
+        installation.catalog.backups.add(backup, transaction)
+    run_id = commands.submit_restore(installation, backup.id, "shop_again", actor="t")
+    installation.catalog.runs.claim(run_id, worker=GONE, now=installation.clock())
+    (run,) = recover(installation)
+    assert run.state == "lost"
+    assert "shop_again may be there" in run.hint
+    assert "Look for shop_again on the server before you start the restore again." in run.hint
+    assert "was removed" not in run.hint
+
+
 def test_a_run_that_died_too_often_is_lost(installation: Installation) -> None:
     run_id = dead_backup(installation)
     for _ in range(2):

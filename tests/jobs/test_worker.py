@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from pydantic import SecretStr
-from sqlalchemy.exc import OperationalError
 
 from services import commands
 from services.backups.request import BackupRequest
+from services.catalog.runs import Claim, RunStore
 from services.installation import Installation
-from services.jobs import queue
+from services.jobs import worker
 from services.jobs.execute import execute_run
 from services.jobs.identity import process_identity
-from services.jobs.stops import call_each
 from services.jobs.worker import run_worker
 from services.settings.model import AlertSettings
 from tests.jobs.use_cases import Backup, sleep_in_a_child
@@ -116,6 +116,88 @@ def test_a_worker_that_is_told_to_end_hands_its_run_back_and_the_next_one_finish
     assert installation.catalog.runs.get(run_id).attempt == 2
 
 
+def test_a_run_that_waits_for_its_lane_when_the_worker_ends_is_worked_on_by_the_next_one(
+    installation: Installation, backup: Backup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = waiting(monkeypatch)
+    first = commands.submit_backup(installation, BackupRequest("la_factoria"), actor="ada", queue=False)
+    claim = installation.catalog.runs.claim(first, worker=process_identity(), now=installation.clock())
+    run_id = submit(installation)
+    with working(installation):
+        assert tried.wait(20)
+    assert state(installation, run_id) == "queued"
+    installation.catalog.runs.finish(claim, state="finished", now=installation.clock())
+    backup.go.set()
+    with working(installation):
+        wait_for(lambda: state(installation, run_id) == "finished")
+    assert installation.catalog.runs.get(run_id).attempt == 1
+
+
+def waiting(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Return what is set once a worker has tried to have a run whose lane is taken."""
+    tried = threading.Event()
+
+    def execute(*args: object, **kwargs: object) -> None:
+        tried.set()
+        execute_run(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(worker, "execute_run", execute)
+    return tried
+
+
+def test_a_catalogue_that_is_away_for_a_moment_loses_no_run(
+    installation: Installation, backup: Backup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = RunStore.claim
+    answers = iter([sa.exc.OperationalError("UPDATE runs", {}, Exception("server closed the connection"))])
+
+    def claim(self: RunStore, run_id: str, **more: object) -> Claim:
+        for error in answers:
+            raise error
+        return real(self, run_id, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(RunStore, "claim", claim)
+    backup.go.set()
+    run_id = submit(installation)
+    with working(installation):
+        wait_for(lambda: state(installation, run_id) == "finished")
+
+
+def test_a_run_that_cannot_even_start_is_failed_and_holds_up_no_other(
+    installation: Installation, backup: Backup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def execute(at: Installation, run_id: str, **more: object) -> None:
+        if run_id == odd:
+            raise LookupError("a bug")
+        execute_run(at, run_id, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(worker, "execute_run", execute)
+    backup.go.set()
+    odd, plain = submit(installation), submit(installation)
+    with working(installation):
+        wait_for(lambda: state(installation, plain) == "finished")
+    run = installation.catalog.runs.get(odd)
+    assert (run.state, "LookupError" in run.error) == ("failed", True)
+
+
+def test_a_task_that_fails_unforeseen_is_done_again(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    again = threading.Event()
+    outcomes = iter([LookupError("a bug of the schedules")])
+
+    def start_due(_installation: Installation) -> None:
+        for error in outcomes:
+            raise error
+        again.set()
+
+    monkeypatch.setattr(worker, "start_due_runs", start_due)
+    monkeypatch.setattr(worker, "HEARTBEAT_SECONDS", 0.1)
+    with caplog.at_level(logging.ERROR), working(installation):
+        assert again.wait(20)
+    assert "LookupError: a bug of the schedules" in caplog.text, "with its traceback"
+
+
 def test_a_living_worker_is_seen(installation: Installation, backup: Backup) -> None:
     with working(installation):
         wait_for(lambda: bool(installation.catalog.workers.alive(installation.clock())))
@@ -136,62 +218,3 @@ def test_a_worker_carries_out_a_health_check(installation: Installation) -> None
     with working(installation):
         wait_for(lambda: state(installation, run_id) == "finished")
     assert installation.catalog.runs.get(run_id).result["worst"] == "failure"
-
-
-def test_a_run_that_waits_for_its_lane_while_the_worker_ends_is_taken_by_the_next(
-    installation: Installation, backup: Backup
-) -> None:
-    first = commands.submit_backup(installation, BackupRequest("la_factoria"), actor="ada", queue=False)
-    foreground = threading.Thread(target=execute_run, args=(installation, first), kwargs={"worker": process_identity()})
-    foreground.start()
-    assert backup.started.acquire(timeout=10)
-    second = submit(installation)
-    with working(installation):
-        wait_for(lambda: any(place.state == "taken" for place in queue.places(installation.catalog)))
-    assert state(installation, second) == "queued"
-    backup.go.set()
-    foreground.join(10)
-    with working(installation):
-        wait_for(lambda: state(installation, second) == "finished")
-
-
-def test_a_catalogue_that_is_away_when_a_run_is_claimed_loses_no_run(
-    installation: Installation, backup: Backup, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    claim, failures = installation.catalog.runs.claim, iter([True, True])
-
-    def away(*args: Any, **kwargs: Any) -> Any:
-        if next(failures, False):
-            raise OperationalError("SELECT 1", {}, Exception("the server is starting up"))
-        return claim(*args, **kwargs)
-
-    monkeypatch.setattr(installation.catalog.runs, "claim", away)
-    run_id = submit(installation)
-    backup.go.set()
-    with working(installation):
-        wait_for(lambda: state(installation, run_id) == "finished")
-
-
-def test_a_task_that_fails_in_an_unforeseen_way_is_done_again(
-    installation: Installation, backup: Backup, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = []
-
-    def broken(_installation: Installation) -> list[str]:
-        calls.append(1)
-        raise ZeroDivisionError
-
-    monkeypatch.setattr("services.jobs.worker.start_due_runs", broken)
-    monkeypatch.setattr("services.jobs.worker.HEARTBEAT_SECONDS", 0.2)
-    with working(installation):
-        wait_for(lambda: len(calls) >= 3)
-
-
-def test_a_stop_that_fails_keeps_none_of_the_others_from_being_called(installation: Installation) -> None:
-    called = []
-
-    def fail() -> None:
-        raise OSError("the server is away")
-
-    call_each([fail, lambda: called.append("second")], run_id="r")
-    assert called == ["second"]

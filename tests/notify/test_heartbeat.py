@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+
 import pytest
 from pydantic import SecretStr
 from sqlalchemy.exc import OperationalError
@@ -59,6 +62,27 @@ def test_a_watchdog_that_is_away_or_refuses_stops_nobody_and_is_not_named(
     assert beat(watched, report, by="w") is False
     assert "500" in caplog.text
     assert TOKEN not in caplog.text
+
+
+def test_what_answers_but_speaks_no_http_stops_nobody(
+    watched: Installation, clock: TestClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = SecretStr(f"http://127.0.0.1:{server.getsockname()[1]}/{TOKEN}")
+        alerts = watched.settings.alerts.model_copy(update={"heartbeat_url": url})
+        watched.settings = watched.settings.model_copy(update={"alerts": alerts})
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        assert beat(watched, make_report(clock(), []), by="w") is False
+        answering.join(10)
+    assert "BadStatusLine" in caplog.text
 
 
 def test_a_worker_says_that_its_catalogue_is_away_and_the_dashboard_pings_never(

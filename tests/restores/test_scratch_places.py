@@ -7,6 +7,7 @@ import threading
 import time
 from collections import namedtuple
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,22 @@ def test_without_a_server_in_the_settings_the_embedded_one_is_used_and_stopped(n
         assert not server.running
     finally:
         server.destroy()
+
+
+def test_a_server_that_does_not_say_which_databases_it_has_is_named(
+    server18: LocalServer, database: NewDatabase, tmp_path: Path
+) -> None:
+    source = database(server18, "REVOKE SELECT ON pg_catalog.pg_database FROM PUBLIC")
+    with connect(server18.address) as connection:
+        connection.execute("CREATE ROLE reads_nothing LOGIN PASSWORD 'x'")
+    try:
+        mute = replace(source, user="reads_nothing", password=SecretStr("x"))
+        lab = make_lab(tmp_path, mute, restore_test_url=None)
+        with pytest.raises(ConnectionFailed, match=f"reads_nothing@.*{source.dbname}.* cannot be listed"):
+            drop_leftover_scratch_databases(lab.installation)
+    finally:
+        with connect(server18.address) as connection:
+            connection.execute("DROP ROLE reads_nothing")
 
 
 def test_a_scratch_server_that_is_away_condemns_nothing(new_lab: NewLab) -> None:
