@@ -34,28 +34,33 @@ def excluded_preview(tables: Sequence[str]) -> None:
 def backup_form(
     settings: Settings, database: DatabaseSettings, excluded: tuple[str, ...], *, blocked: bool, now: datetime
 ) -> BackupRequest | None:
-    """Draw the form; return what is asked for on the run in which the button was pressed, otherwise None."""
+    """Draw the form; return what is asked for on the run in which the button was pressed, otherwise None.
+
+    Every widget has a key: without one it is another widget as soon as a word of it changes, as the clock in the
+    name's placeholder does, and what was typed is lost.
+    """
     keys = len(settings.recipients)
     with st.form(f"backup-{database.name}", border=True):
         note = st.text_input(
             "Note", key=f"note-{database.name}", max_chars=2000, placeholder="Why this backup: before deploy 4.2, …"
         )
         name = st.text_input(
-            "Name", max_chars=100, placeholder=default_name(database.name, now),
+            "Name", key=f"name-{database.name}", max_chars=100, placeholder=default_name(database.name, now),
             help=f"Empty: the moment at which it starts, as shown. Otherwise {NAME_RULE}.",
         )  # fmt: skip
         columns = st.columns(2)
         level = columns[0].number_input(
-            "Compression level (zstd)", 1, 19, database.compression_level,
+            "Compression level (zstd)", 1, 19, database.compression_level, key=f"level-{database.name}",
             help="1 is fastest, 19 smallest. 3 is a good middle; above 9 the database waits for the compressor.",
         )  # fmt: skip
         with columns[1]:
             encrypt = st.checkbox(
                 f"Encrypt to {keys} age {'key' if keys == 1 else 'keys'}" if keys else "Encrypt (no recipient is set)",
                 value=database.encrypt,
+                key=f"encrypt-{database.name}",
                 help="Without encryption whoever reads the storage reads the data. Keys: `backups keygen`.",
             )
-            pin = st.checkbox("Pin it", help="No policy ever deletes a pinned backup.")
+            pin = st.checkbox("Pin it", key=f"pin-{database.name}", help="No policy ever deletes a pinned backup.")
         force_reason = ""
         if blocked:
             force_reason = st.text_input(

@@ -165,7 +165,9 @@ def parse_manifest(settings: Settings, storage: Storage, data: bytes, *, where: 
             f"The manifest {where} cannot be read ({why}).",
             hint="It was changed or cut. The backup's object may still be good: try `backups adopt`.",
         ) from error
-    return Manifest(replace(backup, trust=check_document(settings, document)), fingerprint, document, made_from)
+    # Never signed is not changed: it was made without a signing key. Who knows that it was signed, refuses it there.
+    trust = check_document(settings, document) if "signature" in document else "unsigned"
+    return Manifest(replace(backup, trust=trust), fingerprint, document, made_from)
 
 
 def compressed_anew(document: dict[str, Any], backup: Backup) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from services.backups.reconcile import reconcile
 from services.catalog.engine import savepoints
 from services.catalog.model import Backup
 from services.catalog.pins import Pin
-from services.errors import BackupsError, StorageUnavailable, UntrustedManifest
+from services.errors import BackupsError, StorageUnavailable, UnknownName, UntrustedManifest
 from services.installation import Installation
 from services.storage.protocol import Storage, StoredObject
 
@@ -35,7 +35,7 @@ class RebuildReport:
     backups: int = 0
     verifications: int = 0
     untrusted: list[str] = field(default_factory=list)
-    """Names of backups whose manifest's signature is not ours: listed as untrusted, never restored silently."""
+    """Names of backups whose manifest's signature is not ours, or gone: untrusted, never restored silently."""
     unreadable: list[str] = field(default_factory=list)
     """What could not be read or is not believed, each with its reason."""
     incomplete: list[str] = field(default_factory=list)
@@ -156,11 +156,24 @@ def _read_storage(installation: Installation, storage: Storage, found: _Found, r
 
 def _manifest_in_its_place(installation: Installation, storage: Storage, key: str) -> Manifest:
     """Read a manifest that lies where its backup's name says. Raise UntrustedManifest, InvalidName, StorageError."""
-    manifest = read_manifest(installation.settings, storage, key)
+    manifest = _with_its_signature(installation, read_manifest(installation.settings, storage, key))
     place = manifest_key(manifest.backup.database, manifest.backup.name)
     if key != place:
         raise UntrustedManifest(f"This is the manifest of {place}, in another place.", hint="It is not used.")
     return manifest
+
+
+def _with_its_signature(installation: Installation, manifest: Manifest) -> Manifest:
+    """Return a manifest, untrusted when it has no signature and the catalogue knows that it had one."""
+    if "signature" in manifest.document:
+        return manifest
+    try:
+        known = installation.catalog.backups.get(manifest.backup.id)
+    except UnknownName:
+        return manifest
+    if known.trust != "signed":
+        return manifest
+    return replace(manifest, backup=replace(manifest.backup, trust="untrusted"))
 
 
 def as_stored(manifest: Manifest, objects: dict[str, StoredObject]) -> Backup:

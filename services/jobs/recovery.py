@@ -15,6 +15,7 @@ from pathlib import Path
 from services.backups.copy_recovery import clean_up_copy, give_up_copy
 from services.backups.manifest import read_manifest
 from services.backups.rebuild import as_stored
+from services.backups.signing import own_trust
 from services.catalog.model import Backup, LogLine, Run
 from services.catalog.runs import Enqueue
 from services.errors import BackupsError, ObjectMissing, UntrustedManifest
@@ -213,7 +214,7 @@ def _record_or_remove(installation: Installation, run: Run, entry: dict[str, str
     except UntrustedManifest as error:
         _log(installation, run, f"{storage.location(key)} was not removed: {error}")
     else:
-        if manifest.backup.run_id != run.id or manifest.backup.trust == "untrusted":
+        if manifest.backup.run_id != run.id or manifest.backup.trust != own_trust(installation.settings):
             _log(installation, run, f"{storage.location(key)} was not removed: its manifest is of another run.")
             return
         backup = as_stored(manifest, {key: storage.stat(key)})

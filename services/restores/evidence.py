@@ -11,12 +11,16 @@ from services.catalog.model import Backup, Copy
 from services.clock import isoformat
 from services.errors import ObjectMissing, StorageUnavailable, UntrustedManifest
 from services.installation import Installation
+from services.jobs.context import RunContext
 from services.settings.model import Settings, StorageSettings
 
 _RECORDED = (
     "id", "sha256", "stored_bytes", "plain_sha256", "plain_bytes", "format", "compression", "encryption", "recipients",
     "excluded",
 )  # fmt: skip
+
+
+NEVER_SIGNED = "its manifest was never signed: nobody vouches for its fingerprint. It was made without a signing key."
 
 
 class UnknownSigner(UntrustedManifest):
@@ -44,6 +48,11 @@ def read_evidence(installation: Installation, backup: Backup, copy: Copy) -> Man
             f"The manifest of {backup.name} has no valid signature: {storage.location(key)}.",
             hint="It was changed since it was signed. Use another copy or another backup.",
         )
+    if backup.trust == "signed" and "signature" not in manifest.document:
+        raise UntrustedManifest(
+            f"The manifest of {backup.name} has lost its signature: {storage.location(key)}.",
+            hint="The catalogue knows it as signed, so it was changed since. Use another copy or another backup.",
+        )
     if manifest.made_from is not None and manifest.made_from.sha256 == backup.sha256:
         # It was being compressed anew, and the catalogue was not told: the object that it knows is still there.
         manifest = manifest.before()
@@ -62,6 +71,14 @@ def read_evidence(installation: Installation, backup: Backup, copy: Copy) -> Man
             hint="Set the signing key (or the age key) that it was made with; or, if you know whose key that is, add "
             "it to trusted_signers.",
         )
+    return manifest
+
+
+def read_evidence_aloud(installation: Installation, backup: Backup, copy: Copy, run: RunContext) -> Manifest:
+    """Return the manifest beside a copy, as ``read_evidence`` does; one that was never signed is said in the log."""
+    manifest = read_evidence(installation, backup, copy)
+    if "signature" not in manifest.document:
+        run.log(f"{backup.name}: {NEVER_SIGNED}", "warning")
     return manifest
 
 

@@ -36,7 +36,7 @@ from services.installation import Installation
 from services.jobs.context import RunContext
 from services.postgres.connection import Address, Connection, cancel_soon, connect
 from services.restores.copies import copies_in_order
-from services.restores.evidence import read_evidence
+from services.restores.evidence import read_evidence_aloud
 from services.restores.fetch import identities_for
 from services.restores.perform import Place, Restored, restored_database
 from services.restores.proof import Proof, describe, prove
@@ -118,7 +118,7 @@ def _from_first_that_works(
     met: BackupsError | None = None
     for copy in copies:
         try:
-            manifest = read_evidence(installation, backup, copy)
+            manifest = read_evidence_aloud(installation, backup, copy, run)
             readable = ensure_readable(installation, backup, copy, run, wait=wait_for_thaw)
             with restored_database(installation, manifest, readable, place, run) as restored:
                 _rename(place.server, restored.address.dbname, target)

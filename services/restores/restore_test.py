@@ -25,7 +25,7 @@ from services.installation import Installation
 from services.jobs.context import RunContext
 from services.postgres.connection import connect
 from services.restores.copies import choose_copy
-from services.restores.evidence import UnknownSigner, read_evidence
+from services.restores.evidence import UnknownSigner, read_evidence_aloud
 from services.restores.fetch import identities_for
 from services.restores.perform import Place, Restored, restored_database
 from services.restores.proof import Proof, describe, prove
@@ -86,7 +86,7 @@ def _hold(
     restored: Restored | None = None
     learned: dict[str, Any] = {}
     try:
-        manifest = read_evidence(installation, backup, copy)
+        manifest = read_evidence_aloud(installation, backup, copy, run)
         place = Place(server.address, server.major, name, server.kind, server.data_dir)
         with restored_database(installation, manifest, copy, place, run) as restored:
             proof = prove(manifest, restored, run)

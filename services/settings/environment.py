@@ -87,12 +87,26 @@ def from_environment(env: Environment, faults: list[str]) -> dict[str, Any]:
 
 
 def _database_name(url: str) -> str:
-    """Given a database's URL, return the database's name in it, with what a name may not hold replaced."""
+    """Given a database's URL, return the database's name in it, with what a name may not hold replaced.
+
+    A password with a raw ``/``, ``#`` or ``?`` moves the bounds of the parts: where they are in doubt, no part of the
+    URL is shown, as it may be of the password, and the name is a neutral one.
+    """
     try:
-        name = unquote(urlsplit(url).path.lstrip("/")) if "://" in url else ""
+        parts = urlsplit(url)
+        name = unquote(parts.path.lstrip("/")) if "://" in url else ""
+        _ = parts.port  # raises where what should be the port is part of a password
+        if name and (not _is_sound(url) or "/" in name):
+            name = "database"
     except ValueError:  # no URL at all, an unclosed [ say; that is one fault, and this is the database's name
         name = "database"
     return "".join(c if c.isascii() and (c.isalnum() or c in "_-.") else "_" for c in name)[:63]
+
+
+def _is_sound(url: str) -> bool:
+    """Say whether each ``@`` of a URL stands before its host: one further on shows that a password was cut in two."""
+    parts = urlsplit(url)
+    return "@" not in parts.path + parts.query + parts.fragment
 
 
 def apply_environment(values: dict[str, Any], env: Environment, faults: list[str]) -> None:

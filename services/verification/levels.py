@@ -17,7 +17,7 @@ from services.installation import Installation
 from services.jobs.context import RunContext
 from services.names import unknown_name
 from services.restores.copies import choose_copy
-from services.restores.evidence import UnknownSigner, read_evidence
+from services.restores.evidence import UnknownSigner, read_evidence_aloud
 from services.restores.fetch import identities_for
 from services.restores.restore_test import run_restore_test
 from services.restores.thawed import ensure_readable
@@ -82,7 +82,7 @@ def examine(installation: Installation, backup: Backup, level: str, copy: Copy, 
     if level == "archive":
         identities_for(installation.settings, backup)  # a wrong key is said as such, not as a strange signature
     try:
-        manifest = read_evidence(installation, backup, copy)
+        manifest = read_evidence_aloud(installation, backup, copy, run)
         return _CHECKS[level](installation, manifest.backup, copy, run)
     except UnknownSigner:
         raise

@@ -401,3 +401,25 @@ def test_a_record_that_somebody_else_signed_proves_nothing(installation: Install
     report = rebuild(installation)
     assert installation.catalog.backups.get(backup.id).proven_at is None
     assert len(report.unreadable) == 1
+
+
+def test_a_manifest_that_was_never_signed_is_unsigned_where_a_key_has_come_since(
+    settings: Settings, emptied: Callable[..., Installation]
+) -> None:
+    keyless = emptied(encryption_key=None)
+    made = store(keyless, "made", list_it=True, trust="unsigned")
+    for inst in (keyless, emptied()):
+        inst.settings = settings
+        report = rebuild(inst)
+        assert (report.backups, report.untrusted, report.unreadable) == (1, [], [])
+        assert inst.catalog.backups.get(made.id).trust == "unsigned"
+
+
+def test_a_manifest_whose_signature_was_stripped_is_untrusted(installation: Installation) -> None:
+    real = store(installation, "real", list_it=True)
+    storage, key = installation.storage("primary"), manifest_key("la_factoria", "real")
+    document = json.loads(storage.get(key))
+    del document["signature"]
+    storage.put(key, json.dumps(document).encode())
+    assert rebuild(installation).untrusted == ["real"]
+    assert installation.catalog.backups.get(real.id).trust == "untrusted"

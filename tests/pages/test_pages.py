@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -300,3 +301,25 @@ def test_the_button_of_a_restore_test_starts_one_run(open_page: OpenPage, tmp_pa
 def test_no_page_shows_the_password(open_page: OpenPage, tmp_path: Path, page: str) -> None:
     app = open_page(healthy(tmp_path, days=3), page)
     assert PASSWORD not in everything(app) + str(app)
+
+
+@pytest.mark.usefixtures("fine")
+def test_a_typed_name_is_used_or_refused_though_the_clock_moves_on_meanwhile(
+    open_page: OpenPage, tmp_path: Path
+) -> None:
+    seconds = count()
+    inst = installation(tmp_path, "orders", recipients=True, clock=lambda: NOW + timedelta(seconds=next(seconds)))
+    app = open_page(inst, "run_backup")
+    app.text_input(key="name-orders").input("not a name!")
+    app.button(key="go-orders").click().run()
+    assert inst.catalog.runs.list() == []
+    assert "cannot be called" in app.error[0].value
+    assert app.text_input(key="name-orders").value == "not a name!"
+
+    app.text_input(key="name-orders").input("before_the_move")
+    app.number_input(key="level-orders").set_value(7)
+    app.checkbox(key="pin-orders").check()
+    app.button(key="go-orders").click().run()
+    [run] = inst.catalog.runs.list()
+    given = (run.params["name"], run.params["compression_level"], run.params["pin"])
+    assert given == ("before_the_move", 7, True)

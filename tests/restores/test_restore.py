@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -258,3 +259,23 @@ def test_a_cancel_during_the_comparison_leaves_the_target_and_says_so(
         assert TARGET in names(lab.source)
     log = [line.message for line in lab.installation.catalog.runs.log(run.run_id)]
     assert f"{TARGET} is restored and stays; it was not compared." in log
+
+
+def test_a_backup_made_without_a_signing_key_is_tested_when_the_key_arrives(lab: Lab) -> None:
+    backup = lab.with_settings(encryption_key=None).back_up()
+    assert backup.trust == "unsigned"
+    found = lab.verify(backup, "checksum")
+    assert found.outcome == "passed", found.reason
+    [run] = lab.installation.catalog.runs.list(kind="verification")
+    log = lab.installation.catalog.runs.log(run.id)
+    assert any("never signed" in line.message for line in log)
+
+
+def test_a_signature_that_was_stripped_is_never_restored(lab: Lab) -> None:
+    backup = lab.back_up()
+    manifest = lab.manifest_file(backup)
+    document = json.loads(manifest.read_text())
+    del document["signature"]
+    manifest.write_text(json.dumps(document))
+    with kept_clean(lab.source), pytest.raises(UntrustedManifest, match="has lost its signature"):
+        restore(lab)

@@ -9,6 +9,7 @@ import pytest
 
 from services.errors import SettingsError, UnknownName
 from services.retention.policy import RetentionPolicy
+from services.settings.environment import Environment, from_environment
 from services.settings.load import load_settings
 from services.settings.model import Settings
 from services.settings.secret_texts import secrets_of
@@ -358,3 +359,18 @@ def test_a_wrong_retention_in_the_environment_says_what_is_allowed() -> None:
     [fault] = faults_of(ENVIRONMENT | {"BACKUP_RETENTION": "7,4,12"})
     assert fault.startswith("BACKUP_RETENTION: '7,4,12' is no retention policy.")
     assert "for example 7,4,12,5" in fault
+
+
+@pytest.mark.parametrize("password", ["hunter2/topsecret", "hunter2#topsecret", "hunter2?topsecret", "1234/topsecret"])
+def test_a_password_with_a_raw_slash_never_becomes_the_name_of_the_database(password: str) -> None:
+    env = Environment(DATABASE_URL=f"postgresql://backup:{password}@127.0.0.1:55433/la_factoria")
+    faults: list[str] = []
+    values = from_environment(env, faults)
+    for database in values["databases"]:
+        assert database["name"] == "database"
+    assert "topsecret" not in repr(faults)
+
+
+def test_a_sound_url_names_the_database() -> None:
+    env = Environment(DATABASE_URL="postgresql://backup:hunter2%2Ftop@127.0.0.1:55433/la_factoria?sslmode=require")
+    assert from_environment(env, [])["databases"][0]["name"] == "la_factoria"
