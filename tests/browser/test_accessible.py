@@ -14,6 +14,8 @@ PAGES = {
     "/run_backup": ("Run backup", "Nothing stands in the way."),
     "/inventory": ("Inventory", "Select a row for all"),
     "/verify_and_restore": ("Verify and restore tests", "Select a row for its result"),
+    "/storage": ("Storage", "a year ago"),
+    "/storage?do=compress": ("Storage", "The old object is deleted."),
 }
 SIZES = {"laptop": (1440, 900), "phone": (390, 844)}
 
