@@ -97,6 +97,17 @@ OUTCOME_MARKS: dict[str, Mark] = {
     "partly failed": Mark(":material/warning:", "yellow"),
 }
 
+COPY_MARKS: dict[str | None, Mark] = {
+    "stored": SEVERITY_MARKS["ok"],
+    "copying": Mark(":material/sync:", "blue"),
+    "failed": SEVERITY_MARKS["failure"],
+    "missing": Mark(":material/search_off:", "red"),
+    "damaged": Mark(":material/gpp_bad:", "red"),
+    "deleted": Mark(":material/do_not_disturb_on:", "gray"),
+    None: Mark(":material/hourglass_top:", "gray"),
+}
+"""Of a copy; None: one that was never begun."""
+
 RUN_WORDS: dict[str, str] = {
     "backup": "Backup",
     "verification": "Verification",

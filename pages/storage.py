@@ -1,15 +1,19 @@
-"""Storage: what each storage holds, when it is full, and which copies are wanting."""
+"""Storage: what each storage holds, when it is full, which copies are wanting, and what lies in cold storage."""
 
 import streamlit as st
 
 from dashboard.charts.storage import stored_area, stored_frame, stored_words
+from dashboard.components.storage_actions import archive_dialog, compress_dialog, thaw_dialog
 from dashboard.components.storage_cards import storage_card
+from dashboard.components.thaw_list import thaw_list
 from dashboard.components.wanting_copies import wanting_copies
 from dashboard.format import escape, instant
 from dashboard.guard import reported
 from dashboard.session import ACTOR, installation, last_seen, once, remember_message, storage_report
 from dashboard.storage_frames import class_frame
 from dashboard.theme import SEVERITY_MARKS, palette
+from services.backups.archive_plan import classes_of
+from services.backups.thaws import find_frozen, find_thaws
 from services.capacity.storage_use import StorageReport
 from services.commands import submit_copy
 from services.installation import Installation
@@ -26,6 +30,7 @@ def show() -> None:
         verdict(report)
         cards(report)
         copies(inst, report)
+        cold(inst)
         over_time(report)
         by_class(report)
 
@@ -46,18 +51,40 @@ def cards(report: StorageReport) -> None:
 
 def copies(inst: Installation, report: StorageReport) -> None:
     st.markdown("## Copies that are wanting", anchors=False)
-    active = inst.catalog.runs.active()
-    pressed = wanting_copies(report.missing, report.missing_count, active, report.now)
+    pressed = wanting_copies(report.missing, report.missing_count, inst.catalog.runs.active(), report.now)
     newest = next(iter(inst.catalog.runs.list(kind="copy", limit=1)), None)
     key = once("copy", last_seen(newest), clicked=pressed is not None)
     if pressed is not None:
-        submit_copy(
-            inst, pressed.backup_id, pressed.storage, actor=ACTOR,
-            idempotency_key=f"{key}:{pressed.backup_id}:{pressed.storage}",
-        )  # fmt: skip
+        key = f"{key}:{pressed.backup_id}:{pressed.storage}"
+        submit_copy(inst, pressed.backup_id, pressed.storage, actor=ACTOR, idempotency_key=key)
         remember_message("success", f"The copy of {escape(pressed.backup_name)} is queued.")
         storage_report.clear()
         st.rerun()
+
+
+def cold(inst: Installation) -> None:
+    st.markdown("## Cold storage and compression", anchors=False)
+    classes, frozen = classes_of(inst), find_frozen(inst)
+    if classes or frozen:
+        thaw_list(find_thaws(inst), inst.clock())
+    else:
+        st.markdown("None of these storages has colder classes; `storage_classes` in the settings can name some.")
+    offers = {
+        "archive": ("Move to cold storage …", ":material/ac_unit:", bool(classes)),
+        "thaw": ("Thaw a backup …", ":material/severe_cold:", bool(frozen)),
+        "compress": ("Compress older backups …", ":material/compress:", True),
+    }
+    with st.container(horizontal=True):
+        for name, (label, icon, possible) in offers.items():
+            if st.button(label, icon=icon, disabled=not possible):
+                st.query_params["do"] = name
+    asked = st.query_params.get("do")
+    if asked == "archive" and classes:
+        archive_dialog(inst, classes)
+    elif asked == "thaw" and frozen:
+        thaw_dialog(inst, frozen)
+    elif asked == "compress":
+        compress_dialog(inst)
 
 
 def over_time(report: StorageReport) -> None:
@@ -73,8 +100,8 @@ def over_time(report: StorageReport) -> None:
         st.info("Nothing was stored yet. The first backup starts under “Run backup”.")
         return
     words = stored_words(frame)
-    dark = st.context.theme.type == "dark"
-    st.altair_chart(stored_area(frame, palette(st.context.theme.type), dark=dark), alt=words, theme=None, key="stored")
+    theme = st.context.theme.type
+    st.altair_chart(stored_area(frame, palette(theme), dark=theme == "dark"), alt=words, theme=None, key="stored")
     st.caption(words)
 
 
@@ -84,13 +111,8 @@ def by_class(report: StorageReport) -> None:
         return
     st.markdown("## By database and storage class", anchors=False)
     sizes = {name: st.column_config.NumberColumn(format="bytes") for name in frame.columns[2:]}
-    st.dataframe(
-        frame,
-        hide_index=True,
-        column_config=sizes,
-        key="classes",
-        alt="What is stored of each database, by storage class",
-    )
+    words = "What is stored of each database, by storage class"
+    st.dataframe(frame, hide_index=True, column_config=sizes, key="classes", alt=words)
 
 
 show()

@@ -10,17 +10,21 @@ import streamlit as st
 from dashboard.components.keeping import keeping
 from dashboard.components.result import verdict_words
 from dashboard.components.run_view import log_lines
-from dashboard.format import ago, day, duration, escape, instant, percent, size
+from dashboard.format import ago, day, duration, escape, instant, percent, short, size
 from dashboard.guard import reported
-from dashboard.theme import OUTCOME_MARKS, SEVERITY_MARKS
+from dashboard.storage_frames import class_title
+from dashboard.theme import COPY_MARKS, OUTCOME_MARKS
 from services.backups.by_hand import restore_commands
 from services.backups.log_entry import render_log_entry
+from services.backups.missing_copies import wanted_copies
 from services.backups.naming import manifest_key
+from services.backups.thaw_backup import describe_thaw
 from services.catalog.model import Backup
 from services.catalog.summaries import recent_checks
 from services.errors import StorageError
 from services.installation import Installation
 from services.retention.planner import Decision
+from services.storage.classes import is_frozen
 
 
 def backup_details(inst: Installation, backup: Backup, decision: Decision | None) -> None:
@@ -37,7 +41,7 @@ def backup_details(inst: Installation, backup: Backup, decision: Decision | None
         st.info("This row is simulated history of the sample environment.", icon=":material/science:")
     _facts(backup)
     keeping(inst, backup, decision)
-    _copies(backup)
+    _copies(inst, backup)
     _verifications(inst, backup)
     _by_hand(inst, backup)
     with st.expander("Log entry for the runbook", icon=":material/description:"):
@@ -75,18 +79,27 @@ def _facts(backup: Backup) -> None:
     st.code("\n".join((f"sha256 {backup.sha256}", *backup.recipients)), language=None, wrap_lines=True)
 
 
-def _copies(backup: Backup) -> None:
+def _copies(inst: Installation, backup: Backup) -> None:
     st.markdown("**Copies**")
     if not backup.copies:
         st.markdown("No copy is left.")
+    now = inst.clock()
     for copy in backup.copies:
-        good = copy.state == "stored"
-        state = SEVERITY_MARKS["ok" if good else "failure"].inline(copy.state)
+        state = COPY_MARKS[copy.state].inline(copy.state)
         looked = f" · looked at {day(copy.checked_at)}" if copy.checked_at else ""
         st.markdown(
-            f"{state} in **{escape(copy.storage)}** · {size(copy.bytes)} · {escape(copy.storage_class)}{looked}"
+            f"{state} in **{escape(copy.storage)}** · {size(copy.bytes)} · {class_title(copy.storage_class)}{looked}"
         )
+        if copy.error:
+            again = f" Tried again {ago(copy.next_attempt_at, now)}." if copy.next_attempt_at else ""
+            st.markdown(f":gray[{escape(short(copy.error, 300))}{again}]")
+        if is_frozen(copy.storage_class):
+            st.markdown(f":gray[{escape(describe_thaw(copy, backup.name))}]")
         st.code(copy.location, language=None, wrap_lines=True)
+    wanted = wanted_copies(inst).get(backup.database, ())
+    missing = [name for name in wanted if name not in {copy.storage for copy in backup.copies}]
+    if missing and backup.state == "finished" and not backup.sample:
+        st.markdown(COPY_MARKS["missing"].inline("wanting") + f" in **{escape(', '.join(missing))}**")
 
 
 def _verifications(inst: Installation, backup: Backup) -> None:

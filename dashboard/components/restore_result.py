@@ -49,12 +49,13 @@ def _times(report: RestoreReport, rto: timedelta | None) -> None:
     columns[0].caption(rate(report.stored_bytes, report.download_seconds))
     columns[1].metric("Restore", duration(report.restore_seconds))
     columns[1].caption(rate(report.plain_bytes, report.restore_seconds))
+    thaw = f" · {duration(report.thaw_seconds)} of it the thaw" if report.thaw_seconds else ""
     columns[2].metric("Measured RTO", duration(report.rto_seconds))
     if rto is None:
-        columns[2].caption("no limit is known")
+        columns[2].caption(f"no limit is known{thaw}")
     else:
         kept = report.rto_seconds <= rto.total_seconds()
-        words = f"{percent(report.rto_seconds, rto.total_seconds())} of the RTO {age(rto)}"
+        words = f"{percent(report.rto_seconds, rto.total_seconds())} of the RTO {age(rto)}{thaw}"
         columns[2].markdown(f":small[:{'green' if kept else 'red'}[{'within: ' if kept else 'breached: '}{words}]]")
     columns[3].metric("Compare", duration(report.compare_seconds))
     columns[3].caption("proof, not part of a restore")

@@ -8,18 +8,11 @@ from datetime import datetime
 import streamlit as st
 
 from dashboard.format import ago, day, escape, number, short, size
-from dashboard.theme import Mark
+from dashboard.theme import COPY_MARKS, RUN_MARKS
 from services.catalog.copies import MissingCopy
-from services.catalog.model import Run
+from services.catalog.model import Run, RunState
 
 SHOWN = 20
-_MARKS: dict[str | None, Mark] = {
-    None: Mark(":material/hourglass_top:", "gray"),
-    "copying": Mark(":material/sync:", "blue"),
-    "failed": Mark(":material/cancel:", "red"),
-    "missing": Mark(":material/help:", "red"),
-    "damaged": Mark(":material/gpp_bad:", "red"),
-}
 
 
 def wanting_copies(
@@ -29,12 +22,12 @@ def wanting_copies(
     if not count:
         st.markdown("Every backup is in every storage in which the settings want it.")
         return None
-    working = {(run.backup_id, run.params.get("storage")) for run in active if run.kind == "copy"}
+    working = {(run.backup_id, run.params.get("storage")): run.state for run in active if run.kind == "copy"}
     pressed = None
     for each in missing[:SHOWN]:
         with st.container(border=True):
             text, button = st.columns([6, 1], vertical_alignment="center")
-            running = (each.backup_id, each.storage) in working
+            running = working.get((each.backup_id, each.storage))
             text.markdown(_words(each, running=running, now=now))
             label = f"copy-{each.backup_id}-{each.storage}"
             if not running and each.has_source and button.button("Copy now", icon=":material/sync:", key=label):
@@ -44,9 +37,9 @@ def wanting_copies(
     return pressed
 
 
-def _words(each: MissingCopy, *, running: bool, now: datetime) -> str:
-    mark = _MARKS["copying"] if running else _MARKS[each.state]
-    word = "being copied" if running else each.state or "not begun"
+def _words(each: MissingCopy, *, running: RunState | None, now: datetime) -> str:
+    mark = RUN_MARKS[running] if running else COPY_MARKS[each.state]
+    word = {"running": "being copied", "queued": "queued"}.get(running or "", each.state or "not begun")
     first = (
         f"{mark.inline(word)} · **{escape(each.backup_name)}** to **{escape(each.storage)}** · "
         f"{size(each.stored_bytes)} · finished {day(each.finished_at)}"
@@ -57,7 +50,7 @@ def _words(each: MissingCopy, *, running: bool, now: datetime) -> str:
         if each.attempts > 1:
             said.append(f"Failed {each.attempts} times in a row.")
     if not each.has_source:
-        said.append("There is no good copy that it could be made from.")
+        said.append("There is no good copy that it could be made from; one that lies frozen is none.")
     elif each.next_attempt_at is not None and each.next_attempt_at > now and not running:
         said.append(f"Tried again {ago(each.next_attempt_at, now)}.")
     return first + (f"  \n:gray[{' '.join(said)}]" if said else "")

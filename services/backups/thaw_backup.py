@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from services.backups.thaw_state import expected_at, look_at_thaw, not_thawed, title_of
 from services.catalog.model import Backup, Copy
@@ -12,7 +13,6 @@ from services.jobs.context import RunContext
 from services.names import unknown_name
 from services.storage.classes import CLASSES, is_frozen
 from services.storage.cold import request_thaw
-from services.units import format_duration
 
 MOST_DAYS = 365
 
@@ -58,10 +58,16 @@ def describe_thaw(copy: Copy, name: str) -> str:
 
 
 def thaw_times(storage_class: str) -> str:
-    """Return the times of a thaw by tier in words: ``Standard within 5 h 00 min, Bulk within 12 h 00 min``."""
+    """Return the times of a thaw by tier in words: ``Standard within 5 h, Bulk within 12 h``."""
     known = CLASSES.get(storage_class)
     tiers = known.thaw.items() if known else ()
-    return ", ".join(f"{tier} within {format_duration(length)}" for tier, length in tiers) or "within two days"
+    return ", ".join(f"{tier} within {time_words(length)}" for tier, length in tiers) or "within two days"
+
+
+def time_words(length: timedelta) -> str:
+    """Return the time that a tier takes: ``5 min``, ``12 h``."""
+    minutes = round(length.total_seconds() / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h"
 
 
 def refuse_thaw(backup: Backup, copy: Copy, *, days: int, tier: str) -> None:

@@ -39,7 +39,7 @@ def storage(as_json: AsJson = False) -> None:
 
 
 def _draw(report: StorageReport) -> None:
-    columns = ["Storage", "Copies", "Used", "Fits", "", "A day", "Full in"]
+    columns = ["Storage", "Copies", "Used", "Fits", "Full", "A day", "Full in"]
     rows = [
         (
             card.name,
@@ -75,7 +75,7 @@ def _draw_missing(report: StorageReport) -> None:
         (each.backup_name, each.storage, each.state or "not begun", instant(each.next_attempt_at), each.error)
         for each in report.missing[:_SHOWN]
     ]
-    stdout().print(table(["Backup", "Storage", "State", "Tried again (UTC)", "Why"], rows, whole=["State"]))
+    stdout().print(table(["Backup", "Storage", "State", "Tried again (UTC)", "Why"], rows, whole=["Backup", "State"]))
     if report.missing_count > len(rows):
         note(f"And {report.missing_count - len(rows):,} more.")
 

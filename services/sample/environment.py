@@ -100,8 +100,10 @@ def _server(root: Path) -> LocalServer:
 
 def _settings(root: Path, keys: SampleKeys, server: Address) -> Settings:
     """Return what a person would have configured for this environment."""
-    storage = root / "storage"
-    storage.mkdir(exist_ok=True, mode=0o700)
+    places = {"local": root / "storage", "offsite": root / "offsite"}
+    for folder in places.values():
+        folder.mkdir(exist_ok=True, mode=0o700)
+    both = tuple(places)
     return Settings(
         home=root,
         catalog_url=SecretStr(f"sqlite:///{root / 'catalog.db'}"),
@@ -109,11 +111,12 @@ def _settings(root: Path, keys: SampleKeys, server: Address) -> Settings:
             DatabaseSettings(
                 name=name,
                 url=_url(server, name, keys.role_password),
+                storages=both,
                 schedule=f"0 {STORIES[name].scheduled_at_hour} * * *",
             )
             for name in SCRIPTS
         ),
-        storages=(StorageSettings(name="local", url=f"file://{storage}"),),
+        storages=tuple(StorageSettings(name=name, url=f"file://{folder}") for name, folder in places.items()),
         recipients=(keys.recipient,),
         encryption_key=keys.encryption_key,
         sample=True,

@@ -10,10 +10,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from services.backups.missing_copies import copies_after_backup
 from services.backups.request import BackupRequest
 from services.catalog import schema
 from services.catalog.model import Backup, Run
-from services.commands import submit_backup, submit_verification
+from services.commands import submit_backup, submit_copy, submit_verification
 from services.errors import BackupsError
 from services.installation import Installation
 from services.jobs.execute import execute_run
@@ -53,7 +54,9 @@ def make_history(installation: Installation, change_data: Callable[[], None]) ->
         if made:
             change_data()
         run_id = submit_backup(installation, request, actor=ACTOR, queue=False)
-        _finish(installation, run_id)
+        backup_id = _finish(installation, run_id).backup_id
+        for storage in copies_after_backup(installation, backup_id or ""):
+            _finish(installation, submit_copy(installation, backup_id or "", storage, actor=ACTOR, queue=False))
         logger.info("sample: backed up %s", request.database)
     test = _prove(installation)
     for database, story in STORIES.items():

@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
-from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -47,14 +46,10 @@ def copy_onto_itself(
 ) -> StoredObject:
     """See ``services.storage.cold.move_to_class``."""
     before = storage.stat(key)
-    source = {
-        "CopySource": {"Bucket": storage.bucket, "Key": storage.full(key)},
-        **({"CopySourceIfMatch": before.etag} if before.etag else {}),
-    }
     if before.bytes <= MAX_SINGLE:
-        expected = _copy_whole(storage, key, storage_class, source)
+        expected = _copy_whole(storage, key, storage_class, before)
     else:
-        expected = _copy_in_parts(storage, key, storage_class, source, before, progress, check_cancelled)
+        expected = _copy_in_parts(storage, key, storage_class, before, progress, check_cancelled)
     progress(before.bytes)
     after = storage.stat(key)
     if after.bytes != before.bytes or (expected and after.etag != expected):
@@ -79,7 +74,11 @@ def restore_object(storage: S3Storage, key: str, days: int, tier: str) -> None:
                 raise
 
 
-def _copy_whole(storage: S3Storage, key: str, storage_class: str, source: dict[str, Any]) -> str:
+def _source(storage: S3Storage, key: str) -> dict[str, str]:
+    return {"Bucket": storage.bucket, "Key": storage.full(key)}
+
+
+def _copy_whole(storage: S3Storage, key: str, storage_class: str, before: StoredObject) -> str:
     """Copy in one request. Return the ETag that the server says the object has now; empty where it does not tell.
 
     It need not be the one from before: an object that was stored in parts is one piece afterwards, and with encryption
@@ -87,7 +86,11 @@ def _copy_whole(storage: S3Storage, key: str, storage_class: str, source: dict[s
     """
     with said_plainly(storage.place, f"moving {key} to storage class {storage_class}"):
         answer = storage.client.copy_object(
-            Bucket=storage.bucket, Key=storage.full(key), StorageClass=storage_class, **source
+            Bucket=storage.bucket,
+            Key=storage.full(key),
+            StorageClass=storage_class,
+            CopySource=_source(storage, key),
+            **({"CopySourceIfMatch": before.etag} if before.etag else {}),
         )
     return str(answer.get("CopyObjectResult", {}).get("ETag", "")).strip('"')
 
@@ -96,7 +99,6 @@ def _copy_in_parts(
     storage: S3Storage,
     key: str,
     storage_class: str,
-    source: dict[str, Any],
     before: StoredObject,
     progress: Callable[[int], None],
     check_cancelled: Callable[[], None],
@@ -112,7 +114,11 @@ def _copy_in_parts(
         last = min(first + PART_BYTES, before.bytes) - 1
         with said_plainly(storage.place, doing):
             answer = storage.client.upload_part_copy(
-                **target, UploadId=upload, PartNumber=number, CopySourceRange=f"bytes={first}-{last}", **source
+                **target,
+                UploadId=upload,
+                PartNumber=number,
+                CopySource=_source(storage, key),
+                CopySourceRange=f"bytes={first}-{last}",
             )
         return number, str(answer["CopyPartResult"]["ETag"])
 
@@ -126,6 +132,8 @@ def _copy_in_parts(
             progress(min(len(etags) * PART_BYTES, before.bytes))
             check_cancelled()
         parts = [{"PartNumber": number, "ETag": etags[number]} for number in range(1, count + 1)]
+        # R2 knows no conditions on the copy of a part, so that it is still the same object is looked at here.
+        _refuse_replaced(storage, key, before)
         with said_plainly(storage.place, doing):
             answer = storage.client.complete_multipart_upload(
                 **target, UploadId=upload, MultipartUpload={"Parts": parts}
@@ -137,6 +145,13 @@ def _copy_in_parts(
         raise
     pool.shutdown()
     return str(answer.get("ETag", "")).strip('"')
+
+
+def _refuse_replaced(storage: S3Storage, key: str, before: StoredObject) -> None:
+    if storage.stat(key).etag != before.etag:
+        raise StorageError(
+            f"{storage.location(key)} was replaced while it was being moved.", hint="Nothing was moved. Begin again."
+        )
 
 
 def _ignored(storage: S3Storage, wanted: str, found: str) -> NoStorageClass:

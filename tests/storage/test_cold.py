@@ -156,6 +156,23 @@ def test_what_is_cancelled_or_fails_in_the_middle_leaves_the_object_as_it_was(
     assert len(storage.get(KEY)) == 12 << 20
 
 
+def test_an_object_that_is_replaced_meanwhile_stays_as_it_is(bucket: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3_cold, "MAX_SINGLE", 6 << 20)
+    monkeypatch.setattr(s3_cold, "PART_BYTES", 5 << 20)
+    bucket.put(KEY, secrets.token_bytes(12 << 20))
+    told: list[int] = []
+
+    def replace_it(count: int) -> None:
+        told.append(count)
+        if len(told) == 1:
+            bucket.put(KEY, b"another")
+
+    with pytest.raises(StorageError):
+        move_to_class(bucket, KEY, "GLACIER", progress=replace_it, check_cancelled=lambda: None)
+    assert (bucket.get(KEY), bucket.stat(KEY).storage_class) == (b"another", "STANDARD")
+    assert bucket.unfinished() == []
+
+
 def test_moving_what_is_not_there_says_so(bucket: Storage) -> None:
     with pytest.raises(ObjectMissing):
         move(bucket, "GLACIER")

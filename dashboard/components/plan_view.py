@@ -1,0 +1,84 @@
+"""What an archive or a compression would do, shown before anybody confirms it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.format import escape, number, size
+from dashboard.storage_frames import class_title
+from services.backups.archive_plan import ArchivePlan, Skipped
+from services.backups.compress_plan import CompressPlan, stored_copies
+
+MOST_ROWS = 8
+
+
+def archive_plan(plan: ArchivePlan) -> None:
+    """Draw the copies that would be moved, how much they are, and what is left as it is."""
+    count = len(plan.moves)
+    if count:
+        copies = "copy" if count == 1 else "copies"
+        st.markdown(f"**{number(count)} {copies}, {size(plan.bytes)}**, would be moved where they lie:")
+        frame = pd.DataFrame(
+            {
+                "Backup": [move.backup.name for move in plan.moves],
+                "Storage": [move.copy.storage for move in plan.moves],
+                "Finished (UTC)": [_naive(move.backup.finished_at) for move in plan.moves],
+                "Size": [move.copy.bytes for move in plan.moves],
+                "From": [class_title(move.copy.storage_class) for move in plan.moves],
+                "To": [class_title(move.storage_class) for move in plan.moves],
+            }
+        )
+        _table(frame, "The copies that would be moved")
+    else:
+        st.info("No copy there is old enough and in a warmer class that could be moved.", icon=":material/info:")
+    _skipped(plan.skipped)
+
+
+def compress_plan(plan: CompressPlan) -> None:
+    """Draw the backups that would be compressed anew, how much they take up, and what is left as it is."""
+    count = len(plan.backups)
+    if count:
+        backups = "backup" if count == 1 else "backups"
+        st.markdown(f"**{number(count)} {backups}, {size(plan.bytes)}**, would be compressed with zstd:")
+        frame = pd.DataFrame(
+            {
+                "Backup": [each.backup.name for each in plan.backups],
+                "Finished (UTC)": [_naive(each.backup.finished_at) for each in plan.backups],
+                "Takes up": [sum(copy.bytes for copy in stored_copies(each.backup)) for each in plan.backups],
+                "Compression": [each.backup.compression for each in plan.backups],
+                "Encryption": ["new: age" if each.encrypts else each.backup.encryption for each in plan.backups],
+                "Copies": [len(stored_copies(each.backup)) for each in plan.backups],
+            }
+        )
+        _table(frame, "The backups that would be compressed anew")
+    else:
+        st.info("There is none that is old enough and not compressed, or with gzip only.", icon=":material/info:")
+    _skipped(plan.skipped)
+
+
+def confirmed(name: str, label: str, *, key: str) -> bool:
+    """Draw the field into which the name is typed, and the button that it enables; say whether that was pressed."""
+    typed = st.text_input(f"Type {escape(name)} to confirm", key=f"{key}-typed")
+    return st.button(label, type="primary", disabled=typed.strip() != name, key=f"{key}-go")
+
+
+def _table(frame: pd.DataFrame, alt: str) -> None:
+    sizes = {name: st.column_config.NumberColumn(format="bytes") for name in ("Size", "Takes up") if name in frame}
+    dates = {"Finished (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm")}
+    height = 38 + 35 * min(len(frame), MOST_ROWS)
+    st.dataframe(frame, hide_index=True, height=height, column_config=sizes | dates, alt=alt)
+
+
+def _skipped(skipped: Sequence[Skipped]) -> None:
+    if skipped:
+        with st.expander(f"{number(len(skipped))} left as they are, and why"):
+            st.markdown(
+                "\n".join(f"- **{escape(s.what)}** in {escape(s.storage)}: {escape(s.reason)}" for s in skipped)
+            )
+
+
+def _naive(at: object) -> pd.Timestamp:
+    return pd.Timestamp(at).tz_convert("UTC").tz_localize(None)  # type: ignore[arg-type]
