@@ -18,6 +18,7 @@ from typing import Literal
 
 import pyrage
 
+from services.backups.signing import signing_key
 from services.catalog.catalog import Catalog
 from services.catalog.model import Backup
 from services.clock import Clock, utc_now
@@ -208,6 +209,12 @@ def check_storage(installation: Installation, storage: StorageSettings) -> Itera
 
 def check_key(settings: Settings) -> Iterator[tuple[Result, str, str]]:
     """Does the secret key that is at hand open what is encrypted to the recipients?"""
+    if signing_key(settings) is None:
+        yield (
+            "warning",
+            "Manifests will not be signed: nobody vouches for their fingerprints.",
+            "Set BACKUP_SIGNING_KEY.",
+        )
     encrypting = [d.name for d in settings.databases if d.encrypt]
     if not settings.recipients:
         if encrypting:

@@ -9,6 +9,7 @@ from functools import partial
 
 import psycopg
 
+from services.backups.signing import signing_key
 from services.errors import ConnectionFailed
 from services.installation import Installation
 from services.jobs.context import RunContext
@@ -58,4 +59,7 @@ def preflight(
     checks += [check_storage(installation, target, expected) for target in targets[:1]]
     checks += [of_copy(check_storage(installation, target, expected)) for target in targets[1:]]
     checks.append(check_working_folder(installation))
+    if signing_key(settings) is None:
+        message = "Manifests will not be signed: nobody vouches for their fingerprints."
+        checks.append(Check("signature", "warning", message, "Set BACKUP_SIGNING_KEY."))
     return replace(expected, checks=tuple(checks))

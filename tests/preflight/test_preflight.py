@@ -310,3 +310,10 @@ def test_a_standby_is_said() -> None:
     standby = facts.DatabaseFacts(**known | {"user": "u", "in_recovery": True})
     assert server._standby(standby).severity == "warning"
     assert server._standby(replace(standby, in_recovery=False)).severity == "ok"
+
+
+def test_manifests_that_will_not_be_signed_are_a_warning(tmp_path: Path) -> None:
+    nowhere = Address.parse("postgresql://app:x@127.0.0.1:1/orders")
+    assert "signature" not in [c.name for c in look(tmp_path / "signed", nowhere).checks]
+    found = check(look(tmp_path / "unsigned", nowhere, encryption_key=None), "signature")
+    assert (found.severity, found.hint) == ("warning", "Set BACKUP_SIGNING_KEY.")
