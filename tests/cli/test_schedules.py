@@ -65,7 +65,7 @@ def test_the_list_says_when_each_schedule_comes_due_next_and_how_its_last_slot_e
     inst.catalog.backups.add(make_backup(finished_at=datetime(2026, 11, 22, 2, 9, tzinfo=UTC)))
     text = backups("schedule", "list").stdout
     assert [line.split()[0] for line in text.splitlines()[1:]] == [
-        NAME, "la_factoria/restore_test", "la_factoria/verification", "janitor", "health"
+        NAME, "la_factoria/restore_test", "la_factoria/verification", "cleanup", "janitor", "health"
     ]  # fmt: skip
     [line] = [line for line in text.splitlines() if line.startswith(NAME)]
     assert line.split("  ")[-1].strip() == "missed"
