@@ -216,13 +216,18 @@ def _dump_into_storage(
                     dump.finish()
                 run.phase("taking the fingerprint")
                 taken = fingerprint.result()
-            # Last of all: before it nothing is to be seen in the storage, and nothing has to be removed.
-            run.phase("storing")
-            stored = writer.commit()
         except BaseException:
             writer.abort()
             raise
-    run.log(f"Fingerprint: {len(taken.tables)} tables, {taken.rows:,} rows, in {format_duration(taken.seconds)}.")
+    try:
+        run.log(f"Fingerprint: {len(taken.tables)} tables, {taken.rows:,} rows, in {format_duration(taken.seconds)}.")
+        run.phase("storing")
+        # Last of all, with nothing after it that can fail: before it nothing is to be seen in the storage, and nothing
+        # has to be removed. The source's session and its locks have ended.
+        stored = writer.commit()
+    except BaseException:
+        writer.abort()
+        raise
     return _Dumped(
         Dump(snapshot.at, snapshot.server_version, client.version, snapshot.database_bytes), stream, stored, taken
     )

@@ -49,3 +49,15 @@ def last_done(engine: sa.Engine, name: str) -> datetime | None:
     """Return when a duty was done last."""
     with engine.connect() as connection:
         return connection.scalar(sa.select(duties.c.done_at).where(duties.c.name == name))
+
+
+def claimed_since(engine: sa.Engine, prefix: str, since: datetime, now: datetime) -> set[str]:
+    """Return the names of the duties that begin so and were claimed since then; forget the others that begin so.
+
+    One dated far ahead of our clock was claimed by a clock that was wrong, and is forgotten, too.
+    """
+    begins = duties.c.name.startswith(prefix, autoescape=True)
+    fresh = sa.and_(duties.c.claimed_at >= since, duties.c.claimed_at <= now + _AHEAD)
+    with engine.begin() as connection:
+        connection.execute(duties.delete().where(begins, sa.not_(fresh)))
+        return set(connection.scalars(sa.select(duties.c.name).where(begins)))

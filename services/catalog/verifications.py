@@ -75,9 +75,18 @@ class VerificationStore:
             self._add(verification, connection)
 
     def _add(self, verification: Verification, connection: sa.Connection) -> None:
+        self.hold(verification.backup_id, connection)
         connection.execute(verifications.delete().where(verifications.c.id == verification.id))
         connection.execute(verifications.insert().values(vars(verification)))
         self.settle(verification.backup_id, connection)
+
+    def hold(self, backup_id: str, connection: sa.Connection) -> None:
+        """Keep other transactions from judging a backup until this one ends. Comes before what is then judged.
+
+        Without it two checks that end at once each miss the other, and the later one overwrites the verdict. An UPDATE
+        that changes nothing locks the row in PostgreSQL, and the file in SQLite, which knows no SELECT FOR UPDATE.
+        """
+        connection.execute(backups.update().where(backups.c.id == backup_id).values(state=backups.c.state))
 
     def add_missing(self, verification: Verification, connection: sa.Connection) -> None:
         """Add a verification unless one has its id. Its backup is not touched: ``settle`` does that."""
@@ -87,6 +96,7 @@ class VerificationStore:
 
     def settle(self, backup_id: str, connection: sa.Connection) -> None:
         """Have a backup's row say what all of its verifications together say."""
+        self.hold(backup_id, connection)
         connection.execute(
             backups.update().where(backups.c.id == backup_id).values(self.verdict(backup_id, connection).values())
         )

@@ -91,6 +91,10 @@ def _change(
     check_note(reason)
     for _ in range(_ATTEMPTS):
         latest = _latest(installation, schedule)
+        if latest.number == 0 and latest.cron:
+            # No worker has started yet. What the settings said is kept, to be told from what a person wants.
+            sync.first_version(installation, schedule)
+            continue
         if all(getattr(latest, name) == value for name, value in values.items()):
             return latest
         version = replace(
@@ -103,11 +107,13 @@ def _change(
 
 
 def _latest(installation: Installation, schedule: str) -> ScheduleVersion:
-    """Return a schedule's newest version, that of the settings brought up to date. Raise UnknownName."""
+    """Return a schedule's newest version, or what the settings say of one that was never on. Raise UnknownName.
+
+    What the catalogue holds is what is changed: this process's settings may be older than the worker's, or others.
+    """
     known = sync.known_schedules(installation)
     if schedule not in known:
         raise unknown_name("schedule", schedule, known)
-    sync.sync_schedules(installation)
     history = installation.catalog.schedules.all().get(schedule)
     # One that was never on has no version yet; its first will be number 1.
     return history[-1] if history else replace(known[schedule], number=0)

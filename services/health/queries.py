@@ -202,6 +202,8 @@ class Finding:
     verification_id: str
     backup_id: str
     backup_name: str
+    backup_actor: str
+    """Who asked for the backup that is damaged."""
     database: str
     level: str
     storage: str
@@ -238,7 +240,7 @@ def findings_without_backup_since(engine: sa.Engine, databases: Sequence[str], *
     )
     query = (
         sa.select(
-            verifications.c.id, verifications.c.backup_id, backups.c.name, verifications.c.database,
+            verifications.c.id, verifications.c.backup_id, backups.c.name, backups.c.actor, verifications.c.database,
             verifications.c.level, verifications.c.storage, verifications.c.reason, verifications.c.finished_at,
         )
         .join_from(verifications, backups)
@@ -252,3 +254,26 @@ def findings_without_backup_since(engine: sa.Engine, databases: Sequence[str], *
     with engine.connect() as connection:
         rows = connection.execute(query).all()
     return list({row.database: Finding(*row) for row in rows}.values())
+
+
+@dataclass(frozen=True)
+class AskedFor:
+    """A backup that somebody asked for."""
+
+    run_id: str
+    idempotency_key: str | None
+    at: datetime
+
+
+def last_backups_asked_for_by(
+    engine: sa.Engine, actor: str, databases: Sequence[str], *, since: datetime
+) -> dict[str, AskedFor]:
+    """Return, of each of these databases, the newest backup run that this actor asked for since then, if any."""
+    query = (
+        sa.select(runs.c.database, runs.c.id, runs.c.idempotency_key, runs.c.queued_at)
+        .where(runs.c.database.in_(databases), runs.c.kind == "backup", runs.c.actor == actor)
+        .where(runs.c.queued_at > since)
+        .order_by(runs.c.queued_at, runs.c.id)
+    )
+    with engine.connect() as connection:
+        return {row.database: AskedFor(row.id, row.idempotency_key, row.queued_at) for row in connection.execute(query)}

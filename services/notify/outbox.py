@@ -110,8 +110,9 @@ def add_messages(
 
 
 def due(engine: sa.Engine, now: datetime, *, limit: int = 100) -> list[Message]:
-    """Return the messages whose attempt is due, the oldest first.
+    """Return the messages whose attempt is due, the oldest first; of each channel at most ``limit``.
 
+    A channel that is away for days must not fill the round with what it does not take, and starve the others.
     One that is about the same alert and channel as an older waiting one is left for later: nobody reads that something
     is well again before they read that it was not. A message about several alerts may be about any.
     """
@@ -127,11 +128,17 @@ def due(engine: sa.Engine, now: datetime, *, limit: int = 100) -> list[Message]:
         .where(sa.or_(of_same_alert, of_several))
         .correlate(outbox)
     )
+    place = sa.func.row_number().over(partition_by=outbox.c.channel, order_by=(outbox.c.created_at, outbox.c.id))
+    ranked = (
+        sa.select(outbox.c.id, place.label("place"))
+        .where(outbox.c.next_attempt_at <= now, sa.not_(waits_for_another))
+        .subquery()
+    )
     query = (
         sa.select(outbox)
-        .where(outbox.c.next_attempt_at <= now, sa.not_(waits_for_another))
+        .join(ranked, ranked.c.id == outbox.c.id)
+        .where(ranked.c.place <= limit)
         .order_by(outbox.c.created_at, outbox.c.id)
-        .limit(limit)
     )
     return _fetch(engine, query)
 

@@ -9,7 +9,7 @@ snapshots.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -95,6 +95,10 @@ def exported_snapshot(
             connection=connection,
             sequences=sequences,
         )
+        # Nothing is to be committed: a session that the server has ended by now does not undo what was read in it.
+        with suppress(psycopg.Error):
+            connection.rollback()
+        connection.close()
 
 
 def server_version_text(connection: Connection) -> str:

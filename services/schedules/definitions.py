@@ -16,6 +16,7 @@ from services.settings.model import DatabaseSettings, Settings
 UPKEEP_DEADLINE = timedelta(hours=24)
 """When upkeep that was due counts as not done: a day, whatever its schedule."""
 SETTINGS = "settings"
+ENDED = "The settings name it no longer."
 _UNITS = (("cron", "time_zone"), ("deadline_seconds",), ("paused",), ("params",))
 """What is compared, and taken over, as one thing: a time means nothing without its zone."""
 
@@ -62,27 +63,42 @@ def next_version(
 ) -> ScheduleVersion | None:
     """Given a schedule's versions and what the settings define, return the version to be written, or None.
 
-    ``wanted`` is None when the settings know the schedule no longer: it ends.
+    ``wanted`` is None when the settings know the schedule no longer: it ends. Named again it goes on as it was before,
+    with what persons had changed.
     """
     if not history:
         return wanted if wanted is not None and wanted.cron else None
-    latest = max(history, key=lambda v: v.number)
-    before = _last_definition(history)
+    ordered = sorted(history, key=lambda v: v.number)
+    latest = ordered[-1]
     if wanted is None:
+        before = _last_definition(ordered)
         if not latest.cron and (before is None or not before["cron"]):
             return None
-        return _written(replace(latest, cron=""), now, reason="The settings name it no longer.")
-    defined = _definition(wanted)
-    if before is None:  # only persons have spoken so far: as if the settings had said that it is off
-        before = defined | {"cron": ""}
-    changed = [unit for unit in _UNITS if any(before.get(name) != defined[name] for name in unit)]
-    if changed:
-        values = {name: defined[name] for unit in changed for name in unit}
-        return replace(_written(_with(latest, values), now), defined=defined)
+        return _written(replace(latest, cron=""), now, reason=ENDED)
+    if was_ended(latest):
+        again = replace(_follow(ordered[:-1], wanted) or ordered[-2], number=latest.number)
+        return replace(_written(again, now, "The settings name it again."), defined=_definition(wanted))
+    changed = _follow(ordered, wanted)
+    if changed is not None:
+        return replace(_written(changed, now), defined=_definition(wanted))
     if latest.valid_from > now:
         again = replace(latest, reason="The clock was ahead when it was changed last.")
         return replace(again, number=latest.number + 1, valid_from=now)
     return None
+
+
+def was_ended(version: ScheduleVersion) -> bool:
+    """Whether this version ended a schedule because the settings named it no longer."""
+    return version.source == "settings" and version.reason == ENDED and not version.cron
+
+
+def _follow(versions: Sequence[ScheduleVersion], wanted: ScheduleVersion) -> ScheduleVersion | None:
+    """Return the last version with what the settings have changed since they spoke last; None where they have not."""
+    defined, before = _definition(wanted), _last_definition(versions)
+    if before is None:  # only persons have spoken so far: as if the settings had said that it is off
+        before = defined | {"cron": ""}
+    changed = [unit for unit in _UNITS if any(before.get(name) != defined[name] for name in unit)]
+    return _with(versions[-1], {name: defined[name] for unit in changed for name in unit}) if changed else None
 
 
 def _written(version: ScheduleVersion, now: datetime, reason: str = "") -> ScheduleVersion:

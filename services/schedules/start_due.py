@@ -20,6 +20,7 @@ from services.schedules.history import current, slot_to_start
 from services.schedules.jobs import JOBS, Occasion
 from services.schedules.model import ACTOR, ScheduleVersion, Slot
 from services.schedules.outcomes import judge
+from services.schedules.sync import keep_schedules
 from services.status import age
 
 logger = logging.getLogger(__name__)
@@ -46,7 +47,10 @@ def start_due_runs(inst: Installation, now: datetime | None = None) -> list[str]
 def _due(inst: Installation, now: datetime) -> list[tuple[ScheduleVersion, Slot]]:
     databases: Collection[str | None] = {None, *(database.name for database in inst.settings.databases)}
     found = []
-    for history in inst.catalog.schedules.all().values():
+    histories = inst.catalog.schedules.all()
+    if keep_schedules(inst, histories):
+        histories = inst.catalog.schedules.all()
+    for history in histories.values():
         version, slot = current(history, now), slot_to_start(history, now)
         if version is not None and slot is not None and version.job in JOBS and version.database in databases:
             found.append((version, slot))

@@ -14,6 +14,10 @@ from pathlib import Path
 STEP_BYTES = 32 << 20
 """Bytes that are written between two looks; files smaller than that are read back at their end, without a thread."""
 _PIECE = 1 << 20
+_WHOLE = 2 << 20
+"""The kernel forgets whole pages only, on some file systems in blocks of up to 2 MiB that begin at multiples of that.
+
+Nothing is read of a block that is still being written: it would come from memory, and be taken for the disk's."""
 
 
 class ReadBack:
@@ -51,7 +55,7 @@ class ReadBack:
         self.close()
         if self._failure is not None:
             raise self._failure
-        self._read_up_to(self._written)
+        self._read_up_to(self._written, to_the_end=True)
         return self._hash.hexdigest()
 
     def close(self) -> None:
@@ -72,18 +76,20 @@ class ReadBack:
                 end = self._written
             try:
                 os.fsync(self._written_to)
-                self._read_up_to(end)
+                self._read_up_to(end - end % _WHOLE)
             except OSError as error:
                 with self._changed:
                     self._failure = error
                 return
 
-    def _read_up_to(self, end: int) -> None:
+    def _read_up_to(self, end: int, *, to_the_end: bool = False) -> None:
+        """Read on up to ``end``, which is the end of a block, or ``to_the_end`` that of the file."""
         descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             # what the kernel holds says nothing of the disk
             if hasattr(os, "posix_fadvise"):  # macOS has none, and reads back what the kernel holds
-                os.posix_fadvise(descriptor, self._read, end - self._read, os.POSIX_FADV_DONTNEED)
+                start = self._read - self._read % _WHOLE
+                os.posix_fadvise(descriptor, start, 0 if to_the_end else end - start, os.POSIX_FADV_DONTNEED)
             while self._read < end and not (self._closed and self._thread is threading.current_thread()):
                 piece = os.pread(descriptor, min(_PIECE, end - self._read), self._read)
                 if not piece:

@@ -14,7 +14,7 @@ from services.alerts.evaluate import EVERY, evaluate
 from services.alerts.store import HistoryQuery, count_open, history, open_alerts
 from services.alerts.watch import AlertWatch
 from services.catalog.duties import claim_duty
-from services.catalog.model import Backup
+from services.catalog.model import Backup, Run
 from services.errors import InputError, UnknownName
 from services.installation import Installation
 from services.notify.deliver import deliver_due
@@ -247,6 +247,52 @@ def test_nothing_is_started_for_a_failure_that_is_over_or_old(inst: Installation
     clock.forward(days=2)
     look(inst)
     assert inst.catalog.runs.list(kind="backup") == []
+
+
+def carry_out(inst: Installation, run: Run, clock: TestClock, name: str) -> Backup:
+    """Have a queued backup run end with a backup of that name."""
+    claim = inst.catalog.runs.claim(run.id, worker="host:1:1", now=clock())
+    backup = make_backup(name, run_id=run.id, actor=run.actor, finished_at=clock(), snapshot_at=clock())
+    inst.catalog.backups.add(backup)
+    inst.catalog.runs.finish(claim, state="finished", now=clock())
+    return backup
+
+
+def test_on_a_storage_that_damages_what_it_is_given_one_backup_is_tried_and_the_alert_says_that_it_was_the_last(
+    inst: Installation, clock: TestClock, mail: MailServer
+) -> None:
+    damage(inst, back_up(inst, clock), clock)
+    look(inst)
+    [run] = inst.catalog.runs.list(kind="backup")
+    damage(inst, carry_out(inst, run, clock, "again"), clock)
+    assert look(inst) == ["worse"]
+    told = mail.mails[-1].get_content()
+    assert "No further backup is started by itself: again was started so after damage, and is damaged as well." in told
+    assert "Look at the storage primary, then take one yourself." in told
+    for _ in range(30):
+        clock.forward(hours=1)
+        look(inst)
+    assert [each.id for each in inst.catalog.runs.list(kind="backup")] == [run.id]
+
+
+def test_at_most_one_backup_a_day_is_started_by_itself_whoever_took_the_damaged_ones(
+    inst: Installation, clock: TestClock, mail: MailServer
+) -> None:
+    damage(inst, back_up(inst, clock), clock)
+    look(inst)
+    [run] = inst.catalog.runs.list(kind="backup")
+    carry_out(inst, run, clock, "again")
+    damage(inst, back_up(inst, clock, "by ada"), clock)
+    assert look(inst) == ["worse"]
+    assert f"run {run.id} was, at 2026-11-22" in mail.mails[-1].get_content()
+    assert "at most one a day" in mail.mails[-1].get_content()
+    clock.forward(hours=23)
+    look(inst)
+    assert [each.id for each in inst.catalog.runs.list(kind="backup")] == [run.id]
+    clock.forward(hours=2)
+    damage(inst, back_up(inst, clock, "by bob"), clock)
+    look(inst)
+    assert len(inst.catalog.runs.list(kind="backup")) == 2
 
 
 def test_a_new_backup_that_cannot_be_started_is_said(inst: Installation, clock: TestClock, mail: MailServer) -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from services.catalog.catalog import Catalog
 from services.catalog.model import Backup, Copy
 from services.catalog.verdict import Check, Verdict, judge
+from services.postgres.server import LocalServer
 from tests.catalog.rows import NOW, make_backup, make_verification
+from tests.support.installations import make_catalog
+from tests.support.servers import NewDatabase
 
 STEP = timedelta(minutes=1)
 
@@ -124,3 +131,42 @@ def _in_two_storages(catalog: Catalog) -> Backup:
     backup = replace(backup, copies=(*backup.copies, second))
     catalog.backups.add(backup)
     return backup
+
+
+def test_of_two_checks_that_end_at_once_a_failure_is_never_overwritten(
+    server18: LocalServer, database: NewDatabase
+) -> None:
+    """The second waits for the first; before, each judged without the other's row, and the later verdict stayed."""
+    catalog = make_catalog(database(server18).url().get_secret_value())
+    backup = make_backup()
+    catalog.backups.add(backup)
+    failed = make_verification(backup, "archive", "failed", at=NOW)
+    passed = make_verification(backup, "checksum", "passed", at=NOW + STEP)
+    added = threading.Event()
+
+    def add_the_other() -> None:
+        with catalog.engine.begin() as other:
+            catalog.verifications.add(passed, other)
+            added.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        with catalog.engine.begin() as one:
+            catalog.verifications.add(failed, one)
+            waiting = pool.submit(add_the_other)
+            _until_somebody_waits(catalog, added)
+        waiting.result(30)
+    assert catalog.backups.get(backup.id).verification_passed is False
+    assert not catalog.backups.get(backup.id).is_good
+    catalog.close()
+
+
+def _until_somebody_waits(catalog: Catalog, added: threading.Event) -> None:
+    """Wait until another connection waits for a lock; or has added its row without, which is the fault."""
+    query = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        with catalog.engine.connect() as watcher:
+            if watcher.scalar(query):
+                return
+        time.sleep(0.02)
+    raise AssertionError(f"nobody waits; added without: {added.is_set()}")

@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from concurrent import futures
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,10 @@ from services.installation import Installation
 from services.jobs.execute import execute_run
 from services.jobs.identity import process_identity
 from services.postgres.clients import find_clients
-from services.postgres.connection import connect
+from services.postgres.connection import Address, connect
+from services.postgres.fingerprint_model import Fingerprint
 from services.postgres.server import LocalServer
+from services.storage.local_writer import LocalWriter
 from tests.support.installations import make_installation
 from tests.support.s3 import Fault, fault_server, moto_server, plain_client, settings_for
 from tests.support.servers import NewDatabase, make_server
@@ -138,6 +141,67 @@ def test_the_server_stops_half_way(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert seconds < 60
     finally:
         server.destroy()
+
+
+def end_sessions(address: Address) -> int:
+    """Have the server end our sessions in its database; return how many there were."""
+    with connect(address) as asking:
+        query = (
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = 'backups' AND pid <> pg_backend_pid()"
+        )
+        row = asking.execute(query.encode()).fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+@pytest.mark.parametrize("when", ["before the dump is stored", "after the dump was stored"])
+def test_a_session_that_the_server_ends_once_all_is_read_costs_no_backup(
+    when: str, tmp_path: Path, server15: LocalServer, database: NewDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = database(server15, SOURCE)
+    installation = make_installation(tmp_path, url=address.url().get_secret_value())
+    ended: list[int] = []
+    result, commit = futures.Future.result, LocalWriter.commit
+
+    def end_after_the_fingerprint(future: Any, timeout: float | None = None) -> Any:
+        taken = result(future, timeout)
+        if isinstance(taken, Fingerprint):
+            ended.append(end_sessions(address))
+        return taken
+
+    def end_after_the_commit(writer: Any) -> Any:
+        stored_now = commit(writer)
+        ended.append(end_sessions(address))
+        return stored_now
+
+    if when.startswith("before"):
+        monkeypatch.setattr(futures.Future, "result", end_after_the_fingerprint)
+    else:
+        monkeypatch.setattr(LocalWriter, "commit", end_after_the_commit)
+    run, _ = back_up(installation)
+    assert run.state == "finished", run.error
+    assert ended, "the harm was done"
+    if when.startswith("before"):
+        assert ended[0] >= 1, "the snapshot's session was there to be ended"
+    [backup] = installation.catalog.backups.list()
+    assert backup.is_good
+    assert backup.copies[0].key in stored(installation)
+    assert any(key.endswith(".manifest.json") for key in stored(installation))
+
+
+def test_a_dump_that_cannot_be_described_leaves_no_object(
+    tmp_path: Path, server15: LocalServer, database: NewDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation = make_installation(tmp_path, url=database(server15, SOURCE).url().get_secret_value())
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise OSError("no memory for a manifest")
+
+    monkeypatch.setattr(create, "describe_backup", refuse)
+    run, _ = back_up(installation)
+    assert_failed(installation, run)
+    assert stored(installation) == []
 
 
 def test_pg_dump_that_hangs_is_ended_by_the_limit(

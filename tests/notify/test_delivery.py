@@ -84,6 +84,21 @@ def test_a_mail_server_that_is_down_for_an_hour_loses_nothing_and_sends_nothing_
     assert len(web.requests) == len(expected)
 
 
+def test_a_channel_that_is_away_with_hundreds_of_messages_does_not_starve_the_others(
+    inst: Installation, clock: TestClock, mail: MailServer, web: WebServer
+) -> None:
+    mail.stop()
+    both = inst.settings
+    with_alerts(inst, urls=())
+    for number in range(250):
+        write(inst, f"old {number}")
+    inst.settings = both
+    clock.forward(minutes=1)
+    write(inst, "new")
+    deliver_due(inst)
+    assert [json.loads(request.body)["title"] for request in web.requests] == ["new"]
+
+
 @pytest.mark.parametrize("answer", ["451 try later", "554 no"])
 def test_a_mail_that_is_refused_is_tried_again_and_the_reason_is_kept(
     inst: Installation, clock: TestClock, mail: MailServer, answer: str

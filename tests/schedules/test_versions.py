@@ -15,6 +15,7 @@ from services.errors import BackupsError, InputError, UnknownName
 from services.installation import Installation
 from services.schedules.history import current, eras, last_due, next_due, slot_to_start, slots_between
 from services.schedules.model import ScheduleVersion
+from services.schedules.start_due import start_due_runs
 from services.schedules.sync import known_schedules, sync_schedules
 from services.settings.model import DatabaseSettings
 from tests.schedules.conftest import START, NewInstallation, SetClock
@@ -94,7 +95,80 @@ def test_a_database_that_the_settings_name_no_longer_ends_its_schedule(
     assert history(inst)[-1].reason == "The settings name it no longer."
     assert sync_schedules(later) == []
     assert dues(inst) == ["11-22 02:00", "11-23 02:00"]
+    clock.set("2026-11-24T12:00")
     assert [v.cron for v in sync_schedules(inst)] == ["0 2 * * *", ""]
+    assert history(inst)[-1].reason == "The settings name it again."
+
+
+def with_orders(new_installation: NewInstallation) -> Installation:
+    """Return an installation whose settings name one more database than the others'."""
+    known = new_installation().settings.databases[0]
+    orders = known.model_copy(update={"name": "orders", "schedule": "0 3 * * *"})
+    return new_installation(settings={"databases": (known, orders)})
+
+
+def test_a_command_from_a_process_with_older_settings_changes_what_it_names_and_nothing_else(
+    new_installation: NewInstallation, clock: SetClock
+) -> None:
+    older, worker = new_installation(schedule="0 5 * * *"), with_orders(new_installation)
+    sync_schedules(worker)
+    before = worker.catalog.schedules.all()
+    clock.now += DAY  # long enough for the worker to be forgotten
+    pause_schedule(older, NAME, actor="ada")
+    resume_schedule(older, NAME, actor="ada")
+    set_schedule(older, "janitor", cron="0 7 * * *", actor="ada")
+    run_schedule(older, NAME, actor="ada")
+    after = worker.catalog.schedules.all()
+    assert after["orders/backup"] == before["orders/backup"]
+    assert set(after) - set(before) == {"janitor"}
+    assert [(v.source, v.cron) for v in after[NAME]] == [("settings", "0 2 * * *")] + [("person", "0 2 * * *")] * 2
+
+
+def test_running_a_schedule_that_is_not_in_force_yet_puts_nothing_into_force(new_installation: NewInstallation) -> None:
+    inst = new_installation()
+    run_schedule(inst, NAME, actor="ada")
+    assert inst.catalog.schedules.all() == {}
+    pause_schedule(inst, NAME, actor="ada")
+    assert {name: [v.source for v in versions] for name, versions in inst.catalog.schedules.all().items()} == {
+        NAME: ["settings", "person"]
+    }
+
+
+def test_a_worker_with_other_settings_ends_nothing_while_one_that_names_it_is_there(
+    new_installation: NewInstallation, clock: SetClock
+) -> None:
+    one, other = with_orders(new_installation), new_installation()
+    sync_schedules(one)
+    assert sync_schedules(other) == []
+    for _ in range(40):
+        clock.now += timedelta(minutes=1)
+        start_due_runs(one)
+        start_due_runs(other)
+    assert len(history(one, "orders/backup")) == 1
+    for _ in range(9):  # the one has ended
+        clock.now += timedelta(minutes=1)
+        start_due_runs(other)
+    assert len(history(one, "orders/backup")) == 1
+    clock.now += timedelta(minutes=2)
+    start_due_runs(other)
+    assert [v.cron for v in history(one, "orders/backup")] == ["0 3 * * *", ""]
+
+
+def test_a_schedule_that_was_ended_while_its_worker_did_not_answer_goes_on_as_a_person_had_set_it(
+    new_installation: NewInstallation, clock: SetClock
+) -> None:
+    one, other = with_orders(new_installation), new_installation()
+    sync_schedules(one)
+    set_schedule(one, "orders/backup", cron="30 4 * * *", actor="ada")
+    clock.now += timedelta(hours=1)
+    sync_schedules(other)
+    clock.now += timedelta(minutes=1)
+    start_due_runs(one)
+    assert [v.cron for v in history(one, "orders/backup")] == ["0 3 * * *", "30 4 * * *", "", "30 4 * * *"]
+    clock.now += timedelta(minutes=1)
+    start_due_runs(other)
+    start_due_runs(one)
+    assert len(history(one, "orders/backup")) == 4
 
 
 def test_what_a_person_changed_stays_until_the_settings_change_that_same_thing(
@@ -122,6 +196,7 @@ def test_the_settings_take_over_what_only_a_person_had_switched_on_when_they_def
 ) -> None:
     name = "la_factoria/verification"
     inst = new_installation()
+    sync_schedules(inst)
     set_schedule(inst, name, cron="0 5 * * SUN", time_zone="Europe/Berlin", actor="ada")
     assert sync_schedules(inst) == []
     assert [v.schedule for v in sync_schedules(new_installation(verification_schedule="0 6 * * MON"))] == [name]

@@ -39,6 +39,46 @@ def test_a_large_file_is_read_back_whole_whatever_was_left_at_its_end(storage: L
     assert not reading_threads()
 
 
+def test_nothing_is_read_back_that_the_kernel_was_not_told_to_forget_first(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps a page of which it is told to forget a part, and what is then read of it says nothing of the disk."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    forgotten: list[tuple[int, int | None]] = []
+    read: list[tuple[int, int]] = []
+    from_memory = []
+    real_forget, real_read = os.posix_fadvise, os.pread
+
+    def forget(descriptor: int, start: int, length: int, advice: int) -> None:
+        forgotten.append((start, start + length if length else None))
+        real_forget(descriptor, start, length, advice)
+
+    def read_at(descriptor: int, count: int, start: int) -> bytes:
+        data = real_read(descriptor, count, start)
+        first, end = forgotten[-1]
+        whole_from = -(-first // page) * page
+        whole_until = None if end is None else end // page * page
+        if start < whole_from or (whole_until is not None and start + len(data) > whole_until):
+            from_memory.append((start, len(data)))
+        read.append((start, start + len(data)))
+        return data
+
+    monkeypatch.setattr(os, "posix_fadvise", forget)
+    monkeypatch.setattr(os, "pread", read_at)
+    writer = storage.writer(KEY)
+    odd = PIECE[:-1001]
+    for _ in range(2 * STEPS + 3):
+        writer.write(odd)
+    for thread in reading_threads():
+        while not forgotten and thread.is_alive():
+            thread.join(0.01)
+    stored = writer.commit()
+    assert stored.etag == hashlib.sha256(odd * (2 * STEPS + 3)).hexdigest()
+    assert len(forgotten) > 1, "it was read back in steps"
+    assert from_memory == []
+    assert [start for start, _ in read[1:]] == [end for _, end in read[:-1]], "each byte once"
+
+
 def test_a_byte_that_changes_on_the_disk_after_it_was_written_is_caught(
     storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
