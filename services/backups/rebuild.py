@@ -115,13 +115,19 @@ def _save(
     checks = [record.verification for record in found.records[backup.id] if record.sha256 in proven]
     marks = latest_of(found.marks[backup.id], backup)
     catalog.backups.add(reconcile(backup, known, checks, marks, found.listing), connection)
-    pin = marks.get("pin")
-    if known is None and pin is not None:
-        catalog.pins.set(Pin(backup.id, pin.set, pin.at, pin.actor, pin.reason, stored=True), connection)
+    _take_pin(installation, connection, backup, marks.get("pin"))
     for check in checks:
         catalog.verifications.add_missing(check, connection)
     catalog.verifications.settle(backup.id, connection)
     return len(checks)
+
+
+def _take_pin(installation: Installation, connection: sa.Connection, backup: Backup, mark: Mark | None) -> None:
+    """Pin a backup as its mark says, unless the catalogue knows a later word: it may be an older copy of itself."""
+    pins = installation.catalog.pins
+    known = pins.get(backup.id, connection)
+    if mark is not None and (known is None or known.at < mark.at):
+        pins.set(Pin(backup.id, mark.set, mark.at, mark.actor, mark.reason, stored=True), connection)
 
 
 def _read_storage(installation: Installation, storage: Storage, found: _Found, report: RebuildReport) -> None:

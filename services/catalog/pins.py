@@ -30,10 +30,14 @@ class PinStore:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def get(self, backup_id: str) -> Pin | None:
+    def get(self, backup_id: str, connection: sa.Connection | None = None) -> Pin | None:
         """Return the last word on a backup; None where it is what was asked for when the backup was made."""
-        with self._engine.connect() as connection:
-            row = connection.execute(sa.select(pins).where(pins.c.backup_id == backup_id)).one_or_none()
+        query = sa.select(pins).where(pins.c.backup_id == backup_id)
+        if connection is not None:
+            row = connection.execute(query).one_or_none()
+        else:
+            with self._engine.connect() as own:
+                row = own.execute(query).one_or_none()
         return None if row is None else Pin(**row._mapping)
 
     def waiting(self, *, limit: int = 100) -> builtins.list[Pin]:

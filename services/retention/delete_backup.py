@@ -15,7 +15,7 @@ from services.catalog.model import Backup, CopyState
 from services.errors import BackupsError
 from services.installation import Installation
 from services.jobs.context import RunContext
-from services.retention.delete_copy import delete_copy, is_there, reached_storage, withdraw_mark
+from services.retention.delete_copy import delete_beside, delete_copy, is_there, reached_storage, withdraw_mark
 
 Outcome = Literal["deleted", "failed", "skipped", "revived"]
 PATIENCE = 3
@@ -120,14 +120,17 @@ def _look_at(installation: Installation, backup: Backup) -> dict[str, CopyState]
 def _revive(
     installation: Installation, backup: Backup, found: dict[str, CopyState], because: str, run: RunContext
 ) -> Deleted:
-    """Take back a deletion that was begun, and of which a copy is whole."""
+    """Take back a deletion that was begun, and of which a copy is whole. Where its object is gone, the rest goes."""
     now = installation.clock()
     try:
-        for storage in [storage for storage, state in found.items() if state == "stored"]:
+        for storage in [storage for storage, state in found.items() if state != "missing"]:
             place = reached_storage(installation, storage)
-            withdraw_mark(installation, place, backup, actor=run.actor, reason="It is needed again.", now=now)
+            if found[storage] == "deleted":
+                delete_beside(place, backup)
+            else:
+                withdraw_mark(installation, place, backup, actor=run.actor, reason="It is needed again.", now=now)
     except BackupsError as error:
-        return Deleted("failed", f"It is needed again, but its mark of deletion cannot be taken back: {error}")
+        return Deleted("failed", f"It is needed again, but its deletion cannot be taken back yet: {error}")
     with run.guarded() as transaction:
         installation.catalog.deletions.revive(backup, found, now=now, connection=transaction)
     return Deleted("revived", because)

@@ -49,7 +49,7 @@ def delete_copy(
         state = _after_refusal(installation, storage, backup, copy, cause, now)
         return CopyOutcome(name, state, str(error), isinstance(error, StorageUnavailable))
     try:
-        _delete_beside(storage, backup)
+        delete_beside(storage, backup)
     except BackupsError as error:
         said = f"The object is deleted, what lies beside it is not yet: {error}"
         return CopyOutcome(name, "unsure", said, isinstance(error, StorageUnavailable))
@@ -112,7 +112,8 @@ def _delete_object(storage: Storage, key: str) -> None:
         )
 
 
-def _delete_beside(storage: Storage, backup: Backup) -> None:
+def delete_beside(storage: Storage, backup: Backup) -> None:
+    """Delete what lies beside an object that is gone, its mark of deletion last. Raise StorageError."""
     for record in list(storage.list(check_prefix(backup.database, backup.name))):
         storage.delete(record.key)
     storage.delete(mark_key(backup.database, backup.name, "pin"))

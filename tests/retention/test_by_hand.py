@@ -167,6 +167,23 @@ def test_a_word_that_is_said_while_an_earlier_one_is_stored_is_stored_as_well(
     assert not waiting.pinned
 
 
+def test_a_rebuild_takes_the_later_word_of_catalogue_and_storage(lab: Lab) -> None:
+    """The catalogue may have been restored from a copy of yesterday; and a word may not be stored yet."""
+    backup = lab.store("old", NOW - 50 * DAY)
+    yesterday = lab.emptied()
+    rebuild(yesterday.inst)
+    commands.set_pin(lab.inst, backup.id, pinned=True, actor="ada", reason="audit")
+    store_waiting_pins(lab.inst)
+    rebuild(yesterday.inst)
+    assert yesterday.get("old").pinned
+    lab.now += timedelta(seconds=1)
+    commands.set_pin(lab.inst, backup.id, pinned=False, actor="ada")
+    rebuild(lab.inst)
+    assert not lab.get("old").pinned
+    assert len(lab.inst.catalog.pins.waiting()) == 1
+    yesterday.inst.close()
+
+
 @pytest.mark.parametrize("state", ["expired", "deleting"])
 def test_a_pin_on_what_is_gone_is_refused_and_changes_nothing(lab: Lab, state: str) -> None:
     backup = lab.store("gone", NOW - 50 * DAY, state=state)

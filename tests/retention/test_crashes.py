@@ -123,6 +123,26 @@ def test_a_backup_that_is_needed_again_is_revived_while_it_is_whole(lab: Lab, tm
     assert row.outcome == "interrupted"
 
 
+def test_a_backup_of_which_one_copy_is_left_is_revived_with_that_one(lab: Lab, tmp_path: Path) -> None:
+    lab.daily(9)
+    half_done = lab.store("d9", NOW - 9 * DAY, storages=("primary", "second"))
+    kill_at(lab, "after the object", tmp_path / "flag", only=[half_done.id])
+    recover_dead_runs(lab.inst, DeathWatch(), enqueue=None)
+    for n in range(9):
+        lab.check(lab.get(f"d{n}"), "checksum", "failed")
+    assert lab.clean().result["revived"] == 1
+    revived = lab.get("d9")
+    assert revived.is_good
+    assert {copy.storage: copy.state for copy in revived.copies} == {"primary": "deleted", "second": "stored"}
+    assert lab.keys(name="d9") == []
+    rebuild(lab.inst)
+    assert lab.get("d9") == revived
+    new = lab.emptied()
+    rebuild(new.inst)
+    assert new.get("d9").is_good
+    new.inst.close()
+
+
 def test_a_backup_that_is_needed_again_but_gone_is_not_brought_back(lab: Lab, tmp_path: Path) -> None:
     lab.daily(10)
     kill_at(lab, "after the object", tmp_path / "flag", only=[lab.get("d9").id])
