@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import altair as alt
 import pandas as pd
 
+from dashboard.charts.spec import Rows
 from dashboard.theme import Palette
 from services.review.model import DatabaseWeek
 
@@ -44,7 +45,7 @@ def week_frame(databases: Iterable[DatabaseWeek]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(WEEK_COLUMNS))
 
 
-def week_strip(frame: pd.DataFrame, colours: Palette, databases: int) -> alt.LayerChart:
+def week_strip(frame: Rows, colours: Palette, databases: int) -> alt.LayerChart:
     """Given ``week_frame``'s rows of so many databases, draw a mark each; of several slots, how many were satisfied."""
     tones = {
         "satisfied": colours.ok,

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.charts.week_strip import week_frame, week_strip
+from dashboard.components.chart import draw_chart
 from dashboard.format import escape
 from dashboard.theme import SEVERITY_MARKS, Tone, palette
 from services.review.document import Block, Cell, Chart, Items, Mark, Paragraph, Quote, Section, Table
@@ -54,8 +55,10 @@ def first_screen(review: Review, *, theme: str | None) -> None:
     with left:
         if review.databases:
             words = slots_words(review.databases)
-            chart = week_strip(week_frame(review.databases), palette(theme), len(review.databases))
-            st.altair_chart(chart, alt=f"Slots of the week. {words}", theme=None, key="week-strip")
+            draw_chart(
+                week_strip, week_frame(review.databases), palette(theme), len(review.databases),
+                alt=f"Slots of the week. {words}", key="week-strip",
+            )  # fmt: skip
             st.markdown(f":small[{STRIP_LEGEND}]")
         draw_block(misses_table(review), alt="Slots that were missed or late")
     with right:

@@ -16,13 +16,14 @@ from services.review.due import due_after
 from services.review.model import DatabaseWeek, Review, ReviewedTest
 from services.review.notes import notes_of_week
 from services.review.questions import open_questions
-from services.review.slots import LATEST, Histories, backup_slots, days_of_week, misses, tally
+from services.review.slots import LATEST, backup_slots, days_of_week, misses, tally
 from services.review.standing import statuses_at
-from services.review.storage_use import used_at_ends
+from services.review.storage_use import full_in_days, used_at_ends
 from services.review.totals import Counted, checks_by_level, database_figures, storage_week, total_figures
 from services.review.verdict import give_week_verdict
 from services.review.week import Period, Week, parse_week, periods, week_of
 from services.schedules.outcomes import SlotOutcome
+from services.schedules.standing import Histories
 from services.status import DatabaseStatus
 
 
@@ -48,7 +49,10 @@ def load_review(inst: Installation, week: Week) -> Review:
     missed = misses(inst, every, Period(week.start, week.end))
     databases = tuple(_database_week(read, name, week, missed) for name in read.outcomes)
     tests = _tests_of_week(inst, counted)
-    storages = tuple(storage_week(counted, s.name, s.limit_bytes) for s in inst.settings.storages)
+    full = _full_in_days(inst, week, counted)
+    storages = tuple(
+        storage_week(counted, s.name, s.limit_bytes, full.get(s.name)) for s in inst.settings.storages
+    )  # fmt: skip
     alerts = tuple(queries.alerts_of_week(inst.catalog.engine, this))
     figures = total_figures(counted)
     good = next(figure for figure in figures if figure.key == "backups").value or 0
@@ -127,7 +131,7 @@ def _statuses(inst: Installation, week: Week, histories: Histories, now: datetim
     scheduled = {v.database for versions in histories.values() for v in versions if v.valid_from < week.end}
     return {
         name: status
-        for name, status in statuses_at(inst, week.end).items()
+        for name, status in statuses_at(inst, histories, week.end).items()
         if status.evidence.backups_ever or name in scheduled
     }
 
@@ -157,6 +161,13 @@ def _database_week(read: _Read, name: str, week: Week, missed: Iterable[SlotOutc
     causes = {outcome.slot.key: outcome.cause for outcome in missed}
     days = days_of_week(week, of_week, read.counted.backups.get(name, ()), causes)
     return DatabaseWeek(name, read.statuses.get(name), days, duration, size, stored)
+
+
+def _full_in_days(inst: Installation, week: Week, counted: Counted) -> dict[str, int | None]:
+    """Look ahead from the running week and from the one before; a forecast of longer ago helps nobody."""
+    if week.shifted(1).end <= inst.clock():
+        return {}
+    return full_in_days(inst, {name: held[-1] for name, held in counted.storage.items()}, counted.weeks[-1].end)
 
 
 def _tests_of_week(inst: Installation, counted: Counted) -> tuple[ReviewedTest, ...]:

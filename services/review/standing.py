@@ -6,7 +6,8 @@ until it expired. What a worker's heart did then is not on record, so a past wee
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -15,6 +16,10 @@ import sqlalchemy as sa
 from services.catalog.model import Run
 from services.catalog.schema import backups, copies, runs, verifications
 from services.installation import Installation
+from services.schedules.history import current
+from services.schedules.model import Slot
+from services.schedules.outcomes import CLOCK_TOLERANCE, SlotOutcome, StoredBackup, explain, judge
+from services.schedules.standing import Histories, Standing, backup_history, recent_slots
 from services.settings.model import DatabaseSettings
 from services.status import DatabaseStatus, Evidence, GoodBackup, Promises, RestoreTest, WorkerSigns, derive_status
 
@@ -27,8 +32,10 @@ class _Tests(NamedTuple):
     any: dict[str, RestoreTest]
 
 
-def statuses_at(inst: Installation, at: datetime) -> dict[str, DatabaseStatus]:
-    """Return each configured database's status as it was at an instant. Four queries."""
+def statuses_at(inst: Installation, histories: Histories, at: datetime) -> dict[str, DatabaseStatus]:
+    """Return each configured database's status as it was at an instant. Six queries, and one more where slots were
+    missed. ``histories``: as ``catalog.schedules.all()`` returns them.
+    """
     engine, names = inst.catalog.engine, [database.name for database in inst.settings.databases]
     if not names:
         return {}
@@ -36,10 +43,12 @@ def statuses_at(inst: Installation, at: datetime) -> dict[str, DatabaseStatus]:
     good = _last_good(engine, names, at)
     tests = _Tests(*(_last_tests(engine, names, at, passed_only=only) for only in (True, False)))
     ended = _last_runs(engine, names, at)
+    slots = _last_slots(inst, histories, names, at)
 
     def evidence(database: DatabaseSettings) -> Evidence:
         name = database.name
         run = ended.get(name)
+        schedule = current(backup_history(histories, name), at)
         return Evidence(
             database=name,
             promises=Promises(database.rpo, database.rto, database.restore_test_max_age, database.paused),
@@ -48,6 +57,9 @@ def statuses_at(inst: Installation, at: datetime) -> dict[str, DatabaseStatus]:
             last_failed_run=run if run is not None and run.state != "finished" else None,
             last_passed=tests.passed.get(name),
             last_test=tests.any.get(name),
+            wanted_copies=len(inst.settings.storages_of(database)),
+            last_slot=slots.get(name) if schedule is not None and schedule.cron else None,
+            schedule=schedule,
         )
 
     return {d.name: derive_status(evidence(d), WorkerSigns(), at) for d in inst.settings.databases}
@@ -61,15 +73,22 @@ def _backups_ever(engine: sa.Engine, at: datetime) -> dict[str, int]:
 
 
 def _last_good(engine: sa.Engine, names: Iterable[str], at: datetime) -> dict[str, GoodBackup]:
-    b = backups.c
-    columns = [b.database, *(b[name] for name in _GOOD)]
+    b, c = backups.c, copies.c
+    kept = (
+        sa.select(sa.func.count())
+        .where(c.backup_id == b.id, _copy_was_kept(at))
+        .correlate(backups)
+        .scalar_subquery()
+        .label("copies")
+    )
+    columns = [b.database, *(b[name] for name in _GOOD), kept]
 
     def newest(name: str) -> sa.Select[Any]:
         query = sa.select(*columns).where(b.database == name, b.finished_at < at, _whole(), _kept(at), _sound(at))
         return query.order_by(b.snapshot_at.desc(), b.id.desc()).limit(1)
 
     rows = _each(engine, names, newest)
-    return {row.database: GoodBackup(**{name: getattr(row, name) for name in _GOOD}) for row in rows}
+    return {row.database: GoodBackup(**{name: getattr(row, name) for name in (*_GOOD, "copies")}) for row in rows}
 
 
 def _last_tests(engine: sa.Engine, names: Iterable[str], at: datetime, *, passed_only: bool) -> dict[str, RestoreTest]:
@@ -103,6 +122,44 @@ def _last_runs(engine: sa.Engine, names: Iterable[str], at: datetime) -> dict[st
     return {row.database: Run(**row._mapping) for row in _each(engine, names, newest)}
 
 
+def _last_slots(
+    inst: Installation, histories: Histories, names: Iterable[str], at: datetime
+) -> Mapping[str, SlotOutcome | None]:
+    """Return how each database's newest settled slot stood, judged by what was known then."""
+    slots = {name: recent_slots(histories, name, at) for name in names}
+    known = _backups_since(inst.catalog.engine, slots, at)
+    judged = {name: judge(found, known[name], at) for name, found in slots.items()}
+    missed = [outcome.slot.key for outcomes in judged.values() for outcome in outcomes if outcome.is_miss]
+    runs_of_slots = inst.catalog.runs.by_idempotency_keys(missed) if missed else {}
+    return {
+        name: Standing(tuple(explain(outcomes, runs_of_slots)), ()).last_settled for name, outcomes in judged.items()
+    }
+
+
+def _backups_since(
+    engine: sa.Engine, slots: Mapping[str, Sequence[Slot]], at: datetime
+) -> defaultdict[str, list[StoredBackup]]:
+    """Return the backups that count for these slots, each with what was known to be wrong with it."""
+    b = backups.c
+    fault = sa.case(
+        (b.trust == "untrusted", "untrusted"),
+        (sa.not_(_sound(at)), "failed"),
+        (b.adopted.is_(True), "adopted"),
+        (sa.cast(b.excluded, sa.Text) != "[]", "partial"),
+        else_="",
+    )
+    first = {name: found[0].due - CLOCK_TOLERANCE for name, found in slots.items() if found}
+    since = sa.or_(sa.false(), *(sa.and_(b.database == name, b.finished_at >= due) for name, due in first.items()))
+    query = sa.select(b.database, b.id, b.started_at, b.snapshot_at, b.finished_at, fault).where(
+        since, b.finished_at < at
+    )
+    found: defaultdict[str, list[StoredBackup]] = defaultdict(list)
+    with engine.connect() as connection:
+        for database, *values in connection.execute(query):
+            found[database].append(StoredBackup(*values))
+    return found
+
+
 def _each(engine: sa.Engine, names: Iterable[str], newest: Callable[[str], sa.Select[Any]]) -> list[sa.Row[Any]]:
     """Ask for the newest row of each database in one query: an index finds each, and no other row is looked at."""
     parts = [sa.select(newest(name).subquery()) for name in names]
@@ -118,11 +175,15 @@ def _whole() -> sa.ColumnElement[bool]:
 def _kept(at: datetime) -> sa.ColumnElement[bool]:
     """Say of a backup whether it had a copy: it expired later, or has one still, or one was missed only later."""
     b, c = backups.c, copies.c
-    there = sa.or_(c.state == "stored", c.checked_at >= at)
-    return sa.or_(
-        b.expired_at >= at,
-        sa.and_(b.expired_at.is_(None), sa.exists().where(c.backup_id == b.id, there).correlate(backups)),
-    )
+    there = sa.exists().where(c.backup_id == b.id, _copy_was_kept(at)).correlate(backups)
+    return sa.or_(b.expired_at >= at, sa.and_(b.state == "finished", there))
+
+
+def _copy_was_kept(at: datetime) -> sa.ColumnElement[bool]:
+    """Say of a copy whether it was stored: it is still, or went only later."""
+    b, c = backups.c, copies.c
+    went = c.state.in_(("missing", "damaged", "deleted"))
+    return sa.or_(c.state == "stored", sa.and_(went, sa.or_(c.checked_at >= at, b.expired_at >= at)))
 
 
 def _sound(at: datetime) -> sa.ColumnElement[bool]:

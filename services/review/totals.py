@@ -114,15 +114,10 @@ def checks_by_level(counted: Counted) -> tuple[ChecksOfLevel, ...]:
     return tuple(found)
 
 
-def storage_week(counted: Counted, name: str, limit: int | None) -> StorageWeek:
-    """Return what a storage held, and in how many days it is full at the growth of the weeks before."""
+def storage_week(counted: Counted, name: str, limit: int | None, full: int | None) -> StorageWeek:
+    """Return what a storage held. ``full``: in how many days it is full."""
     held = counted.storage.get(name, (0,) * len(counted.weeks))
     used = make_figure("storage", name, AMOUNT, on_record(counted, held), better="neither")
-    first = next((n for n, value in enumerate(used.values) if value is not None), None)
-    full = None
-    if limit is not None and first is not None and first < len(held) - 1:
-        growth = (held[-1] - held[first]) / (7 * (len(held) - 1 - first))
-        full = max(0.0, limit - held[-1]) / growth if growth > 0 else None
     return StorageWeek(name, used, limit, full)
 
 

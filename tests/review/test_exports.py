@@ -14,11 +14,12 @@ from markdown_it import MarkdownIt
 from pypdf import PdfReader
 from pypdf.generic import BooleanObject
 
-from dashboard.theme import LIGHT
+from dashboard import theme
 from services import commands
 from services.installation import Installation
 from services.review.charts import INK, slots_svg, weeks_svg
 from services.review.document import Document, Items, Paragraph, Quote, Table
+from services.review.events import RUN_WORDS
 from services.review.export import export_name, export_review
 from services.review.gather import load_review
 from services.review.html import render_html
@@ -227,8 +228,12 @@ def test_the_bars_of_five_weeks_are_to_scale_and_unknown_weeks_have_none(rich: R
     assert len(bars) == 25
 
 
+def test_runs_are_called_as_the_dashboard_calls_them() -> None:
+    assert RUN_WORDS == theme.RUN_WORDS
+
+
 def test_the_ink_is_the_dashboards_light_theme() -> None:
-    assert vars(INK) == {name: getattr(LIGHT, name) for name in vars(INK)}
+    assert vars(INK) == {name: getattr(theme.LIGHT, name) for name in vars(INK)}
 
 
 def test_a_hostile_name_stays_text_in_the_charts(tmp_path: Path) -> None:
