@@ -36,9 +36,15 @@ def show() -> None:
             st.query_params["week"] = week.label  # a link to the page that one is on does not change the address itself
         review = load_review(inst, week)
         head(inst, review)
-        if not inst.settings.databases and review.since is None:
-            st.info("Name a database in the settings first.", icon=":material/database:")
-            return
+        if review.since is None:
+            step = (
+                "Take the first one under “Run backup”"
+                if inst.settings.databases
+                else "Name a database in the settings"
+            )
+            st.info(f"No backup was ever made. {step}: then each week has its review.", icon=":material/database:")
+            if not inst.settings.databases:
+                return
         first_screen(review, theme=st.context.theme.type)
         document = make_document(review)
         for key in SECTIONS:

@@ -264,7 +264,7 @@ def test_backups_on_days_without_a_slot_are_shown_as_such(tmp_path: Path) -> Non
     backup(inst, "la_factoria", at("11-10 15:00"))
     review = load_review(inst, WEEK)
     assert [day.state for day in review.databases[0].days] == ["nothing", "backup"] + ["nothing"] * 5
-    assert review.verdict.sentence.startswith("No slot was due; 1 good backup;")
+    assert review.verdict.sentence.startswith("No slot was due, 1 good backup made all the same; la_factoria")
     assert review.figure("misses").value is None, "where no slot was due, none was kept either"
 
 
