@@ -37,12 +37,7 @@ def show() -> None:
         review = load_review(inst, week)
         head(inst, review)
         if review.since is None:
-            step = (
-                "Take the first one under “Run backup”"
-                if inst.settings.databases
-                else "Name a database in the settings"
-            )
-            st.info(f"No backup was ever made. {step}: then each week has its review.", icon=":material/database:")
+            first_step(bool(inst.settings.databases))
             if not inst.settings.databases:
                 return
         first_screen(review, theme=st.context.theme.type)
@@ -50,6 +45,11 @@ def show() -> None:
         for key in SECTIONS:
             draw_section(document.section(key))
         people(inst, review)
+
+
+def first_step(named: bool) -> None:
+    step = "Take the first one under “Run backup”" if named else "Name a database in the settings"
+    st.info(f"No backup was ever made. {step}: then each week has its review.", icon=":material/database:")
 
 
 def head(inst: Installation, review: Review) -> None:

@@ -149,7 +149,7 @@ class StorageWeek:
     used: Figure
     limit_bytes: int | None
     full_in_days: int | None
-    """At the pace of the last 90 days; None where it does not grow, nothing bounds it, or the week lies long past."""
+    """At the pace of the last 90 days; None where that is far away, nothing bounds it, or the week is long past."""
 
 
 @dataclass(frozen=True)
