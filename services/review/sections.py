@@ -131,7 +131,7 @@ def _slots(review: Review) -> Section:
         return Section("slots", "Slots", (Paragraph("No database was protected in this week."),))
     heads = tuple(f"{day:%a} {day.day}" for day in review.week.days)
     rows = tuple((Cell(week.database), *(_day(day) for day in week.days)) for week in review.databases)
-    chart = Chart("slots", slots_words(review.databases), Table(("Database", *heads), rows))
+    chart = Chart("slots", slots_words(review.databases), Table(("Database", *heads), rows), LEGEND)
     return Section("slots", "Slots", (chart, misses_table(review)))
 
 

@@ -25,7 +25,7 @@ from services.review.gather import load_review
 from services.review.html import render_html
 from services.review.markdown import escape_markdown
 from services.review.model import Review
-from services.review.sections import SAMPLE, headline, make_document
+from services.review.sections import LEGEND, SAMPLE, headline, make_document
 from services.review.visible import visible
 from tests.review.world import HOSTILE, WEEK, at, backup, empty
 
@@ -115,6 +115,7 @@ def test_html_holds_the_whole_review_and_hostile_text_is_text(rich: Review) -> N
     assert "\\x1b[31mred \\u202egnp.exe" in html
     assert html.count(SAMPLE) == 2
     assert html.count("<svg") == 2
+    assert LEGEND in html
 
 
 def test_html_asks_nothing_of_anybody(rich: Review) -> None:
@@ -167,6 +168,7 @@ def test_the_pdf_holds_the_whole_review_on_numbered_pages_with_the_label_of_samp
     assert reader.metadata is not None
     assert reader.metadata.title == "Weekly review 2026-W46"
     assert squeezed(HOSTILE) in shown
+    assert squeezed(LEGEND) in shown
 
 
 def test_the_pdf_is_tagged_has_its_own_fonts_and_no_links(rich: Review) -> None:
