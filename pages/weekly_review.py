@@ -36,14 +36,20 @@ def show() -> None:
             st.query_params["week"] = week.label  # a link to the page that one is on does not change the address itself
         review = load_review(inst, week)
         head(inst, review)
-        if not inst.settings.databases and review.since is None:
-            st.info("Name a database in the settings first.", icon=":material/database:")
-            return
+        if review.since is None:
+            first_step(bool(inst.settings.databases))
+            if not inst.settings.databases:
+                return
         first_screen(review, theme=st.context.theme.type)
         document = make_document(review)
         for key in SECTIONS:
             draw_section(document.section(key))
         people(inst, review)
+
+
+def first_step(named: bool) -> None:
+    step = "Take the first one under “Run backup”" if named else "Name a database in the settings"
+    st.info(f"No backup was ever made. {step}: then each week has its review.", icon=":material/database:")
 
 
 def head(inst: Installation, review: Review) -> None:

@@ -7,12 +7,13 @@ from collections.abc import Iterable
 import altair as alt
 import pandas as pd
 
+from dashboard.charts.spec import Rows
 from dashboard.theme import Palette
 from services.review.model import DatabaseWeek
 
 WEEK_COLUMNS = ("database", "day", "state", "count", "words")
-ROW = 30
-"""Pixels of a row."""
+ROW, HEAD = 30, 40
+"""Pixels of a row, and of the days above them with the chart's padding."""
 # Silhouettes as SVG paths within (-1, -1) and (1, 1), so that colour is not needed to read them.
 SHAPES = {
     "satisfied": "M-1,-1H1V1H-1Z",
@@ -44,7 +45,7 @@ def week_frame(databases: Iterable[DatabaseWeek]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(WEEK_COLUMNS))
 
 
-def week_strip(frame: pd.DataFrame, colours: Palette, databases: int) -> alt.LayerChart:
+def week_strip(frame: Rows, colours: Palette, databases: int) -> alt.LayerChart:
     """Given ``week_frame``'s rows of so many databases, draw a mark each; of several slots, how many were satisfied."""
     tones = {
         "satisfied": colours.ok,
@@ -74,5 +75,5 @@ def week_strip(frame: pd.DataFrame, colours: Palette, databases: int) -> alt.Lay
         .mark_text(dx=22, fontSize=11, color=colours.idle, aria=False)
         .encode(text="count:N")
     )
-    chart = alt.layer(marks, counts).properties(height=ROW * databases)
+    chart = alt.layer(marks, counts).properties(height=HEAD + ROW * databases)
     return chart.configure_view(strokeWidth=0)

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.charts.week_strip import week_frame, week_strip
+from dashboard.components.chart import draw_chart
 from dashboard.format import escape
 from dashboard.theme import SEVERITY_MARKS, Tone, palette
 from services.review.document import Block, Cell, Chart, Items, Mark, Paragraph, Quote, Section, Table
@@ -29,7 +30,9 @@ _MARKS: dict[Mark, str] = {
     "bad": ":red[✕\u00a0{}]",
     "quiet": ":gray[{}]",
 }
-_SHORT = 8
+_SHORT = 6
+_TALL = 8
+"""Databases whose strips are as high as the figures beside them."""
 _HEADING = 160
 """Characters that a heading bears, on a wall as on a phone; the details of a longer sentence stand below it."""
 _TONES: dict[Judgement, Tone] = {
@@ -54,16 +57,19 @@ def first_screen(review: Review, *, theme: str | None) -> None:
     with left:
         if review.databases:
             words = slots_words(review.databases)
-            chart = week_strip(week_frame(review.databases), palette(theme), len(review.databases))
-            st.altair_chart(chart, alt=f"Slots of the week. {words}", theme=None, key="week-strip")
+            draw_chart(
+                week_strip, week_frame(review.databases), palette(theme), len(review.databases),
+                alt=f"Slots of the week. {words}", key="week-strip",
+            )  # fmt: skip
             st.markdown(f":small[{STRIP_LEGEND}]")
-        draw_block(misses_table(review), alt="Slots that were missed or late")
     with right:
         figures = [review.figure(key) for key in HEADLINE]
         for first in range(0, len(figures), 2):
             for column, figure in zip(st.columns(2, wrap=False), figures[first : first + 2], strict=False):
                 with column:
                     _metric(figure)
+    with left if len(review.databases) <= _TALL else right:  # beside many strips there is room on the right
+        draw_block(misses_table(review), alt="Slots that were missed or late")
 
 
 def draw_section(section: Section) -> None:

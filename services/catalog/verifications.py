@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
@@ -118,6 +119,28 @@ class VerificationStore:
             .order_by(verifications.c.finished_at, verifications.c.id)
         ).all()
         return judge(_checks(rows))
+
+    def verdicts(self, backup_ids: Iterable[str], *, before: datetime) -> dict[str, Verdict]:
+        """Return what the verifications of each backup that had ended by then said together. One query."""
+        detail = verifications.c.detail
+        query = (
+            sa.select(
+                verifications.c.backup_id,
+                verifications.c.level,
+                verifications.c.outcome,
+                verifications.c.finished_at,
+                verifications.c.storage,
+                detail["scope"].as_string().label("scope"),
+                detail["copy_state"].as_string().label("copy_state"),
+                detail["stored_anew"].as_boolean().label("stored_anew"),
+            )
+            .where(verifications.c.backup_id.in_(list(backup_ids)), verifications.c.outcome != "not testable")
+            .where(verifications.c.finished_at < before)
+            .order_by(verifications.c.backup_id, verifications.c.finished_at, verifications.c.id)
+        )
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+        return {key: judge(_checks(found)) for key, found in groupby(rows, key=lambda row: row.backup_id)}
 
 
 def _checks(rows: Iterable[Any]) -> Iterator[Check]:

@@ -67,6 +67,8 @@ class Chart:
     name: ChartName
     words: str
     table: Table
+    legend: str = ""
+    """What its marks mean, for whoever sees the picture."""
 
 
 Block = Table | Paragraph | Items | Quote | Chart

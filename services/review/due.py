@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from services.installation import Installation
 from services.review.actions import ActionItem
 from services.review.model import Due
-from services.review.slots import Histories
 from services.review.week import Week
 from services.schedules.cron import cron_in_words
 from services.schedules.definitions import schedule_name
 from services.schedules.history import current, slots_between
 from services.schedules.model import Slot
+from services.schedules.standing import Histories
 from services.status import DatabaseStatus, age
 
 _UPKEEP = ("cleanup", "janitor", "health")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.alerts.rules import rule_of
+from services.catalog.model import RunKind
 from services.review.document import Cell, Items, Mark, Paragraph, Section, Table
 from services.review.figures import NOTHING
 from services.review.model import Due, Review
@@ -11,14 +12,19 @@ from services.status import age
 from services.units import format_bytes, format_duration
 
 _LEVELS = {"restore": "restore test"}
-RUN_WORDS = {
+RUN_WORDS: dict[RunKind, str] = {
     "backup": "Backup",
     "verification": "Verification",
     "restore_test": "Restore test",
     "restore": "Restore",
     "adopt": "Adoption of a file",
-    "janitor": "Janitor",
+    "janitor": "Clean-up",
     "health": "Health check",
+    "copy": "Copy",
+    "compress": "Compression",
+    "archive": "Move to cold storage",
+    "thaw": "Thaw",
+    "cleanup": "Retention cleanup",
 }
 """What people call a kind of run; one that is not here speaks for itself."""
 
@@ -101,7 +107,7 @@ def alerts_section(review: Review) -> Section:
             Cell(f"resolved after {lasted}" if ended else f"open for {lasted}", f"since {instant(alert.opened_at)}",
                  "" if ended else marks.get(alert.severity, "quiet")),
             Cell(alert.subject.name or alert.subject.kind),
-            Cell(rule_of(alert.check).title, f"{alert.severity}: {alert.sentence}"),
+            Cell(rule_of(alert.check).title, f"{alert.severity}: {alert.sentence}", link=f"health?alert={alert.id}"),
             Cell(seen if alert.is_acknowledged or not ended else NOTHING),
         ))  # fmt: skip
     columns = ("State", "About", "What", "Acknowledged")
@@ -132,10 +138,10 @@ def storage_section(review: Review) -> Section:
     return Section("storage", "Storage and deletions", (*blocks, *items))
 
 
-def _full(days: float | None) -> str:
-    if days is None or days > 3650:
+def _full(days: int | None) -> str:
+    if days is None:
         return NOTHING
-    return f"{days:,.0f} days" if days >= 1 else "full"
+    return f"{days:,} {'day' if days == 1 else 'days'}" if days else "full"
 
 
 def emergencies_section(review: Review) -> Section:

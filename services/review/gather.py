@@ -16,14 +16,25 @@ from services.review.due import due_after
 from services.review.model import DatabaseWeek, Review, ReviewedTest
 from services.review.notes import notes_of_week
 from services.review.questions import open_questions
-from services.review.slots import LATEST, Histories, backup_slots, days_of_week, misses, tally
+from services.review.slots import LATEST, backup_slots, days_of_week, misses, tally
 from services.review.standing import statuses_at
-from services.review.storage_use import used_at_ends
-from services.review.totals import Counted, checks_by_level, database_figures, storage_week, total_figures
+from services.review.storage_use import full_in_days, room_left, used_at_ends
+from services.review.totals import (
+    Counted,
+    checks_by_level,
+    database_figures,
+    made_in_weeks,
+    storage_week,
+    total_figures,
+)
 from services.review.verdict import give_week_verdict
 from services.review.week import Period, Week, parse_week, periods, week_of
 from services.schedules.outcomes import SlotOutcome
+from services.schedules.standing import Histories
 from services.status import DatabaseStatus
+
+_FAR = 13
+"""Times what four weeks added: a year."""
 
 
 def choose_week(inst: Installation, text: str | None) -> Week:
@@ -48,7 +59,10 @@ def load_review(inst: Installation, week: Week) -> Review:
     missed = misses(inst, every, Period(week.start, week.end))
     databases = tuple(_database_week(read, name, week, missed) for name in read.outcomes)
     tests = _tests_of_week(inst, counted)
-    storages = tuple(storage_week(counted, s.name, s.limit_bytes) for s in inst.settings.storages)
+    full = _full_in_days(inst, week, counted)
+    storages = tuple(
+        storage_week(counted, s.name, s.limit_bytes, full.get(s.name)) for s in inst.settings.storages
+    )  # fmt: skip
     alerts = tuple(queries.alerts_of_week(inst.catalog.engine, this))
     figures = total_figures(counted)
     good = next(figure for figure in figures if figure.key == "backups").value or 0
@@ -85,6 +99,8 @@ class _Read:
     """What was read, before anything is made of it."""
 
     counted: Counted
+    backups: Mapping[str, Sequence[queries.WeekBackup]]
+    """By database."""
     outcomes: Mapping[str, Sequence[SlotOutcome]]
     """By database: those of the settings first."""
     histories: Histories
@@ -105,7 +121,7 @@ def _read(inst: Installation, week: Week, weeks: Sequence[Period], now: datetime
         weeks=weeks,
         since=queries.first_record(engine),
         slots=[tally(every, period) for period in weeks],
-        backups=backups,
+        made={name: made_in_weeks(found, weeks) for name, found in backups.items()},
         checks=queries.count_checks(engine, weeks),
         tests=queries.restore_tests(engine, weeks),
         failures=queries.count_failures(engine, weeks),
@@ -113,7 +129,7 @@ def _read(inst: Installation, week: Week, weeks: Sequence[Period], now: datetime
         deletions=deletions(engine, weeks),
         storage=used_at_ends(engine, weeks),
     )
-    return _Read(counted, outcomes, histories, statuses, actions_of_week(engine, week))
+    return _Read(counted, backups, outcomes, histories, statuses, actions_of_week(engine, week))
 
 
 def _statuses(inst: Installation, week: Week, histories: Histories, now: datetime) -> dict[str, DatabaseStatus]:
@@ -127,7 +143,7 @@ def _statuses(inst: Installation, week: Week, histories: Histories, now: datetim
     scheduled = {v.database for versions in histories.values() for v in versions if v.valid_from < week.end}
     return {
         name: status
-        for name, status in statuses_at(inst, week.end).items()
+        for name, status in statuses_at(inst, histories, week.end).items()
         if status.evidence.backups_ever or name in scheduled
     }
 
@@ -155,8 +171,26 @@ def _database_week(read: _Read, name: str, week: Week, missed: Iterable[SlotOutc
     duration, size, stored = database_figures(read.counted, name)
     of_week = [outcome for outcome in read.outcomes[name] if outcome.slot.due >= week.start]
     causes = {outcome.slot.key: outcome.cause for outcome in missed}
-    days = days_of_week(week, of_week, read.counted.backups.get(name, ()), causes)
+    days = days_of_week(week, of_week, read.backups.get(name, ()), causes)
     return DatabaseWeek(name, read.statuses.get(name), days, duration, size, stored)
+
+
+def _full_in_days(inst: Installation, week: Week, counted: Counted) -> dict[str, int | None]:
+    """Look ahead from the running week and from the one before; a forecast of longer ago helps nobody.
+
+    Only storages that the growth of these weeks would fill within a year are looked at closely.
+    """
+    if week.shifted(1).end <= inst.clock():
+        return {}
+    near = [
+        storage
+        for storage in inst.settings.storages
+        if (held := counted.storage.get(storage.name)) is not None
+        and (room := room_left(inst, storage, held[-1])) is not None
+        and room <= max(held[-1] - min(held), 0) * _FAR
+    ]
+    used = {name: held[-1] for name, held in counted.storage.items()}
+    return full_in_days(inst, near, used, counted.weeks[-1].end) if near else {}
 
 
 def _tests_of_week(inst: Installation, counted: Counted) -> tuple[ReviewedTest, ...]:

@@ -41,7 +41,8 @@ def _block(block: Block, charts: dict[str, str]) -> str:
         case Table():
             return _table(block)
         case Chart():
-            return f'<figure tabindex="0">{charts[block.name]}</figure>'
+            legend = f"<figcaption>{_text(block.legend)}</figcaption>" if block.legend else ""
+            return f'<figure tabindex="0">{charts[block.name]}{legend}</figure>'
         case Paragraph():
             return f"<p{_class('quiet' if block.quiet else '')}>{_text(block.text)}</p>"
         case Items():

@@ -148,8 +148,8 @@ class StorageWeek:
     name: str
     used: Figure
     limit_bytes: int | None
-    full_in_days: float | None
-    """At the growth of the four weeks before; None where it does not grow, or nothing bounds it."""
+    full_in_days: int | None
+    """At the pace of the last 90 days; None where that is far away, nothing bounds it, or the week is long past."""
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def _block(block: Block, charts: dict[str, str]) -> dict[str, Any]:
                 "rows": [[_cell(cell) for cell in row] for row in block.rows],
             }
         case Chart():
-            return {"kind": "chart", "svg": charts[block.name], "words": visible(block.words)}
+            return {"kind": "chart", "svg": charts[block.name], "words": visible(block.words), "legend": block.legend}
         case Paragraph():
             return {"kind": "paragraph", "text": visible(block.text), "quiet": block.quiet}
         case Items():

@@ -114,8 +114,8 @@ def _of_storages(storages: Iterable[StorageWeek]) -> Iterable[Question]:
     for storage in storages:
         days = storage.full_in_days
         if days is not None and days <= SOON_FULL:
-            when = f"in about {days:.0f} days" if days >= 1 else "now"
-            text = f"Storage {storage.name} is full {when} at the growth of the last weeks. Where does the rest go?"
+            when = f"in about {days} {'day' if days == 1 else 'days'}" if days else "now"
+            text = f"Storage {storage.name} is full {when} at this pace. Where does the rest go?"
             yield Question(None, text, f"Storage {storage.name}: make room, or raise its limit", ("storage_room",))
 
 

@@ -37,6 +37,20 @@ _DAYS: dict[str, tuple[str, Mark]] = {
 }
 
 
+_PAGES = {
+    "slots": "slo",
+    "misses": "slo",
+    "backups": "inventory",
+    "emergencies": "inventory?type=emergency",
+    "storage": "storage",
+    "checks": "verify_and_restore",
+    "restore_tests": "verify_and_restore",
+    "deletions": "retention?view=Deletion+log",
+    "alerts_opened": "health",
+}
+"""Where the page tells more of a figure."""
+
+
 def make_document(review: Review) -> Document:
     """Return the review of a week as a document."""
     return Document(
@@ -80,13 +94,17 @@ def figures_table(review: Review) -> Table:
     """Return every figure of the week with its comparisons."""
     rows = tuple(
         (
-            Cell(figure.label), Cell(figure.text), Cell(figure.last_text), Cell(mean_words(figure)),
+            _label(figure), Cell(figure.text), Cell(figure.last_text), Cell(mean_words(figure)),
             comparison_cell(figure.against_last), comparison_cell(figure.against_mean),
         )
         for figure in review.figures
     )  # fmt: skip
     columns = ("Figure", "This week", "Last week", "4-week mean", "Against last week", "Against the mean")
     return Table(columns, rows, right=columns[1:4])
+
+
+def _label(figure: Figure) -> Cell:
+    return Cell(figure.label, link=_PAGES.get(figure.key, ""))
 
 
 def slots_words(databases: tuple[DatabaseWeek, ...]) -> str:
@@ -113,7 +131,7 @@ def _slots(review: Review) -> Section:
         return Section("slots", "Slots", (Paragraph("No database was protected in this week."),))
     heads = tuple(f"{day:%a} {day.day}" for day in review.week.days)
     rows = tuple((Cell(week.database), *(_day(day) for day in week.days)) for week in review.databases)
-    chart = Chart("slots", slots_words(review.databases), Table(("Database", *heads), rows))
+    chart = Chart("slots", slots_words(review.databases), Table(("Database", *heads), rows), LEGEND)
     return Section("slots", "Slots", (chart, misses_table(review)))
 
 
@@ -199,7 +217,7 @@ def headline(review: Review) -> list[Figure]:
 
 def _weeks(review: Review) -> Section:
     chosen = headline(review)
-    labels = tuple(review.week.shifted(n - BEFORE).label for n in range(BEFORE + 1))
-    rows = tuple((Cell(f.label), *(Cell(write_value(f, value)) for value in f.values)) for f in chosen)
+    labels = tuple(f"W{review.week.shifted(n - BEFORE).number:02d}" for n in range(BEFORE + 1))
+    rows = tuple((_label(f), *(Cell(write_value(f, value)) for value in f.values)) for f in chosen)
     words = "; ".join(f"{f.label} from {write_value(f, f.values[0])} to {f.text}" for f in chosen)
     return Section("weeks", "Five weeks", (Chart("weeks", words, Table(("Figure", *labels), rows, right=labels)),))

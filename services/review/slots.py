@@ -11,15 +11,12 @@ from services.installation import Installation
 from services.review.model import DayOfSlots
 from services.review.queries import WeekBackup
 from services.review.week import LONG, Period, Week
-from services.schedules.definitions import schedule_name
 from services.schedules.history import slots_between
-from services.schedules.model import ScheduleVersion
 from services.schedules.outcomes import SlotOutcome, explain, judge
+from services.schedules.standing import Histories, backup_history
 
 LATEST = timedelta(days=31)
 """The longest deadline that a schedule may have: so long after a week its slots can still be satisfied."""
-Histories = Mapping[str, Sequence[ScheduleVersion]]
-"""Every schedule's versions, by its name."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +44,10 @@ def backup_slots(
     """Return how each database's backup slots due from ``since`` on and before ``until`` stand now, without causes."""
     outcomes = {}
     for name in databases:
-        versions = histories.get(schedule_name("backup", name), ())
+        versions = backup_history(histories, name)
         # With the slots that follow: a backup of the next day counts for the next slot, not for the week's last one.
         slots = slots_between(versions, since, max(until, min(now, until + LATEST) + LONG))
-        judged = judge(slots, [backup.judged for backup in found.get(name, ())], now) if slots else []
+        judged = judge(slots, [backup.judged for backup in found.get(name, ())], now)
         outcomes[name] = [outcome for outcome in judged if outcome.slot.due < until]
     return outcomes
 

@@ -1,113 +1,227 @@
-"""How safe each database was at an instant of the past: what ``services.overview`` says of now, said of then.
+"""How safe each database was at an instant of the past: what ``services.overview`` said of then, derived later.
 
 The catalogue's rows tell it, as far as they hold times: a verification counts from when it ended, an expired backup
 until it expired. What a worker's heart did then is not on record, so a past week never says UNKNOWN.
+
+Nearly every backup is *clean*: no verification of it had failed by then, so that its own row and the restore tests say
+all. The newest clean ones are found by an index; the few others beside them are judged from their verifications.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from datetime import datetime
-from typing import Any, NamedTuple
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
 from services.catalog.model import Run
 from services.catalog.schema import backups, copies, runs, verifications
+from services.catalog.verdict import Verdict
 from services.installation import Installation
+from services.schedules.history import current
+from services.schedules.model import Slot
+from services.schedules.outcomes import CLOCK_TOLERANCE, Fault, SlotOutcome, StoredBackup, explain, judge
+from services.schedules.standing import Histories, Standing, backup_history, recent_slots
 from services.settings.model import DatabaseSettings
 from services.status import DatabaseStatus, Evidence, GoodBackup, Promises, RestoreTest, WorkerSigns, derive_status
 
+_SKEW = timedelta(days=30)
+"""No server's clock is believed to be further ahead: where the search for the newest backup of a time begins."""
 _GOOD = ("id", "name", "snapshot_at", "finished_at", "database_bytes", "stored_bytes", "proven_at")
 _RUN_COLUMNS = [column for column in runs.c if column.name not in ("idempotency_key", "leftovers")]
 
 
-class _Tests(NamedTuple):
-    passed: dict[str, RestoreTest]
-    any: dict[str, RestoreTest]
+@dataclass(frozen=True)
+class _Newest:
+    """Of one database by then: its newest clean backup, and its newest passed restore test of a clean one."""
+
+    name: str
+    snapshot_at: datetime | None
+    passed_at: datetime | None
+    ever: bool
+    """Whether any backup of it had been finished."""
 
 
-def statuses_at(inst: Installation, at: datetime) -> dict[str, DatabaseStatus]:
-    """Return each configured database's status as it was at an instant. Four queries."""
+def statuses_at(inst: Installation, histories: Histories, at: datetime) -> dict[str, DatabaseStatus]:
+    """Return each configured database's status as it was at an instant. At most seven queries.
+
+    ``histories``: as ``catalog.schedules.all()`` returns them.
+    """
     engine, names = inst.catalog.engine, [database.name for database in inst.settings.databases]
     if not names:
         return {}
-    ever = _backups_ever(engine, at)
-    good = _last_good(engine, names, at)
-    tests = _Tests(*(_last_tests(engine, names, at, passed_only=only) for only in (True, False)))
-    ended = _last_runs(engine, names, at)
+    newest = _newest(engine, names, at)
+    held = _candidates(engine, newest, at)
+    tests = _tests(engine, newest, at)
+    slots = {name: recent_slots(histories, name, at) for name in names}
+    stored = _stored(engine, slots, at)
+    suspects = {row.id for row in (*held, *stored) if row.failed} | {row.backup_id for row in tests if row.failed}
+    verdicts = inst.catalog.verifications.verdicts(suspects, before=at) if suspects else {}
+    last_slots = _last_slots(inst, slots, stored, verdicts, at)
+    ended, ever = _last_runs(engine, names, at), {each.name for each in newest if each.ever}
 
     def evidence(database: DatabaseSettings) -> Evidence:
         name = database.name
         run = ended.get(name)
+        schedule = current(backup_history(histories, name), at)
+        of_database = [row for row in tests if row.database == name]
         return Evidence(
             database=name,
             promises=Promises(database.rpo, database.rto, database.restore_test_max_age, database.paused),
-            backups_ever=ever.get(name, 0),
-            last_good=good.get(name),
+            backups_ever=int(name in ever),
+            last_good=_last_good([row for row in held if row.database == name], verdicts),
             last_failed_run=run if run is not None and run.state != "finished" else None,
-            last_passed=tests.passed.get(name),
-            last_test=tests.any.get(name),
+            last_passed=_last_passed(of_database, verdicts),
+            last_test=_last_test(of_database, verdicts),
+            wanted_copies=len(inst.settings.storages_of(database)),
+            last_slot=last_slots.get(name) if schedule is not None and schedule.cron else None,
+            schedule=schedule,
         )
 
     return {d.name: derive_status(evidence(d), WorkerSigns(), at) for d in inst.settings.databases}
 
 
-def _backups_ever(engine: sa.Engine, at: datetime) -> dict[str, int]:
-    b = backups.c
-    query = sa.select(b.database, sa.func.count().label("n")).where(b.finished_at < at).group_by(b.database)
+def _newest(engine: sa.Engine, names: Iterable[str], at: datetime) -> list[_Newest]:
+    b, v = backups.c, verifications.c
+    of = _names(names)
+    backup = sa.select(b.snapshot_at).where(b.database == of.c.name, _whole(), _kept(at), sa.not_(_failed(at)))
+    backup = backup.where(b.snapshot_at < at + _SKEW, _ended(b.finished_at, at))
+    backup = backup.order_by(b.snapshot_at.desc()).limit(1).correlate(of)
+    test = sa.select(v.finished_at).join_from(verifications, backups).where(v.level == "restore")
+    test = test.where(v.database == of.c.name, v.finished_at < at, v.outcome == "passed")
+    test = test.where(_whole(), sa.not_(_failed(at)))
+    test = test.order_by(v.finished_at.desc()).limit(1).correlate(of)
+    ever = sa.exists().where(b.database == of.c.name, b.finished_at < at).correlate(of)
+    query = sa.select(of.c.name, backup.scalar_subquery(), test.scalar_subquery(), ever)
     with engine.connect() as connection:
-        return {row.database: row.n for row in connection.execute(query)}
+        return [_Newest(name, held, tested, bool(some)) for name, held, tested, some in connection.execute(query)]
 
 
-def _last_good(engine: sa.Engine, names: Iterable[str], at: datetime) -> dict[str, GoodBackup]:
-    b = backups.c
-    columns = [b.database, *(b[name] for name in _GOOD)]
+def _candidates(engine: sa.Engine, newest: Iterable[_Newest], at: datetime) -> list[sa.Row[Any]]:
+    """Return each database's newest clean backup, and those that are newer and had failed, the newest first."""
+    b, c = backups.c, copies.c
+    kept = sa.select(sa.func.count()).where(c.backup_id == b.id, _copy_was_kept(at)).correlate(backups)
+    wanted = sa.or_(
+        *(
+            sa.and_(b.database == each.name, b.snapshot_at >= each.snapshot_at)
+            if each.snapshot_at is not None
+            else b.database == each.name
+            for each in newest
+        )
+    )
+    failed = _failed(at).label("failed")
+    query = sa.select(b.database, *(b[name] for name in _GOOD), kept.scalar_subquery().label("copies"), failed)
+    query = query.where(wanted, b.snapshot_at < at + _SKEW, _ended(b.finished_at, at), _whole(), _kept(at))
+    with engine.connect() as connection:
+        return list(connection.execute(query.order_by(b.snapshot_at.desc(), b.id.desc())))
 
-    def newest(name: str) -> sa.Select[Any]:
-        query = sa.select(*columns).where(b.database == name, b.finished_at < at, _whole(), _kept(at), _sound(at))
-        return query.order_by(b.snapshot_at.desc(), b.id.desc()).limit(1)
 
-    rows = _each(engine, names, newest)
-    return {row.database: GoodBackup(**{name: getattr(row, name) for name in _GOOD}) for row in rows}
-
-
-def _last_tests(engine: sa.Engine, names: Iterable[str], at: datetime, *, passed_only: bool) -> dict[str, RestoreTest]:
-    """Return each database's newest restore test by then, as ``summaries.last_restore_tests`` says it of now."""
+def _tests(engine: sa.Engine, newest: Iterable[_Newest], at: datetime) -> list[sa.Row[Any]]:
+    """Return each database's newest passed restore test of a clean backup, and all since, the newest first."""
     v = verifications.c
-    speaks = sa.case((v.outcome == "not testable", 0), else_=1).label("speaks")
     seconds = v.detail["rto_seconds"].as_float().label("seconds")
-    columns = [v.database, v.backup_id, v.outcome, v.reason, v.finished_at, backups.c.name, seconds, speaks]
-    passed = v.outcome == "passed"
+    wanted = sa.or_(
+        *(
+            sa.and_(v.database == each.name, v.finished_at >= each.passed_at)
+            if each.passed_at is not None
+            else v.database == each.name
+            for each in newest
+        )
+    )
+    columns = (v.database, v.backup_id, backups.c.name, v.outcome, v.reason, v.finished_at, seconds)
+    query = sa.select(*columns, _failed(at).label("failed")).join_from(verifications, backups)
+    query = query.where(v.level == "restore", v.finished_at < at, wanted, _whole())
+    with engine.connect() as connection:
+        return list(connection.execute(query.order_by(v.finished_at.desc(), v.id.desc())))
 
-    def newest(name: str) -> sa.Select[Any]:
-        query = sa.select(*columns).join_from(verifications, backups)
-        query = query.where(v.database == name, v.level == "restore", v.finished_at < at, _whole())
-        query = query.where(passed if passed_only else sa.true(), sa.or_(sa.not_(passed), sa.not_(_failed_later(at))))
-        return query.order_by(speaks.desc(), v.finished_at.desc(), v.id.desc()).limit(1)
 
-    return {
-        row.database: RestoreTest(row.backup_id, row.name, row.outcome, row.reason, row.finished_at, row.seconds)
-        for row in _each(engine, names, newest)
-    }
+def _stored(engine: sa.Engine, slots: Mapping[str, Sequence[Slot]], at: datetime) -> list[sa.Row[Any]]:
+    """Return the backups that count for these slots, with what is wrong with them beside what checks found."""
+    b = backups.c
+    fault = sa.case(
+        (b.trust == "untrusted", "untrusted"),
+        (b.adopted.is_(True), "adopted"),
+        (sa.cast(b.excluded, sa.Text) != "[]", "partial"),
+        else_="",
+    ).label("fault")
+    first = {name: found[0].due - CLOCK_TOLERANCE for name, found in slots.items() if found}
+    since = sa.or_(sa.false(), *(sa.and_(b.database == name, b.finished_at >= due) for name, due in first.items()))
+    query = sa.select(b.database, b.id, b.started_at, b.snapshot_at, b.finished_at, fault, _failed(at).label("failed"))
+    with engine.connect() as connection:
+        return list(connection.execute(query.where(since, b.finished_at < at)))
+
+
+def _last_slots(
+    inst: Installation,
+    slots: Mapping[str, Sequence[Slot]],
+    stored: Iterable[sa.Row[Any]],
+    verdicts: Mapping[str, Verdict],
+    at: datetime,
+) -> Mapping[str, SlotOutcome | None]:
+    """Return how each database's newest settled slot stood, judged by what was known then."""
+    known: defaultdict[str, list[StoredBackup]] = defaultdict(list)
+    for row in stored:
+        # An untrusted backup is so whatever checks found; else a failure is the first thing to say of it.
+        fault: Fault = "failed" if row.fault != "untrusted" and _is_bad(row.id, verdicts) else row.fault
+        known[row.database].append(StoredBackup(row.id, row.started_at, row.snapshot_at, row.finished_at, fault))
+    judged = {name: judge(found, known[name], at) for name, found in slots.items()}
+    missed = [outcome.slot.key for outcomes in judged.values() for outcome in outcomes if outcome.is_miss]
+    its_runs = inst.catalog.runs.by_idempotency_keys(missed) if missed else {}
+    return {name: Standing(tuple(explain(outcomes, its_runs)), ()).last_settled for name, outcomes in judged.items()}
+
+
+def _last_good(held: Iterable[sa.Row[Any]], verdicts: Mapping[str, Verdict]) -> GoodBackup | None:
+    for row in held:
+        if not _is_bad(row.id, verdicts):
+            found = GoodBackup(**{name: getattr(row, name) for name in (*_GOOD, "copies")})
+            return replace(found, proven_at=verdicts[row.id].proven_at) if row.id in verdicts else found
+    return None
+
+
+def _last_passed(tests: Iterable[sa.Row[Any]], verdicts: Mapping[str, Verdict]) -> RestoreTest | None:
+    return next((_test(row) for row in tests if row.outcome == "passed" and _is_proof(row, verdicts)), None)
+
+
+def _last_test(tests: Sequence[sa.Row[Any]], verdicts: Mapping[str, Verdict]) -> RestoreTest | None:
+    """Return the newest test that speaks: one that failed or proves something; else one that was not testable."""
+    speaking = [row for row in tests if row.outcome == "failed" or _is_proof(row, verdicts)]
+    return next(map(_test, speaking or [row for row in tests if row.outcome == "not testable"]), None)
+
+
+def _is_proof(row: sa.Row[Any], verdicts: Mapping[str, Verdict]) -> bool:
+    unsaid = row.backup_id in verdicts and verdicts[row.backup_id].proven_at is None
+    return row.outcome == "passed" and not unsaid
+
+
+def _is_bad(backup_id: str, verdicts: Mapping[str, Verdict]) -> bool:
+    return backup_id in verdicts and verdicts[backup_id].passed is False
+
+
+def _test(row: sa.Row[Any]) -> RestoreTest:
+    return RestoreTest(row.backup_id, row.name, row.outcome, row.reason, row.finished_at, row.seconds)
 
 
 def _last_runs(engine: sa.Engine, names: Iterable[str], at: datetime) -> dict[str, Run]:
-    r = runs.c
-
-    def newest(name: str) -> sa.Select[Any]:
-        query = sa.select(*_RUN_COLUMNS).where(r.database == name, r.kind == "backup", r.queued_at < at)
-        query = query.where(r.state.in_(("finished", "failed", "lost")), r.finished_at < at)
-        return query.order_by(r.queued_at.desc(), r.id.desc()).limit(1)
-
-    return {row.database: Run(**row._mapping) for row in _each(engine, names, newest)}
-
-
-def _each(engine: sa.Engine, names: Iterable[str], newest: Callable[[str], sa.Select[Any]]) -> list[sa.Row[Any]]:
-    """Ask for the newest row of each database in one query: an index finds each, and no other row is looked at."""
-    parts = [sa.select(newest(name).subquery()) for name in names]
+    r, of = runs.c, _names(names)
+    its = sa.select(r.id).where(r.database == of.c.name, r.kind == "backup", r.queued_at < at)
+    its = its.where(r.state.in_(("finished", "failed", "lost")), _ended(r.finished_at, at))
+    newest = its.order_by(r.queued_at.desc(), r.id.desc()).limit(1).correlate(of).scalar_subquery()
     with engine.connect() as connection:
-        return list(connection.execute(sa.union_all(*parts)))
+        ids = [found for found in connection.scalars(sa.select(newest).select_from(of)) if found is not None]
+        query = sa.select(*_RUN_COLUMNS).where(r.id.in_(ids))
+        return {row.database: Run(**row._mapping) for row in connection.execute(query)}
+
+
+def _names(names: Iterable[str]) -> sa.CTE:
+    return sa.union_all(*(sa.select(sa.literal(name).label("name")) for name in names)).cte("of")
+
+
+def _ended(column: sa.Column[datetime], at: datetime) -> sa.ColumnElement[bool]:
+    """Say that a row had ended by then, in words that no planner takes for a range: another index finds the newest."""
+    return sa.case((column < at, 1), else_=0) == 1
 
 
 def _whole() -> sa.ColumnElement[bool]:
@@ -118,40 +232,22 @@ def _whole() -> sa.ColumnElement[bool]:
 def _kept(at: datetime) -> sa.ColumnElement[bool]:
     """Say of a backup whether it had a copy: it expired later, or has one still, or one was missed only later."""
     b, c = backups.c, copies.c
-    there = sa.or_(c.state == "stored", c.checked_at >= at)
-    return sa.or_(
-        b.expired_at >= at,
-        sa.and_(b.expired_at.is_(None), sa.exists().where(c.backup_id == b.id, there).correlate(backups)),
-    )
+    there = sa.exists().where(c.backup_id == b.id, _copy_was_kept(at)).correlate(backups)
+    return sa.or_(b.expired_at >= at, sa.and_(b.state == "finished", there))
 
 
-def _sound(at: datetime) -> sa.ColumnElement[bool]:
-    """Say of a backup that it had failed no verification by then, but for those that a pass as deep made good."""
-    failed, passed = verifications.alias("failed"), verifications.alias("passed")
-    made_good = (
-        sa.exists()
-        .where(passed.c.backup_id == failed.c.backup_id, passed.c.outcome == "passed", passed.c.finished_at < at)
-        .where(sa.tuple_(passed.c.finished_at, passed.c.id) > sa.tuple_(failed.c.finished_at, failed.c.id))
-        .where(_depth(passed) >= _depth(failed))
-        .correlate(failed)
-    )
-    return sa.not_(
-        sa.exists()
-        .where(failed.c.backup_id == backups.c.id, failed.c.outcome == "failed", failed.c.finished_at < at)
-        .where(sa.not_(made_good))
-        .correlate(backups)
-    )
+def _copy_was_kept(at: datetime) -> sa.ColumnElement[bool]:
+    """Say of a copy whether it was stored: it is still, or went only later."""
+    b, c = backups.c, copies.c
+    went = c.state.in_(("missing", "damaged", "deleted"))
+    return sa.or_(c.state == "stored", sa.and_(went, sa.or_(c.checked_at >= at, b.expired_at >= at)))
 
 
-def _depth(table: sa.FromClause) -> sa.ColumnElement[int]:
-    return sa.case({"stored": 0, "checksum": 1, "archive": 2, "restore": 3}, value=table.c.level, else_=3)
-
-
-def _failed_later(at: datetime) -> sa.ColumnElement[bool]:
-    later = verifications.alias("later")
+def _failed(at: datetime) -> sa.ColumnElement[bool]:
+    """Say of a backup whether any verification of it had failed by then."""
+    check = verifications.alias("check")
     return (
         sa.exists()
-        .where(later.c.backup_id == verifications.c.backup_id, later.c.outcome == "failed", later.c.finished_at < at)
-        .where(sa.tuple_(later.c.finished_at, later.c.id) > sa.tuple_(verifications.c.finished_at, verifications.c.id))
-        .correlate(verifications)
+        .where(check.c.backup_id == backups.c.id, check.c.outcome == "failed", check.c.finished_at < at)
+        .correlate(backups)
     )

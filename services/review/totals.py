@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,13 +12,36 @@ from services.review.figures import AMOUNT, COUNT, DURATION, SHARE, SIZE, Better
 from services.review.model import ChecksOfLevel, DatabaseDeletions, StorageWeek
 from services.review.queries import AlertCounts, CheckKey, TestRow, WeekBackup
 from services.review.slots import WeekTally
-from services.review.week import Period
+from services.review.week import LONG, Period
 
 HEADLINE = ("slots", "duration", "database_size", "storage", "restore_tests", "alerts_opened")
 """Keys of the figures that stand beside the strip."""
 LEVELS = ("stored", "checksum", "archive", "restore")
 _FIRST_DAY = timedelta(days=1)
-_OfWeek = Callable[[Sequence[WeekBackup], Period], float | None]
+
+
+@dataclass(frozen=True)
+class MadeInWeek:
+    """What was made of one database in one week."""
+
+    seconds: tuple[float, ...] = ()
+    """Durations of its good backups."""
+    emergencies: int = 0
+    newest: WeekBackup | None = None
+    """The newest good backup by the end of the week, be it of an earlier one."""
+
+    @property
+    def duration(self) -> float | None:
+        """The median."""
+        return statistics.median(self.seconds) if self.seconds else None
+
+    @property
+    def database_bytes(self) -> float | None:
+        return None if self.newest is None else float(self.newest.database_bytes)
+
+    @property
+    def stored_bytes(self) -> float | None:
+        return None if self.newest is None else float(self.newest.stored_bytes)
 
 
 @dataclass(frozen=True)
@@ -29,13 +52,35 @@ class Counted:
     since: datetime | None
     """When the first thing on record happened."""
     slots: Sequence[WeekTally]
-    backups: Mapping[str, Sequence[WeekBackup]]
+    made: Mapping[str, tuple[MadeInWeek, ...]]
+    """By database."""
     checks: Counter[CheckKey]
     tests: Sequence[TestRow]
     failures: Sequence[int]
     alerts: AlertCounts
     deletions: Sequence[Sequence[DatabaseDeletions]]
     storage: Mapping[str, Sequence[int]]
+
+
+def made_in_weeks(backups: Iterable[WeekBackup], weeks: Sequence[Period]) -> tuple[MadeInWeek, ...]:
+    """Given a database's backups in order of time, return what was made in each week. One pass."""
+    seconds: list[list[float]] = [[] for _ in weeks]
+    emergencies = [0] * len(weeks)
+    newest: list[WeekBackup | None] = [None] * len(weeks)
+    for backup in backups:
+        at = backup.judged.finished_at
+        n = (at - weeks[0].start) // LONG
+        if not 0 <= n < len(weeks):
+            continue
+        # Of a week that is cut short what came later counts as there at the end of the next.
+        within = at < weeks[n].end
+        emergencies[n] += within and backup.type == "emergency"
+        if backup.is_good:
+            if within:
+                seconds[n].append(backup.seconds)
+            for later in range(n if within else n + 1, len(weeks)):
+                newest[later] = backup
+    return tuple(MadeInWeek(tuple(s), e, b) for s, e, b in zip(seconds, emergencies, newest, strict=True))
 
 
 def on_record(counted: Counted, values: Sequence[float | None]) -> list[float | None]:
@@ -50,10 +95,10 @@ def on_record(counted: Counted, values: Sequence[float | None]) -> list[float | 
 def total_figures(counted: Counted) -> tuple[Figure, ...]:
     """Return the figures of the week."""
     slots, alerts = counted.slots, counted.alerts
-    good = [_in_week(counted, week, lambda b: b.is_good) for week in counted.weeks]
-    emergencies = [_in_week(counted, week, lambda b: b.type == "emergency") for week in counted.weeks]
+    good = [sum(len(made[n].seconds) for made in counted.made.values()) for n in _weeks(counted)]
+    emergencies = [sum(made[n].emergencies for made in counted.made.values()) for n in _weeks(counted)]
     slowest = [_slowest_restore(counted, n) for n in _weeks(counted)]
-    every = "" if len(counted.backups) < 2 else ", one of each"
+    every = "" if sum(made[-1].newest is not None for made in counted.made.values()) < 2 else ", one of each"
     failed_checks = [sum(counted.checks[CheckKey(n, level, "failed")] for level in LEVELS) for n in _weeks(counted)]
     all_checks = [sum(found for key, found in counted.checks.items() if key.week == n) for n in _weeks(counted)]
     return (
@@ -61,12 +106,12 @@ def total_figures(counted: Counted) -> tuple[Figure, ...]:
                     text=_of(slots[-1]), last_text=_of(slots[-2])),
         _count(counted, "misses", "Slots missed or late", [tally.missed if tally.decided else None for tally in slots],
                "less"),
-        _count(counted, "backups", "Good backups", [len(found) for found in good], "neither"),
-        _count(counted, "emergencies", "Emergency backups", [len(found) for found in emergencies], "neither"),
+        _count(counted, "backups", "Good backups", good, "neither"),
+        _count(counted, "emergencies", "Emergency backups", emergencies, "neither"),
         _count(counted, "failures", "Failed runs", list(counted.failures), "less"),
-        _summed("duration", f"Backup duration{every}", DURATION, counted, _duration, better="less"),
-        _summed("database_size", "Database size", SIZE, counted, _database_bytes),
-        _summed("stored_size", f"Stored size{every}", SIZE, counted, _stored_bytes),
+        _summed("duration", f"Backup duration{every}", DURATION, counted, lambda made: made.duration, better="less"),
+        _summed("database_size", "Database size", SIZE, counted, lambda made: made.database_bytes),
+        _summed("stored_size", f"Stored size{every}", SIZE, counted, lambda made: made.stored_bytes),
         make_figure("storage", "Storage used", AMOUNT,
                     on_record(counted, [sum(held[n] for held in counted.storage.values()) for n in _weeks(counted)]),
                     better="neither"),
@@ -87,14 +132,11 @@ def total_figures(counted: Counted) -> tuple[Figure, ...]:
 
 def database_figures(counted: Counted, name: str) -> tuple[Figure, Figure, Figure]:
     """Return a database's median duration, its size, and the stored size of its newest good backup."""
-    backups = counted.backups.get(name, ())
-    durations, sizes, stored = (
-        [value(backups, week) for week in counted.weeks] for value in (_duration, _database_bytes, _stored_bytes)
-    )
+    weeks = counted.made.get(name, (MadeInWeek(),) * len(counted.weeks))
     return (
-        make_figure("duration", "Duration (median)", DURATION, durations, better="less"),
-        make_figure("database_size", "Database", SIZE, sizes, better="neither"),
-        make_figure("stored_size", "Stored", SIZE, stored, better="neither"),
+        make_figure("duration", "Duration (median)", DURATION, [week.duration for week in weeks], better="less"),
+        make_figure("database_size", "Database", SIZE, [week.database_bytes for week in weeks], better="neither"),
+        make_figure("stored_size", "Stored", SIZE, [week.stored_bytes for week in weeks], better="neither"),
     )
 
 
@@ -114,15 +156,10 @@ def checks_by_level(counted: Counted) -> tuple[ChecksOfLevel, ...]:
     return tuple(found)
 
 
-def storage_week(counted: Counted, name: str, limit: int | None) -> StorageWeek:
-    """Return what a storage held, and in how many days it is full at the growth of the weeks before."""
+def storage_week(counted: Counted, name: str, limit: int | None, full: int | None) -> StorageWeek:
+    """Return what a storage held. ``full``: in how many days it is full."""
     held = counted.storage.get(name, (0,) * len(counted.weeks))
     used = make_figure("storage", name, AMOUNT, on_record(counted, held), better="neither")
-    first = next((n for n, value in enumerate(used.values) if value is not None), None)
-    full = None
-    if limit is not None and first is not None and first < len(held) - 1:
-        growth = (held[-1] - held[first]) / (7 * (len(held) - 1 - first))
-        full = max(0.0, limit - held[-1]) / growth if growth > 0 else None
     return StorageWeek(name, used, limit, full)
 
 
@@ -131,49 +168,20 @@ def _count(counted: Counted, key: str, label: str, values: Sequence[float | None
 
 
 def _summed(
-    key: str, label: str, kind: Kind, counted: Counted, value: _OfWeek, *, better: Better = "neither"
-) -> Figure:
+    key: str, label: str, kind: Kind, counted: Counted, value: Callable[[MadeInWeek], float | None], *,
+    better: Better = "neither",
+) -> Figure:  # fmt: skip
     """Sum a value over all databases that have one this week: one that was backed up less often weighs no less.
 
     A week in which one of them has none cannot be compared.
     """
-    found = [[value(backups, week) for week in counted.weeks] for backups in counted.backups.values()]
+    found = [[value(week) for week in weeks] for weeks in counted.made.values()]
     today = [values for values in found if values[-1] is not None]
     sums = []
     for n in _weeks(counted):
         known = [values[n] for values in today]
         sums.append(sum(v for v in known if v is not None) if known and None not in known else None)
     return make_figure(key, label, kind, sums, better=better)
-
-
-def _duration(backups: Sequence[WeekBackup], week: Period) -> float | None:
-    """Return the median duration of a database's good backups in a week."""
-    good = [b.seconds for b in backups if b.is_good and week.start <= b.judged.finished_at < week.end]
-    return statistics.median(good) if good else None
-
-
-def _database_bytes(backups: Sequence[WeekBackup], week: Period) -> float | None:
-    newest = _newest(backups, week.end)
-    return None if newest is None else float(newest.database_bytes)
-
-
-def _stored_bytes(backups: Sequence[WeekBackup], week: Period) -> float | None:
-    newest = _newest(backups, week.end)
-    return None if newest is None else float(newest.stored_bytes)
-
-
-def _newest(backups: Sequence[WeekBackup], end: datetime) -> WeekBackup | None:
-    """Return the newest good backup that was finished before an instant, of those in order of time."""
-    return next((b for b in reversed(backups) if b.is_good and b.judged.finished_at < end), None)
-
-
-def _in_week(counted: Counted, week: Period, wanted: Callable[[WeekBackup], bool]) -> list[WeekBackup]:
-    return [
-        backup
-        for found in counted.backups.values()
-        for backup in found
-        if week.start <= backup.judged.finished_at < week.end and wanted(backup)
-    ]
 
 
 def _slowest_restore(counted: Counted, week: int) -> float | None:

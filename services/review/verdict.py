@@ -47,7 +47,8 @@ def _slots(slots: WeekTally, good_backups: int) -> str:
     if slots.decided == 0:
         if slots.open:
             return f"{_number(slots.open, 'slot')} still open"
-        return f"no slot was due; {_number(good_backups, 'good backup')}"
+        made = f"{_number(good_backups, 'good backup')} made all the same" if good_backups else "no good backup made"
+        return f"no slot was due, {made}"
     if slots.missed == 0:
         every = {1: "the slot", 2: "both slots"}.get(slots.decided, f"all {slots.decided} slots")
         return f"{every} satisfied{still}"

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -95,6 +99,20 @@ def test_each_form_goes_to_standard_output_or_to_a_file(run: Run, form: str, beg
     assert "Wrote review.out." in stored.stderr
     assert Path("review.out").read_bytes() == written.stdout_bytes
     assert Path("review.out").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_pdf_is_not_written_to_a_terminal() -> None:
+    terminal, end = pty.openpty()
+    try:
+        program = Path(sys.executable).with_name("backups")
+        result = subprocess.run(
+            [program, "review", "--format", "pdf"], stdout=end, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    finally:
+        os.close(end)
+        os.close(terminal)
+    assert result.returncode == 2
+    assert "A PDF is not for a terminal. Give it a file: --output review.pdf." in result.stderr
 
 
 def test_a_pdf_of_another_week_is_of_that_week(run: Run) -> None:

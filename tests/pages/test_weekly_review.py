@@ -203,9 +203,11 @@ def test_two_tabs_may_write_a_note_each_at_the_same_state(open_page: OpenPage, w
 def test_an_installation_without_anything_teaches_the_next_step(open_page: OpenPage, tmp_path: Path) -> None:
     app = open_page(empty(tmp_path), "weekly_review")
     assert not app.exception
-    assert "Name a database in the settings first." in everything(app)
+    assert "Name a database in the settings: then each week has its review." in everything(app)
+    assert not app.metric
     one = open_page(empty(tmp_path / "one", "la_factoria", clock=Clock(at("11-18 12:00"))), "weekly_review")
     assert not one.exception
+    assert "Take the first one under “Run backup”" in everything(one)
     assert "NEVER BACKED UP" in shown(one)
     assert "Nothing is on record yet." in shown(one)
     assert Week(2026, 47).label in shown(one)

@@ -14,17 +14,18 @@ from markdown_it import MarkdownIt
 from pypdf import PdfReader
 from pypdf.generic import BooleanObject
 
-from dashboard.theme import LIGHT
+from dashboard import theme
 from services import commands
 from services.installation import Installation
 from services.review.charts import INK, slots_svg, weeks_svg
 from services.review.document import Document, Items, Paragraph, Quote, Table
+from services.review.events import RUN_WORDS
 from services.review.export import export_name, export_review
 from services.review.gather import load_review
 from services.review.html import render_html
 from services.review.markdown import escape_markdown
 from services.review.model import Review
-from services.review.sections import SAMPLE, headline, make_document
+from services.review.sections import LEGEND, SAMPLE, headline, make_document
 from services.review.visible import visible
 from tests.review.world import HOSTILE, WEEK, at, backup, empty
 
@@ -114,6 +115,7 @@ def test_html_holds_the_whole_review_and_hostile_text_is_text(rich: Review) -> N
     assert "\\x1b[31mred \\u202egnp.exe" in html
     assert html.count(SAMPLE) == 2
     assert html.count("<svg") == 2
+    assert LEGEND in html
 
 
 def test_html_asks_nothing_of_anybody(rich: Review) -> None:
@@ -166,6 +168,7 @@ def test_the_pdf_holds_the_whole_review_on_numbered_pages_with_the_label_of_samp
     assert reader.metadata is not None
     assert reader.metadata.title == "Weekly review 2026-W46"
     assert squeezed(HOSTILE) in shown
+    assert squeezed(LEGEND) in shown
 
 
 def test_the_pdf_is_tagged_has_its_own_fonts_and_no_links(rich: Review) -> None:
@@ -227,8 +230,12 @@ def test_the_bars_of_five_weeks_are_to_scale_and_unknown_weeks_have_none(rich: R
     assert len(bars) == 25
 
 
+def test_runs_are_called_as_the_dashboard_calls_them() -> None:
+    assert RUN_WORDS == theme.RUN_WORDS
+
+
 def test_the_ink_is_the_dashboards_light_theme() -> None:
-    assert vars(INK) == {name: getattr(LIGHT, name) for name in vars(INK)}
+    assert vars(INK) == {name: getattr(theme.LIGHT, name) for name in vars(INK)}
 
 
 def test_a_hostile_name_stays_text_in_the_charts(tmp_path: Path) -> None:

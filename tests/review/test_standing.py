@@ -17,9 +17,13 @@ from services.review.storage_use import used_at_ends
 from services.review.week import Period
 from services.status import DatabaseStatus
 from tests.pages.worlds import add_run
-from tests.review.world import NOW, Clock, at, backup, empty, newest, verification
+from tests.review.world import NOW, Clock, at, backup, empty, newest, schedule, verification
 
 HOUR = timedelta(hours=1)
+
+
+def past(inst: Installation, instant: datetime) -> dict[str, DatabaseStatus]:
+    return statuses_at(inst, inst.catalog.schedules.all(), instant)
 
 
 def said(status: DatabaseStatus) -> tuple[object, ...]:
@@ -69,15 +73,21 @@ def test_the_past_is_told_as_the_overview_told_it_at_the_time_on_both_engines(
 ) -> None:
     """The story is lived through once, and what the overview says after each step is written down."""
     inst = empty(tmp_path, *"abcde", url=catalog_url, clock=clock)
+    schedule(inst, "a", "0 */3 * * *", deadline=HOUR)
+    schedule(inst, "b", "0 */4 * * *", deadline=HOUR)
+    schedule(inst, "c", "0 3 * * *", valid_from=NOW - 9 * HOUR)
     then = {}
     for back, happens in STORY:
         happens(inst, NOW - back * HOUR)
         clock.now = NOW - back * HOUR + timedelta(minutes=5)
-        then[clock.now] = sorted(said(status) for status in load_statuses(inst))
+        then[clock.now] = sorted(map(said, load_statuses(inst)))
     clock.now = NOW
-    then[NOW] = sorted(said(status) for status in load_statuses(inst))
+    then[NOW] = sorted(map(said, load_statuses(inst)))
     for instant, expected in then.items():
-        assert sorted(said(status) for status in statuses_at(inst, instant).values()) == expected, instant
+        assert (
+            sorted(said(status) for status in statuses_at(inst, inst.catalog.schedules.all(), instant).values())
+            == expected
+        ), instant
     states = {state for expected in then.values() for _, state, *_ in expected}
     assert states == {"PROTECTED", "AT RISK", "UNPROTECTED", "NEVER BACKED UP"}
     inst.close()
@@ -94,17 +104,19 @@ def test_the_past_is_told_as_the_overview_told_it_at_the_time_on_both_engines(
     ],
 )
 def test_the_small_world_over_time(world: Installation, instant: str, factoria: str, billing: str) -> None:
-    found = statuses_at(world, at(instant))
+    found = past(world, at(instant))
     assert (found["la_factoria"].state, found["billing"].state) == (factoria, billing)
 
 
 def test_a_status_of_the_past_does_not_change_when_its_backups_expire_later(world: Installation, clock: Clock) -> None:
-    before = [said(status) for status in statuses_at(world, at("11-09 00:00")).values()]
+    before = [said(status) for status in past(world, at("11-09 00:00")).values()]
     clock.now = at("12-20 00:00")
     for each in world.catalog.backups.list():
         expired_at = each.expired_at or at("12-01 00:00")
         world.catalog.backups.add(replace(each, state="expired", expired_at=expired_at))
-    assert [said(status) for status in statuses_at(world, at("11-09 00:00")).values()] == before
+    assert [
+        said(status) for status in statuses_at(world, world.catalog.schedules.all(), at("11-09 00:00")).values()
+    ] == before
 
 
 def test_storage_of_the_past_holds_what_has_expired_since(world: Installation) -> None:
@@ -124,4 +136,4 @@ def test_a_copy_counts_until_it_was_found_missing(tmp_path: Path) -> None:
 
 
 def test_without_databases_there_is_nothing_to_ask(tmp_path: Path) -> None:
-    assert statuses_at(empty(tmp_path), NOW) == {}
+    assert past(empty(tmp_path), NOW) == {}

@@ -30,6 +30,7 @@ from pydantic import SecretStr
 from services.alerts.store import add_alert, change_alert
 from services.catalog.catalog import Catalog
 from services.catalog.model import Backup, Copy, Verification
+from services.catalog.schema import deletions
 from services.health.model import HealthCheck, Subject
 from services.ids import new_id
 from services.installation import Installation
@@ -212,3 +213,15 @@ def delete(inst: Installation, databases: list[str], when: datetime) -> None:
         oldest = inst.catalog.backups.list(database=database, state="finished")[-1]
         copies = tuple(replace(copy, state="deleted") for copy in oldest.copies)
         inst.catalog.backups.add(replace(oldest, state="expired", expired_at=when, copies=copies))
+        log_deletion(inst, oldest, when)
+
+
+def log_deletion(inst: Installation, of: Backup, when: datetime, outcome: str = "deleted") -> None:
+    """Add a deletion of a backup's only copy to the log."""
+    values = {
+        "id": new_id(when), "run_id": None, "backup_id": of.id, "backup_name": of.name, "database": of.database,
+        "at": when, "ended_at": when, "actor": "schedule", "storage": "local", "key": of.copies[0].key,
+        "bytes": of.stored_bytes, "reason": "not kept", "note": "", "outcome": outcome, "error": "",
+    }  # fmt: skip
+    with inst.catalog.engine.begin() as connection:
+        connection.execute(deletions.insert().values(values))
