@@ -120,6 +120,10 @@ def next_action(run: Run) -> str:
         return f"{nothing} Earlier backups are untouched and stay restorable."
     if run.kind == "backup":
         return f"{nothing} What was half-stored has been removed; earlier backups are untouched and stay restorable."
+    if run.kind == "copy":
+        return "the worker tries it again, after a longer pause each time. The backup's other copies are untouched."
+    if run.kind in ("archive", "compress"):
+        return f"{nothing} What was moved or compressed by then stays so; every other backup is as it was."
     if run.kind in ("restore_test", "verification"):
         return f"{nothing} The backup stays stored; its last verdict stays as shown."
     if run.kind == "cleanup":

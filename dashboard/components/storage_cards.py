@@ -72,6 +72,8 @@ def _full(card: StorageCard) -> tuple[str, str]:
 
 
 def _classes(card: StorageCard) -> None:
+    if card.by_type:
+        st.caption(" · ".join(f"{kind} {size(use.bytes)}" for kind, use in card.by_type.items()))
     if set(card.by_class) - {"STANDARD"}:
         parts = [f"{class_title(name)} **{size(use.bytes)}**" for name, use in card.by_class.items()]
         st.markdown(" · ".join(parts))

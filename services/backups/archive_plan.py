@@ -17,7 +17,6 @@ from services.names import unknown_name
 from services.settings.model import COLD_CLASSES, StorageSettings
 from services.storage.classes import CLASSES, cold_classes, default_cold_class, is_colder, is_frozen
 from services.storage.cold import refuse_class
-from services.units import format_duration
 
 
 @dataclass(frozen=True)
@@ -151,8 +150,3 @@ def classes_of(installation: Installation) -> dict[str, tuple[str, ...]]:
     """Return by storage the colder classes that it has, without those that have none."""
     found = {storage.name: cold_classes(storage) for storage in installation.settings.storages}
     return {name: classes for name, classes in found.items() if classes}
-
-
-def age_words(older_than: timedelta) -> str:
-    """Return an age as it is written: ``30 d 00 h``."""
-    return format_duration(older_than)

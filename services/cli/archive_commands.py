@@ -155,4 +155,4 @@ def thaw(
         write_json(run_form(run))
     fail_unless_finished(run)
     if not as_json:
-        say(run.result["words"])
+        say(run.result["reason"])

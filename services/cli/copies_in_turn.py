@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services import commands
 from services.backups.missing_copies import copies_after_backup
+from services.catalog.runs import ClaimLost
 from services.cli.output import note
 from services.cli.running import Mode, carry_out
 from services.cli.session import actor
@@ -28,6 +29,9 @@ def make_further_copies(installation: Installation, backup_id: str, mode: Mode) 
                 ),
                 mode,
             )
+        except ClaimLost:
+            note(f"A worker has taken up the copy in {storage}.")
+            continue
         except BackupsError as error:
             note(f"The copy in {storage} could not be made: {error}", style="yellow")
             continue

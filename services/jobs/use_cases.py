@@ -59,17 +59,26 @@ def _copy_later(installation: Installation, run: Run, backup: Backup, active: Ac
 
 def _copy(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
     copy = copy_backup(installation, run.backup_id or "", run.params["storage"], active)
-    return {"storage": copy.storage, "location": copy.location, "stored_bytes": copy.bytes}
+    words = f"{copy.location}, {copy.state}"
+    return {"storage": copy.storage, "location": copy.location, "stored_bytes": copy.bytes, "reason": words}
 
 
 def _archive(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
     wishes = [Wish(*values) for values in run.params["moves"]]
     older_than = timedelta(seconds=run.params["older_than_seconds"])
-    return archive_backups(installation, wishes, older_than, active).to_json()
+    return _summed_up(archive_backups(installation, wishes, older_than, active).to_json())
 
 
 def _compress(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
-    return compress_backups(installation, run.params["backups"], active).to_json()
+    return _summed_up(compress_backups(installation, run.params["backups"], active).to_json())
+
+
+def _summed_up(report: dict[str, Any]) -> dict[str, Any]:
+    """Return the report of a run over several backups; one of which something failed is not shown as a success."""
+    failed = report["failed"]
+    if not failed:
+        return report
+    return report | {"outcome": "failed", "reason": f"{len(failed)} could not be done; {failed[0]}"}
 
 
 def _thaw(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
@@ -81,7 +90,7 @@ def _thaw(installation: Installation, run: Run, active: ActiveRun) -> dict[str, 
         "thawed": copy.thawed_at is not None,
         "expected_at": isoformat(expected_at(copy)),
         "thawed_until": isoformat(copy.thawed_until),
-        "words": describe_thaw(copy, backup.name),
+        "reason": describe_thaw(copy, backup.name),
     }
 
 

@@ -33,6 +33,8 @@ EXAMPLES = {
     "storages.name": "r2",
     "storages.url": "s3://la-factoria-backups/prod",
     "storages.limit_bytes": "500GB",
+    "storages.storage_classes": '["GLACIER", "DEEP_ARCHIVE"]',
+    "storages.warn_percent": "80",
     "recipients": "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
     "encryption_key": "AGE-SECRET-KEY-1…, as `backups keygen` makes it",
     "signing_key": "the base64 of 32 random bytes",

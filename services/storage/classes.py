@@ -10,13 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 from services.settings.model import COLD_CLASSES, StorageSettings
 
-ThawTier = Literal["Standard", "Bulk", "Expedited"]
-THAW_TIERS: tuple[ThawTier, ...] = get_args(ThawTier)
 STANDARD = "STANDARD"
 _EXPEDITED_UP_TO = 250 * 10**6
 _EXPEDITED_RATE = 300 * 10**6

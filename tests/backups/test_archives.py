@@ -196,6 +196,7 @@ def test_one_copy_that_fails_stops_no_other(tmp_path: Path, moto: str) -> None:
         run = archive(inst, found)
         assert run.state == "finished"
         assert len(run.result["failed"]) == 1
+        assert run.result["outcome"] == "failed", "it is not shown as a success"
         assert [class_of(inst, backup) for backup in backups[:2]] == ["STANDARD", "GLACIER"]
         inst.close()
 
@@ -317,7 +318,7 @@ def test_a_thaw_has_a_state_an_expected_time_and_an_end(inst: Installation, froz
     assert known.copy.thawed_until is not None
     assert check(inst, frozen).state == "finished"
     again = thaw(inst, frozen)
-    assert "thawed: it can be read until" in again.result["words"]
+    assert "thawed: it can be read until" in again.result["reason"]
 
 
 @pytest.mark.usefixtures("slow_thaw")

@@ -19,8 +19,10 @@ from services.backups.rebuild import rebuild
 from services.catalog.model import Backup, Copy, Run
 from services.clock import isoformat
 from services.commands import request_cancel, submit_copy, submit_verification
-from services.errors import StorageUnavailable, UnknownName
+from services.errors import Cancelled, StorageUnavailable, UnknownName
 from services.installation import Installation, open_configured
+from services.jobs.active_run import ActiveRun
+from services.jobs.execute import execute_run
 from services.settings.model import StorageSettings
 from tests.catalog.rows import make_verification
 from tests.support.installations import make_settings
@@ -454,3 +456,28 @@ def test_a_rebuild_keeps_what_the_catalogue_knows_of_a_copy_that_failed(on: NewI
     before = inst.catalog.backups.get(backup.id)
     assert rebuild(inst).unreadable == []
     assert inst.catalog.backups.get(backup.id) == before
+
+
+def test_a_copy_that_somebody_cancels_leaves_nothing_and_is_not_tried_again_for_hours(
+    on: NewInstallation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inst = on(folder_storage(tmp_path, "second"))
+    backup = store_backup(inst, content=secrets.token_bytes(9 << 20))
+    run_id = submit_copy(inst, backup.id, "second", actor="ada", queue=False)
+    active: list[ActiveRun] = []
+    writer = inst.storage("second").writer
+
+    def slow(*args: object, **kwargs: object) -> object:
+        active[0].stop(Cancelled("Cancelled by ada."))
+        return writer(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(inst.storage("second"), "writer", slow)
+    run = execute_run(inst, run_id, worker="test:1", started=active.append)
+    assert run.state == "cancelled"
+    failed = copies(inst, backup)["second"]
+    assert (failed.state, failed.error) == ("failed", "Cancelled by ada.")
+    assert failed.next_attempt_at is not None
+    assert failed.next_attempt_at - inst.clock() > LONGEST_PAUSE - timedelta(minutes=5)
+    assert keys_in(inst, "second") == []
+    assert inst.storage("second").unfinished() == []
+    assert inst.catalog.runs.leftovers(run_id) == []

@@ -249,6 +249,25 @@ def test_a_storage_with_little_room_warns_and_one_with_too_little_blocks(
     installation.close()
 
 
+def test_a_full_storage_of_further_copies_warns_and_does_not_keep_the_backup_from_being_made(
+    server18: LocalServer, database: NewDatabase, tmp_path: Path
+) -> None:
+    storages = (
+        StorageSettings(name="primary", url=f"file://{tmp_path / 'storage'}"),
+        StorageSettings(name="offsite", url=f"file://{tmp_path / 'offsite'}", limit_bytes=1),
+    )
+    changes = {"storages": storages, "database": {"storages": ("primary", "offsite")}}
+    found = look(tmp_path, database(server18), **changes)
+    assert not found.blocking
+    assert check(found, "storage primary").severity == "ok"
+    offsite = check(found, "storage offsite")
+    assert offsite.severity == "warning"
+    assert offsite.message.startswith("The further copy cannot be made now: ")
+    changes["database"] = {"storages": ("offsite", "primary")}
+    found = look(tmp_path / "other", database(server18), **changes)
+    assert [c.name for c in found.blocking] == ["storage offsite"]
+
+
 @pytest.mark.parametrize(("free", "severity"), [(10**12, "ok"), (5 * 10**8, "warning"), (10**6, "blocking")])
 def test_a_full_working_folder_is_seen(
     server18: LocalServer,
