@@ -158,12 +158,15 @@ def test_another_worker_goes_on_with_the_run_of_one_that_was_killed_and_with_lat
     if catalogue == "postgresql":
         environ["CATALOG_URL"] = database(server18).url().get_secret_value()
     installation = open_installation(environ)
-    run_id = commands.submit_backup(installation, BackupRequest("la_factoria"), actor="test")
     flag = tmp_path / "flag"
-    with worker(environ, "in the middle", flag) as first, worker(environ, "never", tmp_path / "unused") as other:
-        wait_for(flag.exists, "the first backup, whichever worker has it")
-        os.kill(first.pid, signal.SIGKILL)
-        first.wait(10)
+    with worker(environ, "in the middle", flag) as one, worker(environ, "in the middle", flag) as two:
+        wait_for(lambda: len(installation.catalog.workers.alive(installation.clock())) == 2, "both workers")
+        run_id = commands.submit_backup(installation, BackupRequest("la_factoria"), actor="test")
+        wait_for(flag.exists, "one of them to be in the middle of the backup")
+        at_work = (installation.catalog.runs.get(run_id).worker or "").split(":")[-2]
+        dead, other = (one, two) if at_work == str(one.pid) else (two, one)
+        os.kill(dead.pid, signal.SIGKILL)
+        dead.wait(10)
         run = ended(installation, run_id)
         assert (run.state, run.attempt) == ("finished", 2), run.error
         again = commands.submit_backup(installation, BackupRequest("la_factoria", name="the_next"), actor="test")

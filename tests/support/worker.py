@@ -1,6 +1,7 @@
 """A worker for tests of what happens when it is killed: ``python -m tests.support.worker PHASE FLAG [COMMAND…]``.
 
-At the named phase it creates the file FLAG and stands still, until somebody kills it. ``never`` is an ordinary worker.
+At the named phase it creates the file FLAG and stands still, until somebody kills it; of several workers with one FLAG
+the first to come there. ``never`` is an ordinary worker.
 It is configured by the environment, like any other. With a command it does what ``backups COMMAND…`` does instead.
 """
 
@@ -42,7 +43,10 @@ PHASES = ("before the dump", "in the middle", "during the upload", "before the m
 
 
 def pause(flag: Path) -> None:
-    flag.touch()
+    try:
+        flag.touch(exist_ok=False)
+    except FileExistsError:
+        return  # another worker stands still there already
     time.sleep(600)
 
 
