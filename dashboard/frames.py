@@ -8,6 +8,7 @@ import pandas as pd
 
 from services.catalog.inventory import InventoryRow
 from services.catalog.summaries import CheckRow
+from services.csv_export import csv_text
 from services.restores.comparison_model import DIFFERENCES, Comparison
 
 INVENTORY_COLUMNS = (
@@ -90,6 +91,11 @@ def comparison_frame(comparison: Comparison) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=list(TABLE_COLUMNS))
     counts = ["Rows in the source", "Rows restored"]
     return frame.astype(dict.fromkeys(counts, "Int64"))
+
+
+def csv_file(frame: pd.DataFrame) -> str:
+    """Return a DataFrame as CSV, safe to open in a spreadsheet."""
+    return "".join(csv_text([str(name) for name in frame.columns], frame.itertuples(index=False, name=None)))
 
 
 def _naive(at: object) -> pd.Timestamp:

@@ -10,13 +10,14 @@ from streamlit.navigation.page import Page
 
 PAGES = Path(__file__).parent.parent / "pages"
 
-PageName = Literal["overview", "run_backup", "inventory", "verify_and_restore"]
+PageName = Literal["overview", "run_backup", "inventory", "verify_and_restore", "trends"]
 
 _TITLES: dict[PageName, tuple[str, str]] = {
     "overview": ("Overview", ":material/shield:"),
     "run_backup": ("Run backup", ":material/backup:"),
     "inventory": ("Inventory", ":material/inventory_2:"),
     "verify_and_restore": ("Verify and restore tests", ":material/assignment_turned_in:"),
+    "trends": ("Trends", ":material/monitoring:"),
 }
 
 

@@ -8,11 +8,16 @@ from datetime import datetime
 
 import streamlit as st
 
+from dashboard.charts.calendar import calendar_panel
+from dashboard.charts.panel import Panel
+from dashboard.charts.trends import panels
 from services.backups.exclusions import preview_excluded
 from services.catalog.model import Run
 from services.installation import Installation, open_installation
 from services.overview import Overview, load_overview
 from services.preflight import Preflight, preflight
+from services.trends.query import TrendsQuery
+from services.trends.trends import Trends, load_trends
 
 ACTOR = "dashboard"
 """Without sign-in the page knows no person; it is served to this machine alone."""
@@ -28,6 +33,22 @@ def installation() -> Installation:
 def overview() -> Overview:
     """Return this server's overview, read at most once a second however many tabs look at it."""
     return load_overview(installation())
+
+
+@dataclass(frozen=True)
+class TrendsPage:
+    """The trends of a range, and their charts."""
+
+    trends: Trends
+    panels: list[Panel]
+    calendar: Panel
+
+
+@st.cache_data(ttl=60, max_entries=32, show_spinner=False)
+def trends_page(query: TrendsQuery) -> TrendsPage:
+    """Return the trends of a range, read at most once a minute: they change with each backup, not with each look."""
+    seen = load_trends(installation(), query)
+    return TrendsPage(seen, panels(seen), calendar_panel(seen))
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboard.components.drawer import backup_details
 from dashboard.components.inventory_table import filters, inventory_table
+from dashboard.components.log_export import backup_log_export
 from dashboard.guard import reported
 from dashboard.navigation import page
 from dashboard.session import ACTOR, installation, last_seen, once, remember_message
@@ -21,6 +22,8 @@ def show() -> None:
         wanted = filters([database.name for database in inst.settings.databases], inst.clock())
         rows, total = search(inst.catalog.engine, wanted)
         picked = inventory_table(rows, total=total)
+        if rows:
+            backup_log_export(inst, wanted)
         asked = st.query_params.get("backup")
         if picked is not None:
             drawer(inst, inst.catalog.backups.get(picked.id))

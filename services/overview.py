@@ -93,17 +93,22 @@ def load_overview(inst: Installation, *, recent: int = 8) -> Overview:
     statuses = _statuses(inst, signs, now)
     first = now.astimezone(UTC).date() - timedelta(days=STRIP_DAYS - 1)
     happened = {(day.database, day.day): day for day in summaries.days(engine, since=_midnight(first))}
-    use = summaries.storage_use(engine)
     return Overview(
         now=now,
         verdict=give_verdict(statuses),
         statuses=statuses,
         months={s.database: _month(s.database, first, happened) for s in statuses},
-        storages=tuple(_room(inst, storage, use.get(storage.name)) for storage in inst.settings.storages),
+        storages=load_rooms(inst),
         recent=tuple(inst.catalog.runs.list(limit=recent)),
         worker_problem=worker_problem(signs, now),
         worker=signs,
     )
+
+
+def load_rooms(inst: Installation) -> tuple[StorageRoom, ...]:
+    """Return what each storage holds and how much fits. One query; local disks are asked."""
+    use = summaries.storage_use(inst.catalog.engine)
+    return tuple(_room(inst, storage, use.get(storage.name)) for storage in inst.settings.storages)
 
 
 def _statuses(inst: Installation, signs: WorkerSigns, now: datetime) -> tuple[DatabaseStatus, ...]:

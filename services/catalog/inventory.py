@@ -60,15 +60,15 @@ def search(engine: sa.Engine, wanted: InventoryQuery) -> tuple[list[InventoryRow
         .where(copies.c.backup_id == backups.c.id, copies.c.state == "stored")
         .scalar_subquery()
     )
-    conditions = _conditions(wanted)
+    found_by = conditions(wanted)
     columns = [backups.c[name] for name in (*_PLAIN, "started_at", "finished_at", "excluded")]
-    query = sa.select(*columns, stored.label("storages")).where(*conditions)
+    query = sa.select(*columns, stored.label("storages")).where(*found_by)
     query = query.order_by(backups.c.snapshot_at.desc(), backups.c.id.desc()).limit(wanted.limit)
     with engine.connect() as connection:
         rows = connection.execute(query).all()
         total = len(rows)
         if total == wanted.limit:
-            total = connection.scalar(sa.select(sa.func.count()).select_from(backups).where(*conditions)) or 0
+            total = connection.scalar(sa.select(sa.func.count()).select_from(backups).where(*found_by)) or 0
     found = [
         InventoryRow(
             duration=row.finished_at - row.started_at,
@@ -87,25 +87,26 @@ _PLAIN = (
 )  # fmt: skip
 
 
-def _conditions(wanted: InventoryQuery) -> list[sa.ColumnElement[bool]]:
-    conditions: list[sa.ColumnElement[bool]] = []
+def conditions(wanted: InventoryQuery) -> list[sa.ColumnElement[bool]]:
+    """Return what a query asks of ``backups``, whatever its limit."""
+    found: list[sa.ColumnElement[bool]] = []
     for column, value in (
         (backups.c.database, wanted.database),
         (backups.c.type, wanted.type),
         (backups.c.state, wanted.state),
     ):
         if value is not None:
-            conditions.append(column == value)
+            found.append(column == value)
     if wanted.since is not None:
-        conditions.append(backups.c.snapshot_at >= wanted.since)
+        found.append(backups.c.snapshot_at >= wanted.since)
     if wanted.proof == "proven":
-        conditions.append(backups.c.proven_at.is_not(None))
+        found.append(backups.c.proven_at.is_not(None))
     elif wanted.proof == "not proven":
-        conditions.append(backups.c.proven_at.is_(None))
+        found.append(backups.c.proven_at.is_(None))
     elif wanted.proof == "failed":
-        conditions.append(backups.c.verification_passed.is_(False))
+        found.append(backups.c.verification_passed.is_(False))
     if wanted.text.strip():
         text = wanted.text.strip()
         columns = (backups.c.name, backups.c.note, backups.c.actor)
-        conditions.append(sa.or_(*(column.icontains(text, autoescape=True) for column in columns)))
-    return conditions
+        found.append(sa.or_(*(column.icontains(text, autoescape=True) for column in columns)))
+    return found

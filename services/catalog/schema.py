@@ -212,6 +212,7 @@ def sound() -> sa.ColumnElement[bool]:
 sa.Index("ix_runs_active", runs.c.queued_at, sqlite_where=active(), postgresql_where=active())
 sa.Index("ix_runs_backup_id_queued_at", runs.c.backup_id, runs.c.queued_at)
 sa.Index("ix_runs_kind_finished_at", runs.c.kind, runs.c.finished_at)
+sa.Index("ix_backups_expired_at", backups.c.expired_at)
 sa.Index("ix_backups_snapshot_at_id", backups.c.snapshot_at, backups.c.id)
 sa.Index("ix_backups_database_snapshot_at", backups.c.database, backups.c.snapshot_at)
 sa.Index("ix_backups_state_snapshot_at", backups.c.state, backups.c.snapshot_at)

@@ -1,20 +1,17 @@
-"""What there is: list, storage, log."""
+"""What there is: list, storage."""
 
 from __future__ import annotations
 
-import csv
-import sys
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, cast
 
 import typer
 from rich.text import Text
 
-from services.backups.log_entry import render_log_entry
 from services.catalog.model import Backup, BackupState, BackupType
 from services.cli.app import app
 from services.cli.forms import backup_form
-from services.cli.output import instant, note, printable, say, stdout, table, write_json
+from services.cli.output import instant, note, stdout, table, write_json
 from services.cli.session import AsJson, DatabaseOption, opened
 from services.errors import InputError
 from services.installation import Installation
@@ -47,47 +44,6 @@ def list_backups(
         _draw(found, with_database=several)
     else:
         note("No backup matches.")
-
-
-@app.command()
-def log(
-    form: Annotated[
-        Literal["template", "csv", "json"], typer.Option("--format", help="template: the runbook's log entry.")
-    ] = "template",
-    last: Annotated[int | None, typer.Option("--last", min=1, metavar="N", help="The newest N.")] = None,
-    older_than: OlderThan = None,
-    database: DatabaseOption = None,
-    kind: TypeOption = None,
-) -> None:
-    """Write the log of backups, also of those that have expired, the oldest first."""
-    with opened(quiet=form != "template") as installation:
-        found = _select(installation, last, older_than, database, kind, "all")[::-1]
-    if form == "json":
-        write_json([backup_form(backup) for backup in found])
-    elif form == "csv":
-        _write_csv(found)
-    else:
-        for number, backup in enumerate(found):
-            if number:
-                say("")
-            for line in render_log_entry(backup).split("\n"):
-                say(line)
-
-
-def _write_csv(found: list[Backup]) -> None:
-    """Write the log entries as a table, with the database and the backup's name before them."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    for number, backup in enumerate(found):
-        entry = dict(line.split(": ", 1) for line in render_log_entry(backup).split("\n"))
-        if number == 0:
-            writer.writerow(["Database", "Backup", *entry])
-        writer.writerow([_csv_cell(value) for value in (backup.database, backup.name, *entry.values())])
-
-
-def _csv_cell(value: str) -> str:
-    """Return the value so that a spreadsheet takes it for text: a note may not become a formula."""
-    value = printable(value)
-    return f"'{value}" if value[:1] in ("=", "+", "-", "@") else value
 
 
 @app.command()
@@ -143,12 +99,13 @@ def _select(
         installation.settings.database(database)
     until: datetime | None = None
     if older_than is not None:
-        until = installation.clock() - _age(older_than)
+        until = installation.clock() - age(older_than)
     wanted: BackupState | None = None if state == "all" else state
     return installation.catalog.backups.list(database=database, type=kind, state=wanted, until=until, limit=last)
 
 
-def _age(text: str) -> timedelta:
+def age(text: str) -> timedelta:
+    """Return an age that a person wrote. Raise InputError."""
     try:
         return cast(timedelta, parse_duration(text))
     except (ValueError, OverflowError) as error:

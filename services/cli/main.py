@@ -6,6 +6,8 @@ from __future__ import annotations
 from services.cli import (  # noqa: F401
     run_commands,
     inventory_commands,
+    log_commands,
+    trends_commands,
     backup_commands,
     check_commands,
     restore_commands,

@@ -14,7 +14,7 @@ from services.preflight import Check, Preflight
 from tests.pages.conftest import OpenPage, everything
 from tests.pages.worlds import HOSTILE, NOW, PASSWORD, add_backup, add_run, add_verification, healthy, installation
 
-PAGES = ("overview", "run_backup", "inventory", "verify_and_restore")
+PAGES = ("overview", "run_backup", "inventory", "verify_and_restore", "trends")
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ _SOUND = (
 _PLAIN: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("ix_runs_backup_id_queued_at", "runs", ("backup_id", "queued_at")),
     ("ix_runs_kind_finished_at", "runs", ("kind", "finished_at")),
+    ("ix_backups_expired_at", "backups", ("expired_at",)),
     ("ix_backups_snapshot_at_id", "backups", ("snapshot_at", "id")),
     ("ix_backups_database_snapshot_at", "backups", ("database", "snapshot_at")),
     ("ix_backups_state_snapshot_at", "backups", ("state", "snapshot_at")),
