@@ -10,6 +10,7 @@ from dashboard.format import naive as _naive
 from dashboard.retention_frames import badges, until_words
 from services.catalog.inventory import InventoryRow
 from services.catalog.summaries import CheckRow
+from services.csv_export import csv_text
 from services.restores.comparison_model import DIFFERENCES, Comparison
 from services.retention.planner import Decision
 
@@ -110,3 +111,8 @@ def comparison_frame(comparison: Comparison) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=list(TABLE_COLUMNS))
     counts = ["Rows in the source", "Rows restored"]
     return frame.astype(dict.fromkeys(counts, "Int64"))
+
+
+def csv_file(frame: pd.DataFrame) -> str:
+    """Return a DataFrame as CSV, safe to open in a spreadsheet."""
+    return "".join(csv_text([str(name) for name in frame.columns], frame.itertuples(index=False, name=None)))

@@ -19,6 +19,7 @@ PageName = Literal[
     "inventory",
     "retention",
     "storage",
+    "trends",
     "slo",
     "weekly_review",
 ]
@@ -32,6 +33,7 @@ _TITLES: dict[PageName, tuple[str, str]] = {
     "inventory": ("Inventory", ":material/inventory_2:"),
     "retention": ("Retention", ":material/auto_delete:"),
     "storage": ("Storage", ":material/hard_drive:"),
+    "trends": ("Trends", ":material/monitoring:"),
     "slo": ("SLO", ":material/target:"),
     "weekly_review": ("Weekly review", ":material/event_note:"),
 }

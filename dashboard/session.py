@@ -8,6 +8,9 @@ from datetime import datetime
 
 import streamlit as st
 
+from dashboard.charts.calendar import calendar_panel
+from dashboard.charts.panel import Panel
+from dashboard.charts.trends import panels
 from services.alerts.store import count_open
 from services.backups.exclusions import preview_excluded
 from services.capacity.storage_use import StorageReport, load_storage_report
@@ -16,6 +19,8 @@ from services.installation import Installation, open_installation
 from services.overview import Overview, load_overview
 from services.preflight import Preflight, preflight
 from services.slo import Slo, load_slo
+from services.trends.query import TrendsQuery
+from services.trends.trends import Trends, load_trends
 
 ACTOR = "dashboard"
 """Without sign-in the page knows no person; it is served to this machine alone."""
@@ -49,6 +54,22 @@ def service_level(days: int, database: str | None) -> Slo:
 def storage_report() -> StorageReport:
     """Return how things stand with the storages, read at most every 30 s; clear it after a command."""
     return load_storage_report(installation())
+
+
+@dataclass(frozen=True)
+class TrendsPage:
+    """The trends of a range, and their charts."""
+
+    trends: Trends
+    panels: list[Panel]
+    calendar: Panel
+
+
+@st.cache_data(ttl=60, max_entries=32, show_spinner=False)
+def trends_page(query: TrendsQuery) -> TrendsPage:
+    """Return the trends of a range, read at most once a minute: they change with each backup, not with each look."""
+    seen = load_trends(installation(), query)
+    return TrendsPage(seen, panels(seen), calendar_panel(seen))
 
 
 @dataclass(frozen=True)

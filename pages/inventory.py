@@ -5,6 +5,7 @@ import streamlit as st
 from dashboard.components.drawer import backup_details
 from dashboard.components.inventory_table import filters, inventory_table, pager
 from dashboard.components.keeping import pin_form
+from dashboard.components.log_export import backup_log_export
 from dashboard.guard import reported
 from dashboard.navigation import page
 from dashboard.session import ACTOR, installation, last_seen, once, remember_message
@@ -26,6 +27,8 @@ def show() -> None:
         wanted_copies = {d.name: len(inst.settings.storages_of(d)) for d in inst.settings.databases}
         picked = inventory_table(rows, planned, total=total, wanted_copies=wanted_copies)
         pager(wanted, len(rows), total)
+        if rows:
+            backup_log_export(inst, wanted)
         asked = st.query_params.get("backup")
         if picked is not None:
             drawer(inst, inst.catalog.backups.get(picked.id))

@@ -22,6 +22,7 @@ from dashboard.components.retention_simulator import (
 from dashboard.components.run_watch import watch
 from dashboard.guard import reported
 from dashboard.session import ACTOR, database_choice, installation, last_seen, once
+from services.catalog.model import Run
 from services.commands import submit_cleanup
 from services.installation import Installation
 from services.retention.current import CurrentPlans, current_plans
@@ -37,6 +38,8 @@ def show() -> None:
         st.info("Name a database in the settings first.", icon=":material/database:")
         return
     with reported():
+        # Before the plans: of a run that ends meanwhile the page may show old plans only while it shows it running.
+        newest = next(iter(inst.catalog.runs.list(kind="cleanup", limit=1)), None)
         plans = current_plans(inst)
         # No segmented control: in the dark its chosen word has too little contrast.
         view = st.radio("View", VIEWS, horizontal=True, key="view", bind="query-params", label_visibility="collapsed")
@@ -49,11 +52,10 @@ def show() -> None:
         if view == "Simulator":
             simulate(plans, database)
         else:
-            plan(inst, plans.of(database))
+            plan(inst, plans.of(database), newest)
 
 
-def plan(inst: Installation, found: DatabasePlan) -> None:
-    newest = next(iter(inst.catalog.runs.list(kind="cleanup", limit=1)), None)
+def plan(inst: Installation, found: DatabasePlan, newest: Run | None) -> None:
     asked = st.query_params.get("run")
     if newest is not None and (newest.is_active or newest.id == asked):
         watch(inst, newest)

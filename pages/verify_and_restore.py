@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from dashboard.components.log_export import restore_test_log_export
 from dashboard.components.restore_result import restore_result, verification_result
 from dashboard.components.run_watch import watch
 from dashboard.components.verify_form import history, verify_form
@@ -29,7 +30,10 @@ def show() -> None:
             outcome(inst, inst.catalog.runs.get(asked))
         ask(inst)
         st.markdown("## History", anchors=False)
-        picked = history(recent_checks(inst.catalog.engine, limit=RECENT))
+        checks = recent_checks(inst.catalog.engine, limit=RECENT)
+        picked = history(checks)
+        if checks:
+            restore_test_log_export(inst)
         if picked is not None:
             result(inst, inst.catalog.verifications.get(picked.id))
 

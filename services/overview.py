@@ -97,13 +97,12 @@ def load_overview(inst: Installation, *, recent: int = 8) -> Overview:
     first = now.astimezone(UTC).date() - timedelta(days=STRIP_DAYS - 1)
     statuses, standings = _statuses(inst, signs, now, _midnight(first))
     happened = {(day.database, day.day): day for day in summaries.days(engine, since=_midnight(first))}
-    use = summaries.storage_use(engine)
     return Overview(
         now=now,
         verdict=give_verdict(statuses),
         statuses=statuses,
         months={s.database: _month(s.database, first, happened, standings[s.database]) for s in statuses},
-        storages=tuple(_room(inst, storage, use.get(storage.name)) for storage in inst.settings.storages),
+        storages=load_rooms(inst),
         recent=tuple(inst.catalog.runs.list(limit=recent)),
         worker_problem=worker_problem(signs, now),
         worker=signs,

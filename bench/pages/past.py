@@ -31,6 +31,8 @@ _RATE = 80e6
 """Bytes a second of a dump, about."""
 _DAILY, _WEEKLY, _MONTHLY, _YEARLY = 7, 4, 12, 5
 _FRESH = timedelta(days=30)
+_DELAY = timedelta(days=8)
+"""How old a backup is when it expires."""
 _CHANCE_OF_FAILURE = 0.01
 
 
@@ -103,7 +105,8 @@ class _Teller:
 
     def _kept(self, moments: list[tuple[datetime, str]]) -> set[datetime]:
         """Return the moments that the runbook's retention keeps."""
-        kept = {at for at, kind in moments if kind != "scheduled" and self._past.now - at < _FRESH}
+        now = self._past.now
+        kept = {at for at, kind in moments if now - at < (_DELAY if kind == "scheduled" else _FRESH)}
         for count, period in (
             (_DAILY, lambda at: at.date()),
             (_WEEKLY, lambda at: at.isocalendar()[:2]),
@@ -130,7 +133,7 @@ class _Teller:
         age = 1 - (past.now - at) / timedelta(days=past.days + 1)
         size = self._first_bytes * (1 + (self._growth - 1) * age) * random.uniform(0.99, 1.01)
         size *= 0.5 if random.random() < 0.0005 else 1
-        slow = math.exp(random.gauss(0, 0.12)) * (2.8 if random.random() < 0.004 else 1)
+        slow = math.exp(random.gauss(0, 0.12)) * (2.8 if random.random() < 0.001 else 1)
         ended = at + timedelta(seconds=2 + size / _RATE * slow)
         stored = int(size * 0.19 * random.uniform(0.98, 1.02))
         name = default_name(past.database, at)
@@ -148,7 +151,7 @@ class _Teller:
             pinned=is_kept and random.random() < 0.02,
             note="" if kind == "scheduled" else f"Before the deploy of release {number // 100}.{number % 100}",
             actor=run.actor, trust="signed", copies=self._copies(name, stored, ended, is_kept=is_kept),
-            expired_at=None if is_kept else min(ended + timedelta(days=8), past.now),
+            expired_at=None if is_kept else min(ended + (_DELAY if kind == "scheduled" else _FRESH), past.now),
         )  # fmt: skip
         told.runs.append((run, f"Stored {format_bytes(stored)} in {format_duration(ended - at)}."))
         self._check(told, backup, run.id, "checksum", ended, ended + (ended - at) / 10, random.random() < 0.9985)

@@ -44,8 +44,11 @@ def day_strip(frame: Rows, colours: Palette) -> alt.LayerChart:
     passed restore test. The marks are hidden from screen readers: the page describes the strip as a whole
     (``strip_words``).
     """
-    x = alt.X("yearmonthdate(day):O", axis=None, scale=alt.Scale(paddingInner=0.18, paddingOuter=0))
-    tooltip = [alt.Tooltip("day:T", title="Day (UTC)", format="%a %d %b %Y"), alt.Tooltip("words:N", title=" ")]
+    x = alt.X("utcyearmonthdate(day):O", axis=None, scale=alt.Scale(paddingInner=0.18, paddingOuter=0))
+    tooltip = [
+        alt.Tooltip("utcyearmonthdate(day):T", title="Day (UTC)", format="%a %d %b %Y"),
+        alt.Tooltip("words:N", title=" "),
+    ]
     height = alt.Scale(domain=[0, 1.45])
     bars = (
         alt.Chart(frame)

@@ -15,16 +15,20 @@ def render_log_entry(backup: Backup) -> str:
 
     ``Verified`` is Yes only for a backup whose latest verification passed, and says how deep it went.
     """
-    lines = (
-        ("Date", f"{backup.finished_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"),
-        ("Type", _TYPES[backup.type]),
-        ("Size", format_bytes(backup.stored_bytes)),
-        ("Duration", format_duration(backup.duration)),
-        ("Location", ", ".join(c.location for c in backup.copies if c.state != "deleted") or "none: no copy is left"),
-        ("Verified", _verified(backup)),
-        ("Notes", _notes(backup)),
-    )
-    return "\n".join(f"{name}: {value}" for name, value in lines)
+    return "\n".join(f"{name}: {value}" for name, value in log_entry(backup).items())
+
+
+def log_entry(backup: Backup) -> dict[str, str]:
+    """Given a backup, return the facts of its entry by the names that the runbook's template gives them."""
+    return {
+        "Date": f"{backup.finished_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
+        "Type": _TYPES[backup.type],
+        "Size": format_bytes(backup.stored_bytes),
+        "Duration": format_duration(backup.duration),
+        "Location": ", ".join(c.location for c in backup.copies if c.state != "deleted") or "none: no copy is left",
+        "Verified": _verified(backup),
+        "Notes": _notes(backup),
+    }
 
 
 def _verified(backup: Backup) -> str:

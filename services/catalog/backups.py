@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -80,6 +80,19 @@ class BackupStore:
         if limit is not None:
             query = query.limit(limit)
         return self._fetch(query)
+
+    def iterate(self, *conditions: sa.ColumnElement[bool], chunk: int = _CHUNK) -> Iterator[Backup]:
+        """Yield the backups that fit, the oldest first, read in chunks: a log of any length takes little memory.
+
+        Conditions are about ``services.catalog.schema.backups``. A backup that is added meanwhile may be among them.
+        """
+        query = sa.select(backups).where(*conditions).order_by(backups.c.finished_at, backups.c.id).limit(chunk)
+        place = sa.tuple_(backups.c.finished_at, backups.c.id)
+        found = self._fetch(query)
+        while found:
+            yield from found
+            last = found[-1]
+            found = self._fetch(query.where(place > (last.finished_at, last.id))) if len(found) == chunk else []
 
     def latest_good(self, database: str) -> Backup | None:
         """Return the newest good backup of a database (see ``Backup.is_good``), or None."""

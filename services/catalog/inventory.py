@@ -76,18 +76,18 @@ def search(engine: sa.Engine, wanted: InventoryQuery) -> tuple[list[InventoryRow
     )
     names = stored.scalar_subquery()
     count = stored.with_only_columns(sa.func.count()).scalar_subquery()
-    conditions = _conditions(wanted, engine.dialect.name)
+    asked = conditions(wanted, engine.dialect.name)
     columns = [backups.c[name] for name in (*_PLAIN, "started_at", "finished_at", "excluded")]
     query = sa.select(
         *columns, names.label("storages"), count.label("copies"), _deletion_failed().label("deletion_failed")
-    ).where(*conditions)
+    ).where(*asked)
     query = query.order_by(backups.c.snapshot_at.desc(), backups.c.id.desc()).limit(wanted.limit).offset(wanted.offset)
     with engine.connect() as connection:
         if wanted.text.strip():  # no index helps there, so the rows are read once, and counted as they pass
             rows = connection.execute(query.add_columns(sa.func.count().over().label("total"))).all()
             total = rows[0].total if rows else 0
         else:
-            total = connection.scalar(sa.select(sa.func.count()).select_from(backups).where(*conditions)) or 0
+            total = connection.scalar(sa.select(sa.func.count()).select_from(backups).where(*asked)) or 0
             rows = connection.execute(query).all()
     found = [
         InventoryRow(
@@ -122,35 +122,36 @@ def _among(ids: tuple[str, ...], dialect: str) -> sa.Select[tuple[str]]:
     return sa.select(unpacked.c.value)
 
 
-def _conditions(wanted: InventoryQuery, dialect: str) -> list[sa.ColumnElement[bool]]:
-    conditions: list[sa.ColumnElement[bool]] = []
+def conditions(wanted: InventoryQuery, dialect: str) -> list[sa.ColumnElement[bool]]:
+    """Return what a query asks of ``backups``, whatever its limit."""
+    found: list[sa.ColumnElement[bool]] = []
     for column, value in (
         (backups.c.database, wanted.database),
         (backups.c.type, wanted.type),
         (backups.c.state, wanted.state),
     ):
         if value is not None:
-            conditions.append(column == value)
+            found.append(column == value)
     if wanted.since is not None:
-        conditions.append(backups.c.snapshot_at >= wanted.since)
+        found.append(backups.c.snapshot_at >= wanted.since)
     if wanted.proof == "proven":
-        conditions.append(backups.c.proven_at.is_not(None))
+        found.append(backups.c.proven_at.is_not(None))
     elif wanted.proof == "not proven":
-        conditions.append(backups.c.proven_at.is_(None))
+        found.append(backups.c.proven_at.is_(None))
     elif wanted.proof == "failed":
-        conditions.append(backups.c.verification_passed.is_(False))
+        found.append(backups.c.verification_passed.is_(False))
     if wanted.ids is not None:
-        conditions.append(backups.c.id.in_(_among(wanted.ids, dialect)))
+        found.append(backups.c.id.in_(_among(wanted.ids, dialect)))
     if wanted.unexpired_but is not None:
-        conditions += [
+        found += [
             backups.c.state.in_(("finished", "deleting")),
             backups.c.database.in_(wanted.databases),
             backups.c.id.not_in(_among(wanted.unexpired_but, dialect)),
         ]
     if wanted.deletion_failed:
-        conditions.append(_deletion_failed())
+        found.append(_deletion_failed())
     if wanted.text.strip():
         text = wanted.text.strip()
         columns = (backups.c.name, backups.c.note, backups.c.actor)
-        conditions.append(sa.or_(*(column.icontains(text, autoescape=True) for column in columns)))
-    return conditions
+        found.append(sa.or_(*(column.icontains(text, autoescape=True) for column in columns)))
+    return found

@@ -6,6 +6,7 @@ databases or backups.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
@@ -231,26 +232,54 @@ def storage_use(engine: sa.Engine) -> dict[str, StorageUse]:
         return {row.storage: StorageUse(row.storage, row.backups, int(row.bytes)) for row in connection.execute(query)}
 
 
-def days(engine: sa.Engine, *, since: datetime) -> list[Day]:
-    """Return what happened on each UTC day from ``since`` on, for days on which anything did."""
+def first_backups(engine: sa.Engine) -> dict[str, datetime]:
+    """Return when each database's first backup ended, expired ones included."""
+    of = _distinct(backups.c.database)
+    first = sa.select(sa.func.min(backups.c.finished_at)).where(backups.c.database == of.c.name).scalar_subquery()
+    with engine.connect() as connection:
+        return dict(connection.execute(sa.select(of.c.name, first).where(of.c.name.is_not(None))).tuples().all())
+
+
+def days(
+    engine: sa.Engine,
+    *,
+    since: datetime,
+    until: datetime | None = None,
+    databases: Collection[str] | None = None,
+) -> list[Day]:
+    """Return what happened on each UTC day from ``since`` on, for days on which anything did.
+
+    ``until`` (exclusive) and ``databases`` narrow it down.
+    """
+
+    def when(database: sa.Column[Any], at: sa.Column[datetime]) -> list[sa.ColumnElement[bool]]:
+        found: list[sa.ColumnElement[bool]] = [at >= since]
+        if until is not None:
+            found.append(at < until)
+        if databases is not None:
+            found.append(database.in_(databases))
+        return found
+
     sound = sa.func.coalesce(backups.c.verification_passed, sa.true())
     made = _by_day(engine, backups.c.database, backups.c.finished_at).add_columns(
         sa.func.count(sa.case((sa.and_(sound, _could_be_good()), 1))).label("good"),
         sa.func.count(sa.case((sa.and_(sound, sa.not_(_could_be_good())), 1))).label("partial"),
         sa.func.count(sa.case((sa.not_(sound), 1))).label("failed"),
         sa.literal(0).label("passed"), sa.literal(0).label("tests_failed"),
-    ).where(backups.c.finished_at >= since)  # fmt: skip
+    ).where(*when(backups.c.database, backups.c.finished_at))  # fmt: skip
     broken = _by_day(engine, runs.c.database, runs.c.finished_at).add_columns(
         sa.literal(0), sa.literal(0), sa.func.count(), sa.literal(0), sa.literal(0),
     ).where(
         runs.c.kind == "backup", runs.c.state.in_(("failed", "lost")), runs.c.backup_id.is_(None),
-        runs.c.finished_at >= since,
+        *when(runs.c.database, runs.c.finished_at),
     )  # fmt: skip
     tested = _by_day(engine, verifications.c.database, verifications.c.finished_at).add_columns(
         sa.literal(0), sa.literal(0), sa.literal(0),
         sa.func.count(sa.case((verifications.c.outcome == "passed", 1))),
         sa.func.count(sa.case((verifications.c.outcome == "failed", 1))),
-    ).where(verifications.c.level == "restore", verifications.c.finished_at >= since)  # fmt: skip
+    ).where(
+        verifications.c.level == "restore", *when(verifications.c.database, verifications.c.finished_at)
+    )  # fmt: skip
     union = sa.union_all(made, broken, tested).subquery()
     counts = ("good", "partial", "failed", "passed", "tests_failed")
     query = sa.select(union.c.database, union.c.day, *(sa.func.sum(union.c[name]).label(name) for name in counts))

@@ -1,21 +1,18 @@
-"""What there is: list, log."""
+"""What there is: list."""
 
 from __future__ import annotations
 
-import csv
-import sys
 from datetime import datetime
 from typing import Annotated, Literal
 
 import typer
 from rich.text import Text
 
-from services.backups.log_entry import render_log_entry
 from services.catalog.model import Backup, BackupState, BackupType
 from services.cli.ages import age_of
 from services.cli.app import app
 from services.cli.forms import backup_forms
-from services.cli.output import instant, note, printable, say, stdout, table, write_json
+from services.cli.output import instant, note, stdout, table, write_json
 from services.cli.session import AsJson, DatabaseOption, opened
 from services.installation import Installation
 from services.units import format_bytes
@@ -48,48 +45,6 @@ def list_backups(
         _draw(found, with_database=several)
     else:
         note("No backup matches.")
-
-
-@app.command()
-def log(
-    form: Annotated[
-        Literal["template", "csv", "json"], typer.Option("--format", help="template: the runbook's log entry.")
-    ] = "template",
-    last: Annotated[int | None, typer.Option("--last", min=1, metavar="N", help="The newest N.")] = None,
-    older_than: OlderThan = None,
-    database: DatabaseOption = None,
-    kind: TypeOption = None,
-) -> None:
-    """Write the log of backups, also of those that have expired, the oldest first."""
-    with opened(quiet=form != "template") as installation:
-        found = _select(installation, last, older_than, database, kind, "all")[::-1]
-        forms = backup_forms(installation, found) if form == "json" else []
-    if form == "json":
-        write_json(forms)
-    elif form == "csv":
-        _write_csv(found)
-    else:
-        for number, backup in enumerate(found):
-            if number:
-                say("")
-            for line in render_log_entry(backup).split("\n"):
-                say(line)
-
-
-def _write_csv(found: list[Backup]) -> None:
-    """Write the log entries as a table, with the database and the backup's name before them."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    for number, backup in enumerate(found):
-        entry = dict(line.split(": ", 1) for line in render_log_entry(backup).split("\n"))
-        if number == 0:
-            writer.writerow(["Database", "Backup", *entry])
-        writer.writerow([_csv_cell(value) for value in (backup.database, backup.name, *entry.values())])
-
-
-def _csv_cell(value: str) -> str:
-    """Return the value so that a spreadsheet takes it for text: a note may not become a formula."""
-    value = printable(value)
-    return f"'{value}" if value[:1] in ("=", "+", "-", "@") else value
 
 
 def _select(

@@ -11,6 +11,8 @@ gc.disable()
 from services.cli import (  # noqa: F401
     run_commands,
     inventory_commands,
+    log_commands,
+    trends_commands,
     backup_commands,
     check_commands,
     restore_commands,

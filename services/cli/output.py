@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import sys
-import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -18,19 +17,15 @@ from rich.table import Table
 from rich.text import Text
 
 from services.errors import BackupsError, SettingsError
+from services.printable import printable
+
+__all__ = [
+    "WIDTH", "instant", "note", "printable", "say", "stderr", "stdout", "table", "write_error", "write_json",
+    "write_pairs",
+]  # fmt: skip
 
 WIDTH = 100
 """Columns of output that does not go to a terminal."""
-_HARMFUL = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
-
-
-def printable(text: str) -> str:
-    r"""Return the text on one line, with every character that could command a terminal as its escape (``\x1b``)."""
-    return "".join(_escape(c) if unicodedata.category(c) in _HARMFUL else c for c in text)
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape", "backslashreplace").decode("ascii")
 
 
 def stdout() -> Console:

@@ -59,7 +59,7 @@ def checks_section(review: Review) -> Section:
         return Section("checks", "Verifications", (Paragraph(text),))
     rows = tuple(
         (
-            Cell(_LEVELS.get(level.level, level.level)),
+            Cell(_LEVELS.get(level.level, level.level), link="verify_and_restore"),
             Cell(f"{level.passed:,}"),
             Cell(f"{level.failed:,}", mark="bad" if level.failed else ""),
             Cell(f"{level.not_testable:,}", mark="warning" if level.not_testable else ""),

@@ -67,7 +67,9 @@ def test_the_queries_of_a_page_do_not_grow_with_the_backups(
         app: list[AppTest] = []
         counts.append(count_queries(inst, partial(_open, open_page, inst, page, app)))
         assert not app[0].exception
-    assert counts[0] == counts[1] <= MOST_QUERIES
+    # The trends look at what is before an outlier, and at single backups where they are few: once each.
+    assert counts[1] - counts[0] <= (2 if page == "trends" else 0)
+    assert max(counts) <= MOST_QUERIES
 
 
 @pytest.mark.parametrize("expired", [True, False], ids=["most expired", "nothing expired"])

@@ -17,8 +17,13 @@ from tests.pages.worlds import HOSTILE, NOW, PASSWORD, add_backup, installation
 
 
 def grown(home: Path, days: int = 40) -> Installation:
-    """Backups of ``orders`` in both storages, and the newest in one alone."""
+    """Backups of ``orders`` in both storages, and the newest in one alone.
+
+    The storages' limit is small, so that no machine's disk is smaller.
+    """
     inst = in_two_storages(home)
+    storages = tuple(s.model_copy(update={"limit_bytes": 2 * 10**9}) for s in inst.settings.storages)
+    inst = Installation(inst.settings.model_copy(update={"storages": storages}), inst.catalog, inst.clock)
     for day in range(days, -1, -1):
         backup = add_backup(inst, "orders", NOW - timedelta(days=day))
         if day:
@@ -32,9 +37,9 @@ def test_each_storage_says_what_it_holds_of_its_limit_how_fast_it_grows_and_when
     app = open_page(grown(tmp_path), "storage")
     assert not app.exception
     text = everything(app)
-    assert "344 MB of 50.0 GB (limit) · under 1 % · nearly full from 80 %" in text
+    assert "344 MB of 2.00 GB (limit) · 17 % · nearly full from 80 %" in text
     assert "Grows a day +8.40 MB" in text
-    assert "Full in over 10 years" in text
+    assert "Full in 197 days" in text
     assert "1 copy is wanting" in text
     assert PASSWORD not in text
     frame = app.dataframe[0].value

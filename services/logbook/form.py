@@ -1,0 +1,31 @@
+"""The three forms in which a log is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+from services.csv_export import csv_text
+
+LogForm = Literal["template", "csv", "json"]
+
+
+def as_text(entries: Iterable[str], *, between: str = "\n") -> Iterator[str]:
+    """Yield entries as text, with ``between`` before each but the first."""
+    for number, entry in enumerate(entries):
+        yield f"{between if number else ''}{entry}\n"
+
+
+def as_csv(columns: Sequence[str], records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield records as CSV that is safe in a spreadsheet; without any there is the line of columns alone."""
+    return csv_text(columns, (tuple(record[column] for column in columns) for record in records))
+
+
+def as_json(records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield records as one JSON list, a record a line; ASCII, so that nothing in it commands a terminal."""
+    begun = False
+    for record in records:
+        yield f"{',' if begun else '['}\n{json.dumps(record, ensure_ascii=True)}"
+        begun = True
+    yield "\n]\n" if begun else "[]\n"

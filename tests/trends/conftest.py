@@ -1,0 +1,31 @@
+"""A catalogue with a past, on both engines."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from bench.pages.catalogue import Plan, fill_catalogue
+from services.catalog.catalog import Catalog
+from services.trends.query import TrendsQuery, choose_days
+from tests.catalog.conftest import add_run, catalog, catalog_url
+
+__all__ = ["add_run", "catalog", "catalog_url"]
+
+NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
+PLAN = Plan(NOW, databases=3, days=150, backups=900, tables=2)
+
+
+@pytest.fixture
+def filled(catalog: Catalog) -> Catalog:
+    """Return a catalogue with 150 days of three databases."""
+    fill_catalogue(catalog, PLAN)
+    return catalog
+
+
+def look(span: str | None = "90 days", *, databases: tuple[str, ...] = PLAN.names, **more: object) -> TrendsQuery:
+    """Return a query on that catalogue; ``first`` and ``last`` replace the span."""
+    days = {name: more.pop(name) for name in ("first", "last") if name in more}
+    first, last = choose_days(NOW, span=None if days else span, **days)  # type: ignore[arg-type]
+    return TrendsQuery(first, last, databases, **more)  # type: ignore[arg-type]
