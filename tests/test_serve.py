@@ -20,6 +20,7 @@ import pytest
 
 from services import serve
 from services.errors import BackupsError, InputError
+from tests.support.schedules import pause_schedules
 
 ROOT = Path(__file__).resolve().parents[1]
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -155,6 +156,7 @@ def test_the_dashboard_is_served_and_the_worker_beats_until_ctrl_c(tmp_path: Pat
         "BACKUP_STORAGE": f"file://{tmp_path / 'storage'}",
         "BACKUP_RECIPIENTS": "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
     }
+    pause_schedules(environment)
     process = subprocess.Popen(
         [sys.executable, "-m", "services.cli.main", "serve", "--port", str(port)],
         cwd=ROOT,

@@ -237,7 +237,8 @@ def first_backups(engine: sa.Engine) -> dict[str, datetime]:
     of = _distinct(backups.c.database)
     first = sa.select(sa.func.min(backups.c.finished_at)).where(backups.c.database == of.c.name).scalar_subquery()
     with engine.connect() as connection:
-        return dict(connection.execute(sa.select(of.c.name, first).where(of.c.name.is_not(None))).tuples().all())
+        rows = connection.execute(sa.select(of.c.name, first).where(of.c.name.is_not(None)))
+        return {name: at for name, at in rows if at is not None}
 
 
 def days(
@@ -283,7 +284,7 @@ def days(
     union = sa.union_all(made, broken, tested).subquery()
     counts = ("good", "partial", "failed", "passed", "tests_failed")
     query = sa.select(union.c.database, union.c.day, *(sa.func.sum(union.c[name]).label(name) for name in counts))
-    query = query.group_by(union.c.database, union.c.day).order_by(union.c.day)
+    query = query.group_by(union.c.database, union.c.day).order_by(union.c.day, union.c.database)
     with engine.connect() as connection:
         return [
             Day(row.database, date.fromisoformat(row.day), *(int(getattr(row, name)) for name in counts))

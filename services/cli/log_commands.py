@@ -12,8 +12,9 @@ import typer
 
 from services.catalog.model import Backup, BackupType
 from services.catalog.schema import backups
+from services.cli.ages import age_of
 from services.cli.app import app
-from services.cli.inventory_commands import OlderThan, TypeOption, age
+from services.cli.inventory_commands import OlderThan, TypeOption
 from services.cli.session import DatabaseOption, opened
 from services.clock import parse_instant
 from services.errors import InputError
@@ -67,7 +68,7 @@ def log(
             _write(check_log(checks, form))
             return
         if older_than is not None:
-            oldest = installation.clock() - age(older_than)
+            oldest = installation.clock() - age_of(older_than)
             end = oldest if end is None else min(end, oldest)
         if backup is not None:
             found: Iterable[Backup] = [installation.catalog.backups.find(backup, database=database)]

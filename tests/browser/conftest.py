@@ -22,6 +22,8 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
+from tests.support.schedules import pause_schedules
+
 CHROMIUM = Path("/usr/bin/chromium")
 # Without these Chromium looks for hosts on the internet by itself, and its refused connections hide ours.
 FLAGS = (
@@ -87,6 +89,7 @@ def serve(home: Path, **more: str) -> Iterator[Site]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    pause_schedules(environ)  # one that comes due meanwhile starts runs that no test asked for
     program = Path(sys.executable).with_name("backups")
     log = home / "serve.log"
     with log.open("wb") as out:

@@ -15,6 +15,7 @@ import pytest
 
 from services.postgres.connection import connect
 from tests.cli.conftest import Shell
+from tests.support.schedules import pause_schedules
 
 BACKUPS = [sys.executable, "-m", "services.cli.main"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +48,7 @@ def test_queue_leaves_a_run_to_a_worker_and_cancel_stops_it(shell: Shell) -> Non
 
 
 def test_a_worker_does_what_is_queued_and_wait_reports_it(shell: Shell) -> None:
+    pause_schedules(_environment(shell))
     worker = subprocess.Popen([*BACKUPS, "worker"], env=_environment(shell), cwd=shell.folder, stderr=subprocess.PIPE)
     try:
         done = shell.run("create", "--queue", "--wait", "--json", "--quiet")

@@ -19,6 +19,10 @@ from tests.support.stored import both_keys, content_of, flip, keys_in, store_bac
 from tests.support.worker import COPY_PHASES
 
 CONFIG = """
+cleanup_schedule = "off"
+janitor_schedule = "off"
+health_schedule = "off"
+
 [[storages]]
 name = "primary"
 url = "file://{folder}/primary"
@@ -31,6 +35,8 @@ name = "second"
 name = "la_factoria"
 url = "postgresql://u:p@127.0.0.1:1/la_factoria"
 storages = ["primary", "second"]
+schedule = "off"
+restore_test_schedule = "off"
 """
 
 

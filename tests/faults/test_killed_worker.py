@@ -23,6 +23,7 @@ from services.postgres.connection import Address, connect
 from services.postgres.server import LocalServer
 from services.stream.encryption import generate_key
 from tests.support.s3 import ACCESS_KEY, SECRET_KEY, moto_server, plain_client
+from tests.support.schedules import pause_schedules
 from tests.support.servers import NewDatabase
 from tests.support.worker import PHASES
 
@@ -56,17 +57,21 @@ def environ(
         "RESTORE_TEST_URL": request.getfixturevalue("server18").address.url().get_secret_value(),
     }
     if request.param == "folder":
-        yield values | {"BACKUP_STORAGE": f"file://{tmp_path / 'storage'}"}
+        values |= {"BACKUP_STORAGE": f"file://{tmp_path / 'storage'}"}
+        pause_schedules(values)
+        yield values
         return
     with moto_server() as endpoint:
         bucket = f"backups-{secrets.token_hex(4)}"  # all of moto's servers in a process share their buckets
         plain_client(endpoint).create_bucket(Bucket=bucket)
-        yield values | {
+        values |= {
             "BACKUP_STORAGE": f"s3://{bucket}/prod",
             "S3_ENDPOINT_URL": endpoint,
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
         }
+        pause_schedules(values)
+        yield values
 
 
 @contextmanager

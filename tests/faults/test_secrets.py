@@ -16,6 +16,7 @@ from psycopg import sql
 from services.postgres.connection import connect
 from services.postgres.server import LocalServer
 from services.stream.encryption import generate_key
+from tests.support.schedules import pause_schedules
 from tests.support.servers import NewDatabase
 from tests.support.sinks import mail_server, web_server
 
@@ -150,6 +151,7 @@ def test_addresses_of_channels_appear_nowhere(tmp_path: Path) -> None:
             _, output = watch.run([*backups, *command], environ)
             said.append(output)
         assert len(mail.mails) >= 2, "delivery was tried for real"
+        pause_schedules(environ)
         worker = psutil.Popen([*backups, "worker"], env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         try:
             deadline = time.monotonic() + 60

@@ -34,6 +34,7 @@ PAGES = (
     "slo",
     "health",
     "storage",
+    "trends",
     "retention",
 )
 

@@ -24,6 +24,7 @@ from tests.catalog.rows import make_backup, make_verification
 from tests.pages.test_queries import count_queries
 from tests.schedules.conftest import NewInstallation, SetClock
 from tests.support.installations import make_installation
+from tests.support.schedules import pause_all
 
 NAME = "la_factoria/backup"
 HOURLY = "0 * * * *"
@@ -211,6 +212,21 @@ def test_the_queries_of_a_look_do_not_grow_with_what_has_been_done(
         started(inst, f"2026-11-{day}T02:00")
         counts.append(count_queries(inst, lambda: start_due_runs(inst)))
     assert set(counts) == {4}
+
+
+def test_what_is_paused_before_the_first_worker_starts_never_comes_due(
+    new_installation: NewInstallation, clock: SetClock
+) -> None:
+    """What tests with a real worker rest upon: nothing of the defaults is started by the hour in which they run."""
+    inst = new_installation(
+        settings={"cleanup_schedule": "30 3 * * *", "janitor_schedule": "0 4 * * *", "health_schedule": "0 6 * * *"},
+        restore_test_schedule="0 5 * * *",
+    )
+    assert len(pause_all(inst)) == 5
+    sync_schedules(inst)
+    for _ in range(50):
+        clock.now += timedelta(hours=1)
+        assert start_due_runs(inst) == []
 
 
 def test_workers_in_threads_start_each_slot_once(tmp_path: Path, catalog_url: SecretStr, clock: SetClock) -> None:

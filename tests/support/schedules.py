@@ -1,0 +1,28 @@
+"""Keeping schedules from coming due while a test runs a real worker, whatever the hour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from services import commands
+from services.installation import Installation, open_installation
+from services.schedules.overview import load_schedules
+
+REASON = "A test runs, whatever the hour."
+
+
+def pause_schedules(environ: Mapping[str, str]) -> list[str]:
+    """Pause every schedule of the installation that is configured so, before its worker starts; return their names."""
+    installation = open_installation(environ, migrate=True)
+    try:
+        return pause_all(installation)
+    finally:
+        installation.close()
+
+
+def pause_all(installation: Installation) -> list[str]:
+    """Pause every schedule that is on; return their names."""
+    names = [row.schedule for row in load_schedules(installation).rows if row.version.is_on]
+    for name in names:
+        commands.pause_schedule(installation, name, actor="test", reason=REASON)
+    return names
