@@ -168,6 +168,14 @@ def copies_of(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[C
     return found
 
 
+def take_row(backup_id: str, connection: sa.Connection) -> None:
+    """Keep other transactions from judging, deleting or holding a backup until this one ends.
+
+    An UPDATE that changes nothing locks the row in PostgreSQL and the file in SQLite, which knows no SELECT FOR UPDATE.
+    """
+    connection.execute(backups.update().where(backups.c.id == backup_id).values(state=backups.c.state))
+
+
 def good(*, state: BackupState = "finished") -> sa.ColumnElement[bool]:
     """The design's word *good* in SQL; the same rule as ``Backup.is_good``. ``state``: what is asked of another."""
     return sa.and_(sound(state), sa.exists().where(copies.c.backup_id == backups.c.id, copies.c.state == "stored"))
