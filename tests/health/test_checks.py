@@ -212,6 +212,10 @@ def test_free_bytes_that_are_given_ask_no_disk(tmp_path: Path, monkeypatch: pyte
 def test_a_silent_worker_is_a_failure_and_none_at_all_is_none(tmp_path: Path) -> None:
     inst = installation(tmp_path, "orders")
     assert check(inst, "worker", "").severity == "ok"
+    [orders] = inst.settings.databases
+    scheduled = inst.settings.model_copy(update={"databases": (orders.model_copy(update={"schedule": "0 2 * * *"}),)})
+    wanting = check(Installation(scheduled, inst.catalog, inst.clock), "worker", "")
+    assert (wanting.severity, wanting.sentence) == ("failure", "No worker runs, so no scheduled backup will start.")
     inst.catalog.workers.beat("host:1", version="0.1.0", now=NOW - timedelta(seconds=30))
     assert check(inst, "worker", "").severity == "ok"
     inst.catalog.workers.beat("host:1", version="0.1.0", now=NOW - timedelta(seconds=31))
