@@ -145,7 +145,7 @@ def _as_it_lies(installation: Installation, backup: Backup, copy: Copy) -> Copy:
     if stored.storage_class == copy.storage_class:
         return copy
     row = replace(copy, storage_class=stored.storage_class, etag=stored.etag)
-    installation.catalog.backups.save_copy(backup.id, row)
+    installation.catalog.backups.save_placement(backup.id, row)
     return row
 
 

@@ -178,8 +178,8 @@ def test_an_older_view_changes_nothing_after_a_newer_one(inst: Installation, clo
     assert keys(inst) == []
 
 
-def damage(inst: Installation, backup: Backup, clock: TestClock, level: str = "checksum") -> str:
-    found = make_verification(backup, level, "failed", at=clock.forward(minutes=1))
+def damage(inst: Installation, backup: Backup, clock: TestClock, level: str = "checksum", **changes: Any) -> str:
+    found = make_verification(backup, level, "failed", at=clock.forward(minutes=1), **changes)
     inst.catalog.verifications.add(found)
     inst.catalog.backups.set_copy_state(backup.id, "primary", "damaged", checked_at=clock())
     return found.id
@@ -204,6 +204,30 @@ def test_a_damaged_backup_starts_a_new_one_at_once_and_only_once(
     look(inst)
     AlertWatch(inst, by="another worker", heartbeat=False).tick()
     assert [each.id for each in inst.catalog.runs.list(kind="backup")] == [run.id]
+
+
+def test_damage_that_a_restore_test_meets_starts_a_new_backup_too(inst: Installation, clock: TestClock) -> None:
+    """The restore test is the deepest check, and the one that is scheduled by default."""
+    backup = back_up(inst, clock)
+    damage(inst, backup, clock, "restore", detail={"copy_state": "damaged", "scope": "copy"})
+    look(inst)
+    [run] = inst.catalog.runs.list(kind="backup")
+    assert run.params["note"] == "Started by itself: b1 failed its restore check in primary."
+    clock.forward(minutes=1)
+    look(inst)
+    damage(inst, backup, clock)
+    look(inst)
+    assert [each.id for each in inst.catalog.runs.list(kind="backup")] == [run.id]
+
+
+def test_a_restore_test_that_fails_for_another_reason_says_nothing_of_the_stored_bytes(
+    inst: Installation, clock: TestClock
+) -> None:
+    backup = back_up(inst, clock)
+    failed = make_verification(backup, "restore", "failed", at=clock.forward(minutes=1), detail={"scope": "backup"})
+    inst.catalog.verifications.add(failed)
+    look(inst)
+    assert inst.catalog.runs.list(kind="backup") == []
 
 
 def test_a_second_damaged_backup_is_said_though_the_first_was_acknowledged(
