@@ -240,6 +240,7 @@ def test_a_database_is_at_risk_while_its_last_slot_was_missed(
     live(inst, "2026-11-23T12:00", step=HOUR / 2)
     proven = make_verification(inst.catalog.backups.list()[0], "restore", "passed", at=clock.now)
     inst.catalog.verifications.add(proven)
+    inst.catalog.workers.beat("host:1", version="0.1.0", now=clock.now)
     [status] = load_statuses(inst)
     assert status.state == "PROTECTED"
     assert "Last slot, due 10 h ago, satisfied after 5 min 00 s · deadline 4 h" in [r.text for r in status.reasons]
