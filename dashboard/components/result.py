@@ -15,13 +15,15 @@ def backup_result(backup: Backup) -> None:
     with st.container(border=True):
         st.markdown(f"## {escape(backup.name)}", anchors=False)
         st.markdown(verdict_words(backup))
+        if backup.note.strip():
+            st.markdown(f"**Note:** {escape(backup.note)}")
         columns = st.columns(4)
         columns[0].metric("Stored", size(backup.stored_bytes))
         columns[0].caption(
             f"{percent(backup.stored_bytes, backup.plain_bytes)} of the dump's {size(backup.plain_bytes)}"
         )
         columns[1].metric("Took", duration(backup.duration))
-        columns[1].caption(f"{rate(backup.plain_bytes, backup.duration.total_seconds())} of dump")
+        columns[1].caption(f"{rate(backup.plain_bytes, backup.duration.total_seconds())} of the dump")
         columns[2].metric("Holds the data of", day(backup.snapshot_at))
         columns[2].caption("one consistent snapshot")
         outcome, words = verified(backup)

@@ -70,7 +70,9 @@ def _numbers(status: DatabaseStatus) -> None:
             "Last good backup",
             ago(good.snapshot_at if good else None, now),
             _against(old, promises.rpo, "RPO"),
-            f"{day(good.snapshot_at)}{_copies(status)}" if good else "nothing to restore from",
+            f"{day(good.snapshot_at)} · {'proven' if good.proven_at else 'not tested itself'}{_copies(status)}"
+            if good
+            else "nothing to restore from",
         )
     with columns[1]:
         tested = now - proof.finished_at if proof else None
@@ -87,12 +89,12 @@ def _numbers(status: DatabaseStatus) -> None:
     with columns[2]:
         took = proof.seconds if proof else None
         limit = promises.rto.total_seconds()
-        threshold = f"RTO {age(promises.rto)}" + (f" · {percent(took, limit)} of it" if took is not None else "")
+        threshold = f"RTO {age(promises.rto)}" + (f" · {percent(took, limit)}" if took is not None else "")
         _number(
             "A restore takes",
             duration(took),
             (threshold, "gray" if took is None else "green" if took <= limit else "red"),
-            "measured by that test" if took is not None else "not measured yet",
+            "measured by that test" if took is not None else "no test has measured it",
         )
     with columns[3]:
         oldest = evidence.oldest_good_at

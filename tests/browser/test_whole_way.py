@@ -22,7 +22,7 @@ SLOW = "15"
 def test_the_whole_way_from_the_verdict_to_the_proof(laptop: BrowserContext, site: Site) -> None:
     first = visit(laptop, site)
     page = first.open("/", None)
-    expect(page.get_by_role("heading", level=1)).to_contain_text("could be restored right now", timeout=WAIT_MS)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("proven to restore", timeout=WAIT_MS)
     expect(page.get_by_text("Sample environment")).to_be_visible()
     before = {run["id"] for run in site.command("runs")}
 

@@ -71,7 +71,7 @@ def test_the_overview_opens_with_the_verdict_then_the_worst_database(open_page: 
     app = open_page(healthy(tmp_path, days=10))
     assert not app.exception
     headings = [block.value.replace("\\", "") for block in app.markdown if block.value.startswith("#")]
-    assert "1 of 3 databases could be restored right now." in headings[0]
+    assert "1 of 3 databases is proven to restore." in headings[0]
     cards = [heading for heading in headings if "-badge[" in heading]
     assert [card.split()[1] for card in cards] == ["billing", "orders", "archive_2024", "la_factoria"]
     assert [card.split("-badge")[0].rsplit(":", 1)[1] for card in cards] == ["red", "yellow", "gray", "green"]
@@ -202,7 +202,7 @@ def test_the_activity_says_what_a_check_found(
     inst = installation(tmp_path, "orders")
     add_run(inst, "orders", NOW, state="finished", kind=kind, result={"outcome": outcome})
     [line] = [block.value for block in open_page(inst).markdown if f":{tone}[{outcome}]" in block.value]
-    assert line.startswith(f"- :{tone}[:material/")
+    assert line.startswith(f":{tone}[:material/")
 
 
 def test_the_result_of_a_run_is_its_own_not_the_newest_of_its_backup(open_page: OpenPage, tmp_path: Path) -> None:
@@ -253,7 +253,10 @@ def test_the_inventory_filters_by_its_url_and_counts(open_page: OpenPage, tmp_pa
     assert frame["Proof"][0] == "◆ proven 2026-11-22"
     only = open_page(inst, "inventory", db="orders", proof="proven").dataframe[0].value
     assert list(only["id"]) == [proven.id]
-    assert "No backup fits" in everything(open_page(inst, "inventory", q="nothing like it"))
+    none = open_page(inst, "inventory", q="nothing like it")
+    assert [info.proto.title for info in none.info] == ["No backup fits these filters"]
+    [clear] = [button for button in none.button if button.label == "Clear the filters"]
+    assert len(clear.click().run().dataframe[0].value) == 4
 
 
 def test_the_drawer_of_a_backup_opens_by_its_url_and_escapes_what_others_wrote(
