@@ -54,22 +54,21 @@ def outcome(inst: Installation, run: Run) -> None:
         )  # fmt: skip
 
 
-def expectation(found: Preflight) -> None:
+def expectation(found: Preflight) -> str:
     if not found.database_bytes:
-        return  # the database could not be asked
+        return ""  # the database could not be asked
     known = found.expected_bytes is not None
     columns = st.columns(3, wrap=False)
     columns[0].metric("Database", size(found.database_bytes))
     columns[1].metric("Expected backup", size(found.expected_bytes) if known else "unknown")
     columns[2].metric("Expected time", duration(found.expected_seconds) if found.expected_seconds else "unknown")
-    if not known:
-        st.caption("Sizes and times are expected from earlier backups; this is the first.")
+    return "Expected from earlier backups. " if known else "Nothing can be expected before the first backup. "
 
 
 def ask(inst: Installation, database: DatabaseSettings, newest: Run | None) -> None:
-    left, right = st.columns([5, 6], gap="large")
+    left, right = st.columns([5, 6], gap="medium")
     with left:
-        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
             st.markdown("## Pre-checks", anchors=False)
             if st.button("Check again", icon=":material/refresh:", type="tertiary"):
                 fresh_checks.clear()
@@ -80,8 +79,8 @@ def ask(inst: Installation, database: DatabaseSettings, newest: Run | None) -> N
             found = None
         if found is not None:
             checks(found.preflight)
-            expectation(found.preflight)
-            st.caption(f"Checked {instant(found.at)}")
+            basis = expectation(found.preflight)
+            st.caption(f"{basis}Checked {instant(found.at)}")
     with right:
         st.markdown("## The backup", anchors=False)
         excluded = excluded_tables()

@@ -94,7 +94,7 @@ def pager(wanted: InventoryQuery, shown: int, total: int) -> None:
             ("Newer", ":material/chevron_left:", first - PAGE, first > 0),
             ("Older", ":material/chevron_right:", first + PAGE, first + shown < total),
         ):
-            if st.button(label, icon=icon, key=f"page-{label}", disabled=not there):
+            if st.button(f"{label} backups", icon=icon, key=f"page-{label}", disabled=not there):
                 st.query_params["from"] = str(max(0, to))
                 st.rerun()
         st.caption(f"Rows {first + 1:,} to {first + shown:,} of {total:,}")
@@ -133,7 +133,8 @@ def inventory_table(
     """
     if not backups:
         return None
-    st.caption(f"{counted(total, 'backup')}, newest first. Select a row for all that is known of it.")
+    which = ", expired ones included" if any(row.state == "expired" for row in backups) else ""
+    st.caption(f"{counted(total, 'backup')}{which}, newest first. Select a row for all that is known of it.")
     decisions = {row.id: planned[row.id].decision for row in backups if row.id in planned}
     frame = inventory_frame(backups, decisions, wanted_copies=wanted_copies)
     event = st.dataframe(

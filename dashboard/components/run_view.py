@@ -106,7 +106,7 @@ def ended(run: Run, log: Sequence[LogLine]) -> None:
             kept = "What was deleted by then is gone."
         st.markdown(f"Cancelled on request of {who}. {kept} **What happens next:** {next_action(run)}")
     if run.state in ("finished", "cancelled") and log:
-        with st.expander("Log"):
+        with st.expander("Log of this run"):
             log_lines(log, empty="")
 
 
@@ -121,9 +121,9 @@ def next_action(run: Run) -> str:
     if made_backup(run):
         return f"{nothing} The backup of this run stays stored, as it is shown; earlier backups are untouched."
     if run.kind == "backup" and run.state == "lost":
-        return f"{nothing} Earlier backups are untouched and stay restorable."
+        return f"{nothing} Earlier backups are untouched."
     if run.kind == "backup":
-        return f"{nothing} What was half-stored has been removed; earlier backups are untouched and stay restorable."
+        return f"{nothing} What was half-stored has been removed; earlier backups are untouched."
     if run.kind == "copy":
         return "the worker tries it again, after a longer pause each time. The backup's other copies are untouched."
     if run.kind in ("archive", "compress"):
@@ -164,11 +164,12 @@ def _steps(run: Run) -> None:
     names = [phase for phase, _ in steps]
     at = names.index(run.phase) if run.phase in names else -1
     drawn = []
-    for n, (_, word) in enumerate(steps):
+    for n, (_, words) in enumerate(steps):
+        word = words.replace(" ", "\u00a0")
         if n < at:
-            drawn.append(f":green[:material/check_circle: {word}]")
+            drawn.append(f":green[:material/check_circle:\u00a0{word}]")
         elif n == at:
-            drawn.append(f":blue[:material/radio_button_checked: **{word}**]")
+            drawn.append(f":blue[:material/radio_button_checked:\u00a0**{word}**]")
         else:
-            drawn.append(f":gray[:material/radio_button_unchecked: {word}]")
-    st.markdown("&emsp;".join(drawn))
+            drawn.append(f":gray[:material/radio_button_unchecked:\u00a0{word}]")
+    st.markdown(" &ensp;".join(drawn))  # a phone breaks the line between steps, not within one

@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboard.charts.strip import day_strip, strip_frame, strip_words
 from dashboard.components.chart import draw_chart
+from dashboard.components.figures import four_cells
 from dashboard.components.run_view import step_words
 from dashboard.format import NOTHING, ago, day, duration, escape, left, percent
 from dashboard.navigation import page
@@ -24,7 +25,7 @@ STRIP_LEGEND = (
 def status_card(status: DatabaseStatus, month: Month, *, theme: str | None) -> None:
     """Draw the card of one database. The caller gives it its container."""
     mark = STATE_MARKS[status.state]
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
         st.markdown(f"## {escape(status.database)} {mark.badge(status.state)}", anchors=False)
         st.page_link(
             page("run_backup"),
@@ -63,7 +64,7 @@ def _line(reason: Reason) -> str:
 def _numbers(status: DatabaseStatus) -> None:
     evidence, promises, now = status.evidence, status.evidence.promises, status.now
     good, proof = evidence.last_good, evidence.last_passed
-    columns = [cell for half in st.columns(2) for cell in half.columns(2, wrap=False)]  # a phone has two rows of two
+    columns = four_cells()
     with columns[0]:
         old = now - good.snapshot_at if good else None
         _number(
