@@ -347,9 +347,9 @@ class Verdict:
 
 
 def give_verdict(statuses: Iterable[DatabaseStatus]) -> Verdict:
-    """Answer "could I restore right now?" for all databases together. ``ok`` only when each is PROTECTED (or paused).
+    """Say how many databases are proven to restore, and how much would be lost.
 
-    With no database at all the answer is ``unknown``.
+    ``ok`` only when each is PROTECTED (or paused). With no database at all the answer is ``unknown``.
     """
     ordered = worst_first(statuses)
     watched = [s for s in ordered if s.state != "PAUSED"]
@@ -358,17 +358,25 @@ def give_verdict(statuses: Iterable[DatabaseStatus]) -> Verdict:
         return Verdict(f"Nothing is protected: {paused}.", "", "unknown")
     restorable = sum(s.is_restorable for s in watched)
     if len(watched) == 1:
-        sentence = f"{watched[0].database} could {'' if restorable else 'not provably '}be restored right now"
+        sentence = f"{watched[0].database} is {'' if restorable else 'not '}proven to restore"
     elif restorable == len(watched):
-        sentence = f"All {restorable} databases could be restored right now"
+        sentence = f"All {restorable} databases are proven to restore"
     else:
-        sentence = f"{restorable} of {len(watched)} databases could be restored right now"
+        sentence = f"{restorable} of {len(watched)} databases {'is' if restorable == 1 else 'are'} proven to restore"
     worst = watched[0]
     if worst.state == "PROTECTED":
-        oldest = max(s.now - s.evidence.last_good.snapshot_at for s in watched if s.evidence.last_good is not None)
-        return Verdict(f"{sentence}.", f"At most {age(oldest)} of data would be lost.", "ok")
+        return Verdict(f"{sentence}.", _loss([s.evidence.last_good for s in watched], worst.now), "ok")
     phrase, severity = _BAD_STATES[worst.state]
     return Verdict(f"{sentence}.", f"{worst.database} {phrase}: {worst.reasons[0].text}", severity)
+
+
+def _loss(newest: Iterable[GoodBackup | None], now: datetime) -> str:
+    """Say how much data a restore of the newest good backups would lose, and whether those were tested themselves."""
+    good = [backup for backup in newest if backup is not None]
+    lost = f"At most {age(max(now - backup.snapshot_at for backup in good))} of data would be lost"
+    if all(backup.proven_at is not None for backup in good):
+        return f"{lost}."
+    return f"{lost}, if the newest backup restores as the one that was tested."
 
 
 _BAD_STATES: dict[State, tuple[str, Severity]] = {

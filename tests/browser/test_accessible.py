@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, expect
 from tests.browser.conftest import WAIT_MS, Site, visit
 
 PAGES = {
-    "/": ("could be restored right now", "Recent activity"),
+    "/": ("proven to restore", "Recent activity"),
     "/run_backup": ("Run backup", "Nothing stands in the way."),
     "/inventory": ("Inventory", "Select a row for all"),
     "/verify_and_restore": ("Verify and restore tests", "Select a row for its result"),
