@@ -12,7 +12,7 @@ from services.health.forms import check_from_form
 from services.health.model import INSTALLATION, WORKER, HealthCheck, Measure, Severity, Subject
 from services.overview import StorageRoom
 from services.status import age, is_scheduled, worker_problem
-from services.units import format_bytes
+from services.units import format_bytes, format_part
 
 HICCUP = timedelta(minutes=3)
 """What waits for less is on its way."""
@@ -40,7 +40,7 @@ def _room(facts: Facts, room: StorageRoom, subject: Subject) -> HealthCheck:
     left = max(0, total - room.used_bytes)
     bound = "limit" if total == room.limit_bytes else "disk"
     sentence = (
-        f"{share:.0f} % of {format_bytes(total)} ({bound}) used, {format_bytes(left)} left · "
+        f"{format_part(room.used_bytes, total)} of {format_bytes(total)} ({bound}) used, {format_bytes(left)} left · "
         f"warns at {warning} %, fails at {failure} %"
     )
     largest = _next_backup(facts, room.name)

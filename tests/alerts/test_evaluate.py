@@ -49,7 +49,7 @@ def test_an_alert_opens_reminds_and_resolves_with_a_message_each(
 ) -> None:
     back_up(inst, clock)
     assert look(inst) == []
-    clock.forward(hours=25)
+    clock.forward(hours=29)
     assert look(inst) == ["open"]
     clock.forward(minutes=1)
     assert look(inst) == []
@@ -64,8 +64,8 @@ def test_an_alert_opens_reminds_and_resolves_with_a_message_each(
     assert mail.subjects == [f"[WARNING] {about}", f"[WARNING] {about} (reminder)", f"[RESOLVED] {about}"]
     assert [json.loads(request.body)["title"] for request in web.requests] == mail.subjects
     body = mail.mails[0].get_content()
-    assert "Last good backup 25 h ago · RPO 24 h · breached 60 min ago" in body
-    assert "noticed at 2026-11-23 13:00:00 UTC" in body
+    assert "Last good backup 29 h ago · RPO 28 h · breached 60 min ago" in body
+    assert "noticed at 2026-11-23 17:00:00 UTC" in body
     assert "What to do: Run one now." in body
     assert "backups alert ack" in body
     resolved = mail.mails[2].get_content()
@@ -77,7 +77,7 @@ def test_an_alert_opens_reminds_and_resolves_with_a_message_each(
 
 def test_something_that_flaps_is_said_once(inst: Installation, clock: TestClock, mail: MailServer) -> None:
     back_up(inst, clock)
-    clock.forward(hours=25)
+    clock.forward(hours=29)
     look(inst)
     for number in range(5):
         fresh = make_backup(f"flap{number}", finished_at=clock(), snapshot_at=clock())
@@ -94,7 +94,7 @@ def test_an_acknowledged_alert_is_silent_until_it_resolves_or_gets_worse(
     inst: Installation, clock: TestClock, mail: MailServer
 ) -> None:
     back_up(inst, clock)
-    clock.forward(hours=25)
+    clock.forward(hours=29)
     look(inst)
     [alert] = open_alerts(inst.catalog.engine)
     with pytest.raises(InputError, match="note is needed"):
@@ -124,7 +124,7 @@ def test_of_many_that_look_at_once_one_writes_and_each_message_is_sent_once(
     inst: Installation, clock: TestClock, mail: MailServer, web: WebServer
 ) -> None:
     back_up(inst, clock)
-    clock.forward(hours=25)
+    clock.forward(hours=29)
     errors: list[BaseException] = []
 
     def work(number: int, force: bool) -> None:
@@ -169,7 +169,7 @@ def test_an_older_view_changes_nothing_after_a_newer_one(inst: Installation, clo
     from services.health.checks import examine
 
     back_up(inst, clock)
-    clock.forward(hours=25)
+    clock.forward(hours=29)
     late = examine(inst)
     clock.forward(seconds=30)
     back_up(inst, clock, "b2")

@@ -93,7 +93,7 @@ def newest_failed(inst: Installation) -> None:
 
 def old_backups(inst: Installation) -> None:
     with inst.catalog.engine.begin() as connection:
-        connection.execute(sa.text("UPDATE backups SET snapshot_at = '2026-11-21T08:00:00.000000Z'"))
+        connection.execute(sa.text("UPDATE backups SET snapshot_at = '2026-11-21T04:00:00.000000Z'"))
 
 
 def slow_restore(inst: Installation) -> None:
@@ -108,7 +108,7 @@ def expired(inst: Installation) -> None:
 
 
 CASES: dict[str, tuple[str, Callable[[Installation], Any], str, str]] = {
-    "older than the RPO": ("backup_age", old_backups, "warning", "28 h ago · RPO 24 h · breached 4 h ago"),
+    "older than the RPO": ("backup_age", old_backups, "warning", "32 h ago · RPO 28 h · breached 4 h ago"),
     "nothing left": ("backup_age", expired, "failure", "No good backup is left"),
     "the last run failed": ("backup_run", failed_run, "warning", "failed 59 min ago: pg_dump: connection lost"),
     "a restore test failed": ("restore_test", failed_test, "failure", "Last restore test failed"),

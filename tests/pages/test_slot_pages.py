@@ -170,7 +170,7 @@ def test_the_slo_page_counts_slots_against_the_target_and_lists_the_misses(open_
     metrics = {metric.label: (metric.value, metric.delta) for metric in app.metric}
     assert metrics["Slots satisfied"] == ("93.33 %", "target 99.9 %")
     assert metrics["Misses"] == ("2", "2 of 0 allowed · 2 too many")
-    assert metrics["Longest without a good backup"] == ("48 h 00 min", "RPO 24 h")
+    assert metrics["Longest without a good backup"] == ("48 h 00 min", "RPO 28 h")
     assert metrics["Slowest restore test"] == ("–", "none has passed in this window")
     [misses] = [frame.value for frame in app.dataframe if "Cause" in frame.value]
     assert list(misses["State"]) == ["✕ missed", "▲ late"]
@@ -189,7 +189,7 @@ def test_the_slo_page_of_one_database_is_chosen_by_its_url(open_page: OpenPage, 
     [table] = [frame.value for frame in everywhere.dataframe if "RPO achieved" in frame.value]
     assert list(table["Database"]) == ["orders", "users"]
     assert list(table["Misses left"]) == ["0 of 0", "0 of 0"]
-    assert list(table["RPO achieved"]) == ["✓ 24 h 00 min · limit 24 h"] * 2
+    assert list(table["RPO achieved"]) == ["✓ 24 h 00 min · limit 28 h"] * 2
     one = open_page(inst, "slo", db="users")
     assert headings(one)[0].endswith("30 of 30 slots were satisfied within the deadline")
     assert not [frame for frame in one.dataframe if "RPO achieved" in frame.value]
