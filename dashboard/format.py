@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 
 from services.status import age
-from services.units import format_bytes, format_duration
+from services.units import format_bytes, format_duration, format_part
 
 __all__ = [
-    "ago", "counted", "day", "duration", "escape", "instant", "left", "naive", "number", "percent", "rate", "short",
-    "size",
+    "advice", "ago", "counted", "day", "duration", "escape", "instant", "left", "naive", "number", "percent", "rate",
+    "short", "size",
 ]  # fmt: skip
 
 NOTHING = "–"
@@ -24,6 +24,7 @@ _TYPOGRAPHY = re.compile(
     r"(?<=[<>~-])(?=[-=>])|(?<=:)(?=streamlit:|//|\\|mailto|xmpp)|(?<=www)(?=\.)|(?<=[\w.+-])(?=@)", re.IGNORECASE
 )
 _WORD_JOINER = "\u2060"
+_COMMAND = re.compile(r"`([A-Za-z][A-Za-z0-9_ ./:=,+-]{0,79})`")  # nothing in it can end a code span or a colour
 
 
 def escape(text: object) -> str:
@@ -34,6 +35,21 @@ def escape(text: object) -> str:
     """
     line = " ".join(str(text).split())
     return _PUNCTUATION.sub(r"\\\1", _TYPOGRAPHY.sub(_WORD_JOINER, line))
+
+
+def advice(text: object) -> str:
+    """Given foreign text, return it as ``escape`` does, but a command in backquotes (`` `backups slo` ``) as code."""
+    line = " ".join(str(text).split())
+    parts = _COMMAND.split(line)  # every second one is a command
+    return "".join(f"`{part}`" if n % 2 else _kept_apart(part) for n, part in enumerate(parts))
+
+
+def _kept_apart(part: str) -> str:
+    """Escape a part of a line, with the spaces at its ends."""
+    inner = escape(part)
+    if not inner:
+        return " " if part else ""
+    return f"{' ' if part[0] == ' ' else ''}{inner}{' ' if part[-1] == ' ' else ''}"
 
 
 def short(text: str, length: int = 60) -> str:
@@ -84,14 +100,7 @@ def rate(count: int, seconds: float) -> str:
 
 def percent(part: float, whole: float) -> str:
     """Return a share without false precision: ``under 1 %`` rather than 0, and never 100 before it is all."""
-    if whole <= 0:
-        return NOTHING
-    share = 100 * part / whole
-    if 0 < share < 1:
-        return "under 1 %"
-    if part < whole and share > 99:
-        return "over 99 %"
-    return f"{share:.0f} %"
+    return NOTHING if whole <= 0 else format_part(part, whole)
 
 
 def number(count: int | None) -> str:

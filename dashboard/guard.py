@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import streamlit as st
 
-from dashboard.format import escape
+from dashboard.format import advice, escape
 from services.errors import BackupsError, SettingsError
 
 
@@ -27,4 +27,4 @@ def show_error(error: BackupsError) -> None:
         for fault in error.faults:
             st.markdown(f"- {escape(fault)}")
     if error.hint:
-        st.info(escape(error.hint), icon=":material/lightbulb:", title="What to do")
+        st.info(advice(error.hint), icon=":material/lightbulb:", title="What to do")

@@ -10,13 +10,15 @@ from dashboard.components.wanting_copies import wanting_copies
 from dashboard.format import escape, instant
 from dashboard.guard import reported
 from dashboard.session import ACTOR, installation, last_seen, once, remember_message, storage_report
-from dashboard.storage_frames import class_frame
+from dashboard.storage_frames import class_frame, tier_frame
 from dashboard.theme import SEVERITY_MARKS, palette
 from services.backups.archive_plan import classes_of
 from services.backups.thaws import find_frozen, find_thaws
 from services.capacity.storage_use import StorageReport
+from services.capacity.tiers import use_by_tier
 from services.commands import submit_copy
 from services.installation import Installation
+from services.retention.current import current_plans
 
 
 def show() -> None:
@@ -32,7 +34,7 @@ def show() -> None:
         copies(inst, report)
         cold(inst)
         over_time(report)
-        by_class(report)
+        what_takes_it(inst, report)
 
 
 def verdict(report: StorageReport) -> None:
@@ -105,14 +107,25 @@ def over_time(report: StorageReport) -> None:
     st.caption(words)
 
 
-def by_class(report: StorageReport) -> None:
+def what_takes_it(inst: Installation, report: StorageReport) -> None:
+    """What the room is taken by, in two tables."""
     frame = class_frame(report.held)
     if frame.empty:
         return
-    st.markdown("## By database and storage class", anchors=False)
-    sizes = {name: st.column_config.NumberColumn(format="bytes") for name in frame.columns[2:]}
-    words = "What is stored of each database, by storage class"
+    st.markdown("## By database, type and storage class", anchors=False)
+    sizes = {name: st.column_config.NumberColumn(format="bytes") for name in frame.columns[3:]}
+    words = "What is stored of each database and type, by storage class"
     st.dataframe(frame, hide_index=True, column_config=sizes, key="classes", alt=words)
+    tiers = tier_frame(use_by_tier(current_plans(inst).plans))
+    if tiers.empty:
+        return
+    st.markdown("## By retention tier", anchors=False)
+    st.caption(
+        "In all storages; a backup that several tiers keep counts in each of them. “No tier”: pinned, proven, recent "
+        "on-demand, or among the newest."
+    )
+    sizes = {name: st.column_config.NumberColumn(format="bytes") for name in tiers.columns[1:]}
+    st.dataframe(tiers, hide_index=True, column_config=sizes, key="tiers", alt="What each retention tier holds")
 
 
 show()

@@ -44,3 +44,16 @@ def format_share(part: int, whole: int) -> str:
         return "–"
     hundredths = 10_000 * part // whole
     return f"{hundredths / 100:.2f}".rstrip("0").rstrip(".") + " %"
+
+
+def format_part(part: float, whole: float) -> str:
+    """Given a part of something, return it without false precision: ``under 1 %``, not 0; 100 % only where it is all.
+
+    ``whole`` is above 0.
+    """
+    share = 100 * part / whole
+    if 0 < share < 1:
+        return "under 1 %"
+    if part < whole and share > 99:
+        return "over 99 %"
+    return f"{share:.0f} %"

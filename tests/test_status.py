@@ -100,6 +100,8 @@ CASES: list[tuple[str, Evidence, WorkerSigns, State, str]] = [
     ("worker silent", evidence(), SILENT, "UNKNOWN", "The worker has been silent for 5 min."),
     ("known risk beats a silent worker", evidence(last_good=good(26 * HOUR)), SILENT, "AT RISK", "RPO 24 h"),
     ("no worker, nothing waits: work in the foreground", evidence(), WorkerSigns(), "PROTECTED", "RPO 24 h"),
+    ("no worker for its schedule", evidence(is_scheduled=True), WorkerSigns(), "UNKNOWN", "No worker runs, so no"),
+    ("a worker for its schedule", evidence(is_scheduled=True), ALIVE, "PROTECTED", "RPO 24 h"),
     (
         "no worker, and work waits", evidence(), WorkerSigns(None, NOW - timedelta(minutes=2)), "UNKNOWN",
         "The worker is not running, and work has waited for 2 min.",

@@ -66,7 +66,8 @@ def calendar_rows(
 def calendar_chart(rows: Rows, colours: Palette) -> alt.LayerChart:
     """Draw CALENDAR_COLUMNS. Each state has a silhouette of its own, the same as in the strip of days."""
     x = alt.X("week:O", timeUnit="utcyearmonthdate", axis=None, scale=alt.Scale(paddingInner=0.2, paddingOuter=0))
-    axis = alt.Axis(values=["Mon", "Wed", "Fri"], ticks=False, domain=False, labelColor=colours.idle, labelFontSize=11)
+    axis = alt.Axis(values=["Mon", "Wed", "Fri"], ticks=False, domain=False, labelColor=colours.idle, labelFontSize=11,
+                    labelPadding=6)  # fmt: skip
     rows_of_week = alt.Scale(domain=list(_WEEKDAYS), paddingInner=0.2, paddingOuter=0)
     y = alt.Y("weekday:O", sort=list(_WEEKDAYS), title=None, axis=axis, scale=rows_of_week)
     tooltip = [alt.Tooltip("when:N", title="Day (UTC)"), alt.Tooltip("words:N", title=" ")]

@@ -88,8 +88,7 @@ def line_chart(rows: Rows, colours: Palette, title: str, *flags: str) -> alt.Lay
     names = of("name").mark_text(align="left", dx=8, fontSize=11, fontWeight="bold", aria=False)
     layers.append(names.encode(x=x, y=y, color=colour, text="label:N"))
     chart = alt.layer(*layers).properties(height=240)
-    right = next((int(flag.removeprefix("named:")) for flag in flags if flag.startswith("named:")), 12)
-    return styled(chart, colours, right=right)
+    return styled(chart, colours)
 
 
 def styled(chart: alt.LayerChart, colours: Palette, *, right: int = 12) -> alt.LayerChart:

@@ -18,6 +18,8 @@ from services.trends.trends import Trends
 
 _MANY = 60
 """Points that are drawn small."""
+_TOLD = 3
+"""Databases of which the caption says how they stand now; of more, the description alone."""
 _FORECAST = "dashed: what is expected, within its band"
 MOST_SERIES = len(SERIES)
 """Databases that are drawn in one chart; with more chosen, those with the largest backups."""
@@ -91,7 +93,7 @@ def measured_panel(trends: Trends, what: Measured) -> Panel | None:
     said = _values(what, points, drawn)
     expected = _expected(trends, what.forecast, drawn)
     unusual = _unusual(what, len(outliers))
-    below = [*([] if several else [said]), *unusual, *([_FORECAST] if several and expected else expected)]
+    below = [*([said] if len(drawn) <= _TOLD else []), *unusual, *([_FORECAST] if several and expected else expected)]
     return Panel(
         what.key, what.title, " · ".join([said, *unusual, *expected]), "\n".join(below), line_chart, maker.frame(),
         (f"{what.axis} ({per}{', logarithmic' if log else ''})", *flags),

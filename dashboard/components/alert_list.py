@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.components.health_list import KIND_ICONS, SEVERITY_WORDS
-from dashboard.format import ago, day, escape
+from dashboard.format import advice, ago, day, escape
 from dashboard.theme import SEVERITY_MARKS
 from services.alerts.model import Alert
 from services.alerts.rules import RULES, rule_of
@@ -42,7 +42,7 @@ def open_alert(alert: Alert, now: datetime, *, asked: bool) -> str | None:
     if alert.action:
         lines.append(f":blue[:material/backup:] {escape(alert.action)}")
     if alert.hint:
-        lines.append(f":gray[{escape(alert.hint)}]")
+        lines.append(f":gray[{advice(alert.hint)}]")
     if alert.well_since is not None:
         well = SEVERITY_MARKS["ok"].inline(f"Well again since {day(alert.well_since)}")
         lines.append(f"{well}; it resolves when it stays so.")
@@ -132,7 +132,7 @@ def alert_history(alerts: Sequence[Alert], now: datetime) -> None:
     st.dataframe(
         history_frame(alerts, now),
         hide_index=True,
-        height=min(420, 38 + 35 * len(alerts)),
+        height="content" if len(alerts) <= 10 else 420,
         placeholder="–",
         alt=f"{len(alerts)} alerts, newest first",
         column_config={
@@ -165,7 +165,7 @@ def deliveries(messages: Sequence[Message], found: Delivery, channels: Sequence[
         st.dataframe(
             message_frame(messages),
             hide_index=True,
-            height=min(320, 38 + 35 * len(messages)),
+            height="content" if len(messages) <= 8 else 320,
             placeholder="–",
             alt=f"{len(messages)} messages, those that wait first",
             column_config=dict.fromkeys(("Written (UTC)", "Next attempt (UTC)", "Sent (UTC)"), stamp)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.format import day, escape
+from dashboard.format import advice, day, escape
 from dashboard.theme import SEVERITY_MARKS
 from services.health.model import WORST_FIRST, HealthCheck, HealthReport, Subject, check_words
 
@@ -48,7 +48,7 @@ def health_list(report: HealthReport) -> None:
 def _boxes(boxes: list[tuple[Subject, list[HealthCheck]]]) -> None:
     for start in range(0, len(boxes), 2):
         for column, (subject, checks) in zip(st.columns(2), boxes[start : start + 2], strict=False):
-            with column.container(border=True):
+            with column.container(border=True, height="stretch"):
                 _box(subject, checks)
 
 
@@ -78,5 +78,5 @@ def _line(check: HealthCheck) -> str:
     if check.severity == "ok":
         return line
     remarks = [f"Since {day(check.since)}."] if check.since is not None else []
-    remarks += [escape(check.hint)] if check.hint else []
+    remarks += [advice(check.hint)] if check.hint else []
     return f"{line}  \n:gray[{' '.join(remarks)}]" if remarks else line

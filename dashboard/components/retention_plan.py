@@ -39,7 +39,7 @@ def all_plans(plans: Sequence[DatabasePlan]) -> None:
 def plan_numbers(plan: DatabasePlan) -> None:
     """Draw a policy in words, and what it keeps and lets go, each against its threshold."""
     st.markdown(escape(policy_words(plan.policy)))
-    columns = [cell for half in st.columns(2) for cell in half.columns(2, wrap=False)]
+    columns = [cell.container(gap=None) for half in st.columns(2) for cell in half.columns(2, wrap=False)]
     kept, going = plan.kept, plan.going
     columns[0].metric("Kept", _backups(len(kept)))
     columns[0].caption(f"{size(total_bytes(kept))} in all storages")

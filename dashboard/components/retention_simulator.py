@@ -55,7 +55,7 @@ def fate(simulated: DatabasePlan, today: DatabasePlan, horizon: timedelta) -> No
     kept, going = simulated.kept, simulated.going
     more = len(kept) - len(today.kept)
     freed = total_bytes(going) - total_bytes(today.going)
-    columns = st.columns(3)
+    columns = [column.container(gap=None) for column in st.columns(3)]
     columns[0].metric(
         "Stays",
         f"{number(len(kept))} backups",

@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard.charts.week_strip import week_frame, week_strip
 from dashboard.components.chart import draw_chart
-from dashboard.format import escape
+from dashboard.format import advice, escape
 from dashboard.theme import SEVERITY_MARKS, Tone, palette
 from services.review.document import Block, Cell, Chart, Items, Mark, Paragraph, Quote, Section, Table
 from services.review.figures import Figure
@@ -87,7 +87,7 @@ def draw_block(block: Block, *, alt: str) -> None:
         case Chart():
             _table(block.table, alt)
         case Paragraph():
-            (st.caption if block.quiet else st.markdown)(escape(block.text))
+            (st.caption if block.quiet else st.markdown)(advice(block.text))
         case Items():
             st.markdown("\n".join(f"- {_markdown(item)}" for item in block.items))
         case Quote():
@@ -126,10 +126,10 @@ def _headings(columns: Iterable[str]) -> list[str]:
 
 def _markdown(cell: Cell, *, whole: bool = False) -> str:
     """Return a cell as Markdown. ``whole``: a short text is not broken, so that a narrow screen scrolls the table."""
-    text = escape(cell.text)
+    text = advice(cell.text)
     if whole and len(cell.text) <= _SHORT:
         text = text.replace(" ", "\u00a0")
     if cell.link:
         text = f"[{text}]({cell.link})"  # made of identifiers and quoted names alone
     shown = _MARKS[cell.mark].format(text) if cell.text else ""
-    return f"{shown} :small[:gray[{escape(cell.below)}]]" if cell.below else shown
+    return f"{shown} :small[:gray[{advice(cell.below)}]]" if cell.below else shown

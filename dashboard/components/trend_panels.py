@@ -47,8 +47,9 @@ def draw_panel(panel: Panel, backups: BackupStore, *, theme: str | None) -> None
         else:
             draw_chart(panel.make, panel.rows, *options, alt=words, key=f"chart-{panel.key}")
         # Below the chart: above it lie the tools that Streamlit shows for those who point at a chart.
-        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-            st.caption("  \n".join(escape(line) for line in panel.caption.splitlines()))
+        with st.container(horizontal=True, vertical_alignment="center"):
+            with st.container(width="stretch"):
+                st.caption("  \n".join(escape(line) for line in panel.caption.splitlines()))
             _files(panel)
 
 

@@ -65,7 +65,7 @@ def outlier_list(trends: Trends) -> None:
     st.dataframe(
         frame,
         hide_index=True,
-        height=min(420, 38 + 35 * len(frame)),
+        height="content" if len(frame) <= 10 else 420,
         alt=f"{len(frame)} unusual backups, each with its reason",
         column_config={
             "Ended (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss"),

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
 
-from services.capacity.storage_use import Use
-from services.catalog.usage import bytes_of
-from services.installation import Installation
+from services.retention.plans import DatabasePlan, PlannedBackup
 
-OTHER = "other"
-"""For what is kept without a tier: pinned, proven, recent on-demand ones."""
+Keeper = Literal["daily", "weekly", "monthly", "yearly", "other", "none"]
+"""A tier; ``other`` for what is kept without one (pinned, proven, recent on-demand, …); ``none`` for what goes next."""
+KEEPERS: tuple[Keeper, ...] = get_args(Keeper)
 
 
-def use_by_tier(installation: Installation, tiers: Mapping[str, Sequence[str]]) -> dict[str, Use]:
-    """Given by backup id the tiers that keep it, as the retention planner says, return the use of each tier.
+@dataclass(frozen=True)
+class TierUse:
+    """Backups of one database that a tier keeps, and what their copies take in all storages."""
 
-    All copies in all storages are counted. A backup that several tiers keep counts in each: this is what a tier holds,
-    not what leaving it out would free. One query.
+    database: str
+    keeper: Keeper
+    backups: int
+    bytes: int
+
+
+def use_by_tier(plans: Iterable[DatabasePlan]) -> list[TierUse]:
+    """Return what every tier of each plan holds, in the order of KEEPERS; empty ones too.
+
+    A backup that several tiers keep counts in each of them: this is what a tier holds, not what leaving it out frees.
     """
-    sizes = bytes_of(installation.catalog.engine, tiers.keys())
-    counts: defaultdict[str, int] = defaultdict(int)
-    held: defaultdict[str, int] = defaultdict(int)
-    for backup_id, size in sizes.items():
-        for tier in tiers[backup_id] or (OTHER,):
-            counts[tier] += 1
-            held[tier] += size
-    return {tier: Use(counts[tier], held[tier]) for tier in sorted(counts)}
+    return [use for plan in plans for use in _uses(plan)]
+
+
+def _uses(plan: DatabasePlan) -> list[TierUse]:
+    counts, held = dict.fromkeys(KEEPERS, 0), dict.fromkeys(KEEPERS, 0)
+    for backup in plan.backups:  # once: there may be a hundred thousand
+        for keeper in _keepers(backup):
+            counts[keeper] += 1
+            held[keeper] += backup.candidate.bytes
+    return [TierUse(plan.database, each, counts[each], held[each]) for each in KEEPERS]
+
+
+def _keepers(backup: PlannedBackup) -> tuple[Keeper, ...]:
+    if not backup.decision.keep:
+        return ("none",)
+    return backup.decision.tiers or ("other",)

@@ -97,18 +97,6 @@ def changes(engine: sa.Engine, *, since: datetime) -> list[Change]:
         ]
 
 
-def bytes_of(engine: sa.Engine, backup_ids: Collection[str]) -> dict[str, int]:
-    """Return by backup the bytes of its copies that take up room; what has none is left out."""
-    query = (
-        sa.select(copies.c.backup_id, sa.func.sum(copies.c.bytes).label("bytes"))
-        .where(copies.c.state.in_(OCCUPYING))
-        .group_by(copies.c.backup_id)
-    )
-    wanted = set(backup_ids)
-    with engine.connect() as connection:
-        return {row.backup_id: int(row.bytes) for row in connection.execute(query) if row.backup_id in wanted}
-
-
 def _by_day(
     engine: sa.Engine, name: str, chosen: sa.Select[Any], at: sa.Column[Any], states: Collection[str]
 ) -> sa.Select[Any]:

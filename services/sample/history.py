@@ -25,7 +25,8 @@ from services.units import format_bytes, format_duration
 SEED = 20240731
 SIMULATED = "Simulated history of the sample environment."
 _SOON = timedelta(minutes=30)
-_KEPT = {"scheduled": timedelta(days=7), "on-demand": timedelta(days=30), "emergency": timedelta(days=90)}
+_KEPT = {"scheduled": timedelta(days=3), "on-demand": timedelta(days=7), "emergency": timedelta(days=14)}
+"""So many at a time as the sample's real ones are: then what is stored does not fall when the past ends."""
 
 
 def simulate_past(measured: Measured, story: Story, now: datetime) -> History:
@@ -86,7 +87,7 @@ class _Past:
         """The database's size on that day as a part of today's: growing, a little faster lately, with noise."""
         age = (self._story.days - day) / self._story.days
         size = self._story.grew_from + (1 - self._story.grew_from) * math.pow(age, 1.25)
-        return size * self._random.uniform(0.988, 1.0)
+        return size * self._random.uniform(0.988, 1.0) * self._story.shrunk.get(day, 1.0)
 
     def _scheduled(self, day: int) -> Backup | None:
         hour = self._story.scheduled_at_hour

@@ -28,6 +28,8 @@ class Story:
     failed_tests: dict[int, str] = field(default_factory=dict)
     """Day -> reason of a restore test that failed; it was passed the next day."""
     untestable: dict[int, str] = field(default_factory=dict)
+    shrunk: dict[int, float] = field(default_factory=dict)
+    """Day -> what was left of the database when it was backed up: somebody had emptied a table."""
 
 
 STORIES: dict[str, Story] = {
@@ -44,6 +46,7 @@ STORIES: dict[str, Story] = {
         },
         failed_tests={176: "1 difference from the source: table public.quiz_results: 41,213 rows instead of 41,215"},
         untestable={327: "Extension pg_trgm is not installed on the scratch server."},
+        shrunk={37: 0.55},
     ),
     "billing": Story(
         days=203,

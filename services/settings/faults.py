@@ -9,7 +9,7 @@ from services.errors import SettingsError
 EXAMPLES = {
     "databases.name": "la_factoria",
     "databases.url": "postgresql://backup:password@host:5432/la_factoria?sslmode=require",
-    "databases.rpo": "24h",
+    "databases.rpo": "28h",
     "databases.rto": "1h",
     "databases.restore_test_max_age": "35d",
     "databases.compression_level": "3",

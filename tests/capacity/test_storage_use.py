@@ -14,7 +14,8 @@ from services.capacity.storage_use import StorageCard, Use, load_storage_report
 from services.capacity.tiers import use_by_tier
 from services.catalog.model import Backup
 from services.installation import Installation
-from services.settings.model import StorageSettings
+from services.retention.plans import load_plans
+from services.settings.model import RetentionSettings, StorageSettings
 from tests.catalog.rows import NOW, make_backup
 from tests.support.stored import folder_storage, installation_on
 
@@ -160,11 +161,19 @@ def test_the_report_takes_as_many_queries_for_many_backups_as_for_few(inst: Inst
 
 
 def test_what_each_tier_holds_in_all_storages(inst: Installation) -> None:
-    daily, both, pinned = add(inst, 1, 2 * MB), add(inst, 2, 3 * MB), add(inst, 3, 4 * MB)
-    inst.catalog.backups.save_copy(both.id, replace(both.copies[0], storage="cloud"))
-    tiers = {daily.id: ("daily",), both.id: ("daily", "weekly"), pinned.id: ()}
-    assert use_by_tier(inst, tiers) == {
-        "daily": Use(2, 8 * MB),
-        "weekly": Use(1, 6 * MB),
-        "other": Use(1, 4 * MB),
+    newest = add(inst, 1, 2 * MB)
+    inst.catalog.backups.save_copy(newest.id, replace(newest.copies[0], storage="cloud"))
+    for days_ago, size in ((2, 3 * MB), (3, 4 * MB), (400, 5 * MB)):
+        add(inst, days_ago, size)
+    policy = RetentionSettings(daily=1, weekly=1, monthly=0, yearly=0, minimum=3)
+    inst.settings = inst.settings.model_copy(update={"retention": policy})
+    uses = use_by_tier(load_plans(inst))
+    assert {each.database for each in uses} == {"la_factoria"}
+    assert {each.keeper: (each.backups, each.bytes) for each in uses} == {
+        "daily": (1, 4 * MB),
+        "weekly": (1, 4 * MB),
+        "monthly": (0, 0),
+        "yearly": (0, 0),
+        "other": (2, 7 * MB),
+        "none": (1, 5 * MB),
     }

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from services.catalog.catalog import Catalog
 from services.catalog.copies import missing_copies
 from services.catalog.model import Backup, Copy
-from services.catalog.usage import bytes_of, changes, held
+from services.catalog.usage import changes, held
 from tests.catalog.rows import NOW, make_backup
 
 DAY = timedelta(days=1)
@@ -55,13 +55,6 @@ def test_changes_are_what_came_and_what_went_on_each_day(catalog: Catalog) -> No
         today - 2 * DAY: (0, 10, -10),
         today - DAY: (0, 10, -10),
     }
-
-
-def test_bytes_of_chosen_backups(catalog: Catalog) -> None:
-    twice = add(catalog, "a", 1, states={"primary": "stored", "second": "stored"})
-    other = add(catalog, "b", 2)
-    assert bytes_of(catalog.engine, [twice.id, "nobody"]) == {twice.id: 20}
-    assert bytes_of(catalog.engine, [other.id]) == {other.id: 10}
 
 
 def test_wanting_copies_are_listed_and_counted_by_storage(catalog: Catalog) -> None:

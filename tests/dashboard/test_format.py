@@ -9,7 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.format import NOTHING, ago, day, duration, escape, instant, left, number, percent, rate, short, size
+from dashboard.format import (
+    NOTHING,
+    advice,
+    ago,
+    day,
+    duration,
+    escape,
+    instant,
+    left,
+    number,
+    percent,
+    rate,
+    short,
+    size,
+)
 
 NOW = datetime(2026, 11, 22, 2, 0, 5, tzinfo=UTC)
 
@@ -76,3 +90,26 @@ def test_numbers_carry_units_and_nothing_is_no_zero() -> None:
     assert rate(84_000_000, 2.0) == "42.0 MB/s"
     assert rate(0, 2.0) == NOTHING
     assert short("abcdef", 4) == "abc…"
+
+
+@pytest.mark.parametrize(
+    ("text", "markdown"),
+    [
+        ("See them: `backups slo`, or the page.", "See them\\: `backups slo`\\, or the page\\."),
+        ("`backups log`", "`backups log`"),
+        (
+            "Run `backups verify --storage NAME` or `backups thaw`",
+            "Run `backups verify --storage NAME` or `backups thaw`",
+        ),
+        ("a `] :red[b` c", "a \\`\\] \\:red\\[b\\` c"),
+        ("`<b>` and one ` alone", "\\`\\<b\\>\\` and one \\` alone"),
+        ("", ""),
+    ],
+)
+def test_a_command_in_advice_is_code_and_nothing_else_is_markup(text: str, markdown: str) -> None:
+    assert advice(text) == markdown
+
+
+@given(st.text())
+def test_advice_shows_the_same_text_as_it_was_given(text: str) -> None:
+    assert " ".join(shown(advice(text)).split()) == " ".join(text.replace("\u2060", "").split())

@@ -54,7 +54,7 @@ def test_performance_data_is_what_nagios_parses(tmp_path: Path) -> None:
     assert bar
     assert "1 failed, 3 warnings" in summary
     assert PERFORMANCE.sub("", performance) == "", "nothing is left over"
-    assert "'la_factoria backup_age'=10813s;86400" in performance
+    assert "'la_factoria backup_age'=10813s;100800" in performance
     assert "'local storage_room'=0.3%;80;95" in performance
 
 
@@ -82,7 +82,7 @@ def test_prometheus_parses_what_we_write(tmp_path: Path) -> None:
     assert samples["backups_database_paused", (("database", "archive_2024"),)] == 1
     last = samples["backups_last_good_timestamp_seconds", (("database", "la_factoria"),)]
     assert last == (NOW - timedelta(hours=3, seconds=13)).timestamp()
-    assert samples["backups_rpo_seconds", (("database", "orders"),)] == 86400
+    assert samples["backups_rpo_seconds", (("database", "orders"),)] == 28 * 3600
     assert samples["backups_storage_total_bytes", (("storage", "local"),)] <= 50 * 10**9
     assert samples["backups_worker_heartbeat_timestamp_seconds", ()] == (NOW - timedelta(seconds=3)).timestamp()
     assert samples["backups_catalogue_up", ()] == 1

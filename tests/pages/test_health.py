@@ -45,7 +45,7 @@ def test_open_alerts_come_first_then_checks_history_and_deliveries(open_page: Op
     assert [h for h in headings if h.startswith("## ")][1:] == ["## Checks", "## History", "## Deliveries"]
     text = everything(app).replace("\\", "")
     assert ":red[:material/cancel: 1 failed] · :yellow[:material/warning: 3 warnings]" in text
-    assert "Last good backup 2 d ago · RPO 24 h · breached 27 h ago" in text
+    assert "Last good backup 2 d ago · RPO 28 h · breached 23 h ago" in text
     assert "warns at 80 %, fails at 95 %" in text
     assert [block for block in app.info if "BACKUP\\_ALERT\\_EMAIL" in block.value], "nobody is told: that is said"
 

@@ -27,7 +27,7 @@ def test_databases_that_need_nobody_are_a_line_each_and_cost_no_card(open_page: 
     assert not app.exception
     labels = [line.label.replace("\\", "") for line in app.expander]
     assert [label.split("**")[1] for label in labels] == list(NAMES[:-1])
-    assert labels[0] == ":green[:material/verified_user:] **db_0** · Last good backup 2 h ago · RPO 24 h"
+    assert labels[0] == ":green[:material/verified_user:] **db_0** · Last good backup 2 h ago · RPO 28 h"
     assert len(app.get("vega_lite_chart")) == 0
     assert "NEVER BACKED UP" in everything(app)
 

@@ -190,7 +190,7 @@ def test_an_adopted_file_keeps_no_promise(tmp_path: Path) -> None:
     add_backup(inst, "orders", NOW - timedelta(hours=1), adopted=True)
     [status] = load_statuses(inst)
     assert status.state == "AT RISK"
-    assert status.reasons[0].text == "Last good backup 30 h ago · RPO 24 h · breached 6 h ago"
+    assert status.reasons[0].text == "Last good backup 30 h ago · RPO 28 h · breached 2 h ago"
     [day] = summaries.days(inst.catalog.engine, since=NOW - timedelta(hours=2))
     assert day.state == "partial"
 

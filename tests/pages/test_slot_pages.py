@@ -26,6 +26,7 @@ from tests.pages.worlds import HOSTILE, NOW, add_backup, add_run, installation, 
 from tests.schedules.conftest import SetClock
 
 NAME = "orders/backup"
+DAILY = "0 2 * * *"
 DAY = timedelta(days=1)
 
 
@@ -63,7 +64,7 @@ def test_the_schedules_page_says_what_is_due_next_and_how_the_last_slots_ended(
 def test_before_a_worker_has_started_the_page_says_how_schedules_come_into_force(
     open_page: OpenPage, tmp_path: Path
 ) -> None:
-    app = open_page(installation(tmp_path, "orders"), "schedules")
+    app = open_page(installation(tmp_path, "orders", schedule=DAILY), "schedules")
     assert not app.exception
     assert "backups worker" in app.info[0].value
     assert set(app.dataframe[0].value["State"]) == {"? not in force yet", "– off"}
@@ -146,7 +147,7 @@ def test_run_now_starts_one_run_and_shows_it(open_page: OpenPage, tmp_path: Path
 
 
 def test_run_now_of_what_has_nothing_to_work_on_says_why(open_page: OpenPage, tmp_path: Path) -> None:
-    inst = installation(tmp_path, "orders")
+    inst = installation(tmp_path, "orders", schedule=DAILY)
     sync_schedules(inst)
     app = open_page(inst, "schedules", schedule="orders/restore_test")
     app.button(key="run-orders/restore_test").click().run()
@@ -169,7 +170,7 @@ def test_the_slo_page_counts_slots_against_the_target_and_lists_the_misses(open_
     metrics = {metric.label: (metric.value, metric.delta) for metric in app.metric}
     assert metrics["Slots satisfied"] == ("93.33 %", "target 99.9 %")
     assert metrics["Misses"] == ("2", "2 of 0 allowed · 2 too many")
-    assert metrics["Longest without a good backup"] == ("48 h 00 min", "RPO 24 h")
+    assert metrics["Longest without a good backup"] == ("48 h 00 min", "RPO 28 h")
     assert metrics["Slowest restore test"] == ("–", "none has passed in this window")
     [misses] = [frame.value for frame in app.dataframe if "Cause" in frame.value]
     assert list(misses["State"]) == ["✕ missed", "▲ late"]
@@ -188,14 +189,14 @@ def test_the_slo_page_of_one_database_is_chosen_by_its_url(open_page: OpenPage, 
     [table] = [frame.value for frame in everywhere.dataframe if "RPO achieved" in frame.value]
     assert list(table["Database"]) == ["orders", "users"]
     assert list(table["Misses left"]) == ["0 of 0", "0 of 0"]
-    assert list(table["RPO achieved"]) == ["✓ 24 h 00 min · limit 24 h"] * 2
+    assert list(table["RPO achieved"]) == ["✓ 24 h 00 min · limit 28 h"] * 2
     one = open_page(inst, "slo", db="users")
     assert headings(one)[0].endswith("30 of 30 slots were satisfied within the deadline")
     assert not [frame for frame in one.dataframe if "RPO achieved" in frame.value]
 
 
 def test_while_no_slot_has_passed_its_deadline_nothing_is_green(open_page: OpenPage, tmp_path: Path) -> None:
-    inst = installation(tmp_path, "orders", clock=SetClock(NOW.replace(hour=1)))
+    inst = installation(tmp_path, "orders", schedule=DAILY, clock=SetClock(NOW.replace(hour=1)))
     sync_schedules(inst)
     clock_of(inst).now = NOW.replace(hour=3)
     add_backup(inst, "orders", NOW.replace(hour=2, minute=5))

@@ -42,8 +42,11 @@ def test_each_storage_says_what_it_holds_of_its_limit_how_fast_it_grows_and_when
     assert "Full in 197 days" in text
     assert "1 copy is wanting" in text
     assert PASSWORD not in text
-    frame = app.dataframe[0].value
-    assert frame.to_numpy().tolist() == [["orders", 81, 81 * 8_400_000, 81 * 8_400_000]]
+    classes, tiers = (frame.value for frame in app.dataframe)
+    assert classes.to_numpy().tolist() == [["orders", "on-demand", 81, 81 * 8_400_000, 81 * 8_400_000]]
+    assert list(tiers.columns) == ["Database", "Daily", "Weekly", "Monthly", "Yearly", "No tier", "Goes next"]
+    daily = tiers["Daily"][0]
+    assert daily == (1 + 6 * 2) * 8_400_000, "seven days, of which the newest has one copy"
     assert len(app.get("vega_lite_chart") or app.get("arrow_vega_lite_chart")) == 3, "two bars and the year"
 
 

@@ -17,9 +17,10 @@ from dashboard.charts.storage import (
     stored_frame,
     stored_words,
 )
-from dashboard.storage_frames import class_frame
+from dashboard.storage_frames import class_frame, tier_frame
 from dashboard.theme import DARK, LIGHT
 from services.capacity.storage_use import Level, StorageCard, Use
+from services.capacity.tiers import TierUse
 from services.catalog.usage import Held
 
 GB = 10**9
@@ -104,6 +105,14 @@ def test_the_table_has_a_column_for_each_class_the_warmest_first() -> None:
         Held("disk", "db1", "on-demand", "ODD", 1, 1),
     ]
     frame = class_frame(held)
-    assert list(frame.columns) == ["Database", "Copies", "Standard", "Glacier Flexible Retrieval", "ODD", "All"]
-    assert frame.to_numpy().tolist() == [["db1", 5, 90, 0, 1, 91], ["db0", 3, 3, 5, 0, 8]]
+    assert list(frame.columns) == ["Database", "Type", "Copies", "Standard", "Glacier Flexible Retrieval", "ODD", "All"]
+    assert frame.to_numpy().tolist() == [["db1", "on-demand", 5, 90, 0, 1, 91], ["db0", "scheduled", 3, 3, 5, 0, 8]]
     assert class_frame([]).empty
+
+
+def test_the_table_of_the_tiers_has_a_column_for_each_and_leaves_out_who_has_nothing() -> None:
+    uses = [TierUse("db0", "daily", 2, 30), TierUse("db0", "other", 1, 5), TierUse("db1", "none", 1, 90)]
+    frame = tier_frame([*uses, TierUse("empty", "daily", 0, 0)])
+    assert list(frame.columns) == ["Database", "Daily", "Weekly", "Monthly", "Yearly", "No tier", "Goes next"]
+    assert frame.to_numpy().tolist() == [["db1", 0, 0, 0, 0, 0, 90], ["db0", 30, 0, 0, 0, 5, 0]]
+    assert tier_frame([]).empty
