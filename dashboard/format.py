@@ -11,20 +11,9 @@ from services.status import age
 from services.units import format_bytes, format_duration, format_part
 
 __all__ = [
-    "advice",
-    "ago",
-    "day",
-    "duration",
-    "escape",
-    "instant",
-    "left",
-    "naive",
-    "number",
-    "percent",
-    "rate",
-    "short",
-    "size",
-]
+    "advice", "ago", "counted", "day", "duration", "escape", "instant", "left", "naive", "number", "percent", "rate",
+    "short", "size",
+]  # fmt: skip
 
 NOTHING = "–"
 """Shown where there is no value; never 0, which is one."""
@@ -86,9 +75,9 @@ def ago(at: datetime | None, now: datetime) -> str:
 
 
 def left(used: timedelta, limit: timedelta) -> str:
-    """Given what is used of a limit, return what is left, or since when it is broken."""
+    """Given what is used of a limit, return what is left, or by how much it is exceeded: ``22 d over``."""
     rest = limit - used
-    return f"{age(rest)} left" if rest >= timedelta(0) else f"breached {age(-rest)} ago"
+    return f"{age(rest)} left" if rest >= timedelta(0) else f"{age(-rest)} over"
 
 
 def size(count: int | None) -> str:
@@ -97,8 +86,11 @@ def size(count: int | None) -> str:
 
 
 def duration(length: timedelta | float | None) -> str:
-    """Given a duration or seconds, return its two largest units: ``1 min 04 s``."""
-    return NOTHING if length is None else format_duration(length)
+    """Given a duration or seconds, return its two largest units: ``1 min 04 s``; never 0, which nothing takes."""
+    if length is None:
+        return NOTHING
+    seconds = length.total_seconds() if isinstance(length, timedelta) else length
+    return "under 0.1 s" if 0 <= seconds < 0.05 else format_duration(length)
 
 
 def rate(count: int, seconds: float) -> str:
@@ -114,6 +106,11 @@ def percent(part: float, whole: float) -> str:
 def number(count: int | None) -> str:
     """Given a count, return it with commas between thousands, as the tables do: ``1,234,567``."""
     return NOTHING if count is None else f"{count:,}"
+
+
+def counted(count: int, noun: str) -> str:
+    """Given a count and what is counted, return both: ``1 backup``, ``1,234 backups``."""
+    return f"{number(count)} {noun}{'' if count == 1 else 's'}"
 
 
 def naive(at: object) -> pd.Timestamp:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any
 
 import pandas as pd
+from pandas.io.formats.style import Styler
 
+from dashboard.format import duration, size
 from dashboard.format import naive as _naive
 from dashboard.retention_frames import badges, until_words
 from services.catalog.inventory import InventoryRow
@@ -15,10 +18,11 @@ from services.restores.comparison_model import DIFFERENCES, Comparison
 from services.retention.planner import Decision
 
 INVENTORY_COLUMNS = (
-    "id", "Name", "Database", "Taken (UTC)", "State", "Proof", "Kept by", "Kept until (UTC)", "Type", "Size", "Took",
-    "Stored in", "Copies", "Note",
+    "id", "Taken (UTC)", "Database", "State", "Proof", "Size", "Name", "Kept by", "Kept until (UTC)", "Type", "Took",
+    "Copies", "Stored in", "Note",
 )  # fmt: skip
-HISTORY_COLUMNS = ("id", "Ended (UTC)", "Backup", "Level", "Outcome", "Took", "Storage", "By", "What was found")
+"""First what tells backups apart and how each stands: a phone shows as far as the state."""
+HISTORY_COLUMNS = ("id", "Ended (UTC)", "Outcome", "Level", "Backup", "Took", "Storage", "What was found", "By")
 TABLE_COLUMNS = ("Table", "Outcome", "Rows in the source", "Rows restored", "Content", "Remarks")
 
 
@@ -37,7 +41,9 @@ def state_words(backup: InventoryRow) -> str:
         return f"✕ no copy left{refused}"
     if backup.adopted:
         return f"▖ adopted{refused}"
-    return f"{'▖ partial' if backup.is_partial else '✓ good'}{refused}"
+    unsigned = backup.trust == "unsigned"
+    word = "▖ partial" if backup.is_partial else "⚠ good" if unsigned else "✓ good"
+    return f"{word}{' · unsigned' if unsigned else ''}{refused}"
 
 
 def proof_words(backup: InventoryRow) -> str:
@@ -70,11 +76,10 @@ def inventory_frame(
     """
     rows = [
         (
-            backup.id, backup.name, backup.database, _naive(backup.snapshot_at), state_words(backup),
-            proof_words(backup), badges(decisions.get(backup.id)), until_words(decisions.get(backup.id)), backup.type,
-            backup.stored_bytes, backup.duration.total_seconds(), backup.storages,
-            copies_words(backup, wanted_copies.get(backup.database, 1)),
-            " ".join(backup.note.split()),
+            backup.id, _naive(backup.snapshot_at), backup.database, state_words(backup), proof_words(backup),
+            backup.stored_bytes, backup.name, badges(decisions.get(backup.id)), until_words(decisions.get(backup.id)),
+            backup.type, backup.duration.total_seconds(), copies_words(backup, wanted_copies.get(backup.database, 1)),
+            backup.storages, " ".join(backup.note.split()),
         )
         for backup in backups
     ]  # fmt: skip
@@ -86,9 +91,9 @@ def history_frame(checks: Iterable[CheckRow]) -> pd.DataFrame:
     signs = {"passed": "✓ passed", "failed": "✕ failed", "not testable": "? not testable"}
     rows = [
         (
-            v.id, _naive(v.finished_at), v.backup_name,
-            "restore test" if v.level == "restore" else v.level, signs[v.outcome],
-            (v.finished_at - v.started_at).total_seconds(), v.storage, v.actor, " ".join(v.reason.split()),
+            v.id, _naive(v.finished_at), signs[v.outcome], "restore test" if v.level == "restore" else v.level,
+            v.backup_name, (v.finished_at - v.started_at).total_seconds(), v.storage, " ".join(v.reason.split()),
+            v.actor,
         )
         for v in checks
     ]  # fmt: skip
@@ -111,6 +116,16 @@ def comparison_frame(comparison: Comparison) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=list(TABLE_COLUMNS))
     counts = ["Rows in the source", "Rows restored"]
     return frame.astype(dict.fromkeys(counts, "Int64"))
+
+
+def in_words(frame: pd.DataFrame, *, sizes: Iterable[str] = (), durations: Iterable[str] = ()) -> Styler:
+    """Return a table whose columns of bytes and of seconds read as everywhere else, and still sort as numbers."""
+    formats: dict[Hashable, Callable[[Any], str]] = dict.fromkeys(sizes, size) | dict.fromkeys(durations, duration)
+    return frame.style.format({name: _or_nothing(words) for name, words in formats.items()})
+
+
+def _or_nothing(words: Callable[[Any], str]) -> Callable[[Any], str]:
+    return lambda value: words(None if pd.isna(value) else value)
 
 
 def csv_file(frame: pd.DataFrame) -> str:

@@ -97,6 +97,9 @@ OUTCOME_MARKS: dict[str, Mark] = {
     "partly failed": Mark(":material/warning:", "yellow"),
 }
 
+UNSIGNED = Mark(":material/signature:", "yellow")
+"""Of a backup without a signature: good, but nobody vouches for what its manifest says."""
+
 COPY_MARKS: dict[str | None, Mark] = {
     "stored": SEVERITY_MARKS["ok"],
     "copying": Mark(":material/sync:", "blue"),

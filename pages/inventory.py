@@ -3,9 +3,10 @@
 import streamlit as st
 
 from dashboard.components.drawer import backup_details
-from dashboard.components.inventory_table import filters, inventory_table, pager
+from dashboard.components.inventory_table import filters, inventory_table, nothing_found, pager
 from dashboard.components.keeping import pin_form
 from dashboard.components.log_export import backup_log_export
+from dashboard.format import escape
 from dashboard.guard import reported
 from dashboard.navigation import page
 from dashboard.session import ACTOR, installation, last_seen, once, remember_message
@@ -29,6 +30,8 @@ def show() -> None:
         pager(wanted, len(rows), total)
         if rows:
             backup_log_export(inst, wanted)
+        else:
+            nothing_found(wanted)
         asked = st.query_params.get("backup")
         if picked is not None:
             drawer(inst, inst.catalog.backups.get(picked.id))
@@ -44,7 +47,7 @@ def close() -> None:
 def drawer(inst: Installation, backup: Backup) -> None:
     st.query_params["backup"] = backup.id
 
-    @st.dialog(f"`{backup.name}`", width=720, position="right", icon=":material/inventory_2:", on_dismiss=close)
+    @st.dialog(escape(backup.name), width=720, position="right", icon=":material/inventory_2:", on_dismiss=close)
     def details() -> None:
         with reported():
             actions(inst, backup)
@@ -60,7 +63,7 @@ def actions(inst: Installation, backup: Backup) -> None:
     newest = next(iter(inst.catalog.runs.list(backup_id=backup.id, limit=1)), None)
     with st.container(horizontal=True):
         for level, label, icon in (
-            ("restore", "Restore test", ":material/assignment_turned_in:"),
+            ("restore", "Run a restore test", ":material/assignment_turned_in:"),
             ("archive", "Verify the archive", ":material/rule:"),
             ("checksum", "Verify the checksum", ":material/tag:"),
         ):

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard.components.lists import activity, storages
+from dashboard.components.lists import activity, no_database, storages
 from dashboard.components.status_card import STRIP_LEGEND, protected_line, status_card
 from dashboard.format import ago, escape, instant, short
 from dashboard.guard import reported
@@ -61,11 +61,7 @@ def alerts_line(counts: dict[str, int]) -> None:
 
 def databases(seen: Overview) -> None:
     if not seen.statuses:
-        st.info(
-            "Set DATABASE\\_URL, or name databases in the file of BACKUPS\\_CONFIG; `backups doctor` checks it all.",
-            icon=":material/database:",
-            title="No database is configured",
-        )
+        no_database()
         return
     for status in seen.statuses:
         if len(seen.statuses) > ROOMY and status.state == "PROTECTED" and not status.active:

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard.components.backup_form import backup_form, excluded_preview, excluded_tables
-from dashboard.components.lists import checks
+from dashboard.components.lists import checks, no_database
 from dashboard.components.result import backup_result
 from dashboard.components.run_view import made_backup
 from dashboard.components.run_watch import watch
@@ -23,7 +23,7 @@ def show() -> None:
     inst = installation()
     st.markdown("# Run backup", anchors=False)
     if not inst.settings.databases:
-        st.info("Name a database in the settings first.", icon=":material/database:")
+        no_database()
         return
     with reported():
         database = inst.settings.database(database_choice(inst))
@@ -49,23 +49,26 @@ def outcome(inst: Installation, run: Run) -> None:
         backup_result(inst.catalog.backups.get(run.backup_id))
     if run.kind == "backup":
         st.page_link(
-            page("run_backup"), label="Back up again", icon=":material/replay:", query_params={"database": run.database}
-        )
+            page("run_backup"), label="Run another backup", icon=":material/backup:",
+            query_params={"database": run.database},
+        )  # fmt: skip
 
 
 def expectation(found: Preflight) -> str:
     if not found.database_bytes:
         return ""  # the database could not be asked
-    return (
-        f"Database {size(found.database_bytes)} · expected backup {size(found.expected_bytes)} "
-        f"in {duration(found.expected_seconds)} · "
-    )
+    known = found.expected_bytes is not None
+    columns = st.columns(3, wrap=False)
+    columns[0].metric("Database", size(found.database_bytes))
+    columns[1].metric("Expected backup", size(found.expected_bytes) if known else "unknown")
+    columns[2].metric("Expected time", duration(found.expected_seconds) if found.expected_seconds else "unknown")
+    return "Expected from earlier backups. " if known else "Nothing can be expected before the first backup. "
 
 
 def ask(inst: Installation, database: DatabaseSettings, newest: Run | None) -> None:
-    left, right = st.columns([5, 6], gap="large")
+    left, right = st.columns([5, 6], gap="medium")
     with left:
-        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
             st.markdown("## Pre-checks", anchors=False)
             if st.button("Check again", icon=":material/refresh:", type="tertiary"):
                 fresh_checks.clear()
@@ -76,7 +79,8 @@ def ask(inst: Installation, database: DatabaseSettings, newest: Run | None) -> N
             found = None
         if found is not None:
             checks(found.preflight)
-            st.caption(f"{expectation(found.preflight)}Checked {instant(found.at)}")
+            basis = expectation(found.preflight)
+            st.caption(f"{basis}Checked {instant(found.at)}")
     with right:
         st.markdown("## The backup", anchors=False)
         excluded = excluded_tables()
@@ -91,6 +95,10 @@ def ask(inst: Installation, database: DatabaseSettings, newest: Run | None) -> N
             st.rerun()
         if newest is not None and newest.state in ("failed", "lost"):
             st.warning(escape(newest.error), icon=":material/warning:", title="The last backup run failed")
+            st.page_link(
+                page("run_backup"), label="Open the failed run and its log", icon=":material/terminal:",
+                query_params={"database": database.name, "run": newest.id},
+            )  # fmt: skip
 
 
 show()

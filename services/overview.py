@@ -24,6 +24,7 @@ from services.status import (
     WorkerSigns,
     derive_status,
     give_verdict,
+    is_scheduled,
     worker_problem,
     worst_first,
 )
@@ -104,7 +105,7 @@ def load_overview(inst: Installation, *, recent: int = 8) -> Overview:
         months={s.database: _month(s.database, first, happened, standings[s.database]) for s in statuses},
         storages=load_rooms(inst),
         recent=tuple(inst.catalog.runs.list(limit=recent)),
-        worker_problem=worker_problem(signs, now),
+        worker_problem=worker_problem(signs, now, scheduled=is_scheduled(statuses)),
         worker=signs,
     )
 
@@ -145,6 +146,7 @@ def _statuses(
             # Of a schedule that was switched off nothing is promised any more; a pause undoes no miss.
             last_slot=standings[name].last_settled if schedule is not None and schedule.cron else None,
             schedule=schedule,
+            is_scheduled=schedule.is_on if schedule is not None else bool(database.schedule),
         )
 
     statuses = worst_first(derive_status(evidence(database), signs, now) for database in inst.settings.databases)

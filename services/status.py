@@ -6,7 +6,8 @@ The states, from worst to best, and what each needs:
     NEVER BACKED UP  no backup of this database was ever finished
     AT RISK          there is a good backup, but a promise is broken: older than the RPO, not proven, proof too old,
                      or the last slot of its schedule was missed
-    UNKNOWN          everything kept so far, but no worker is heard, so nobody would notice the next failure
+    UNKNOWN          everything kept so far, but no worker is heard, or none runs for its schedule, so nobody would
+                     notice the next failure
     PAUSED           protection is switched off in the settings
     PROTECTED        the last good backup is within the RPO, a passed restore test within its maximum age, and the last
                      slot satisfied, where there is a schedule
@@ -99,6 +100,8 @@ class Evidence:
     """The newest slot of its backup schedule of which it is known how it ended."""
     schedule: ScheduleVersion | None = None
     """Its backup schedule as it is now; None where there never was one."""
+    is_scheduled: bool = False
+    """Its backup schedule is on, in the catalogue, or in the settings where no worker has read them yet."""
     wanted_copies: int = 1
     """Storages in which the settings want each of its backups."""
 
@@ -158,11 +161,13 @@ def age(length: timedelta) -> str:
     return f"{seconds // 86400} d"
 
 
-def worker_problem(signs: WorkerSigns, now: datetime, *, forgotten_after: timedelta = FORGOTTEN_AFTER) -> Reason | None:
-    """Say what is wrong with the worker: silent, dated ahead of our clock, or not there while work waits.
+def worker_problem(
+    signs: WorkerSigns, now: datetime, *, scheduled: bool, forgotten_after: timedelta = FORGOTTEN_AFTER
+) -> Reason | None:
+    """Say what is wrong with the worker: silent, dated ahead of our clock, or not there while there is work for it.
 
-    None when all is well. Without a worker, and with nothing queued, an installation works in the foreground; that is
-    no fault. So does one whose worker has been dead for longer than ``forgotten_after``.
+    None when all is well. Without a worker, with nothing ``scheduled`` and nothing queued, an installation works in the
+    foreground; that is no fault. So does one whose worker has been dead for longer than ``forgotten_after``.
     """
     hint = "Start it with: backups worker (or: backups serve)."
     beat, waits_since = signs.heartbeat_at, signs.oldest_queued_at
@@ -175,6 +180,8 @@ def worker_problem(signs: WorkerSigns, now: datetime, *, forgotten_after: timede
     if not alive and waits_since is not None and now - waits_since > SILENT_AFTER:
         text = f"The worker is not running, and work has waited for {age(now - waits_since)}."
         return Reason("unknown", text, hint, waits_since)
+    if not alive and scheduled:
+        return Reason("unknown", "No worker runs, so no scheduled backup will start.", hint)
     return None
 
 
@@ -182,7 +189,9 @@ def derive_status(evidence: Evidence, signs: WorkerSigns, now: datetime) -> Data
     """Given what the catalogue knows of a database and its workers, return its state at ``now`` with the reasons."""
     reasons = [reason for rule in _RULES if (reason := rule(evidence, now)) is not None]
     # Whatever is within the RPO when a worker has been dead for longer than that was backed up without it.
-    silent = worker_problem(signs, now, forgotten_after=max(FORGOTTEN_AFTER, evidence.promises.rpo))
+    silent = worker_problem(
+        signs, now, scheduled=evidence.is_scheduled, forgotten_after=max(FORGOTTEN_AFTER, evidence.promises.rpo)
+    )
     if silent is not None:
         reasons.append(silent)
     reasons.sort(key=lambda reason: _SEVERITIES.index(reason.severity))
@@ -203,6 +212,11 @@ def derive_status(evidence: Evidence, signs: WorkerSigns, now: datetime) -> Data
     else:
         state = "PROTECTED"
     return DatabaseStatus(evidence.database, state, tuple(reasons), evidence, now)
+
+
+def is_scheduled(statuses: Iterable[DatabaseStatus]) -> bool:
+    """Say whether a database that is not paused has a backup schedule that is on."""
+    return any(s.evidence.is_scheduled and not s.evidence.promises.paused for s in statuses)
 
 
 def worst_first(statuses: Iterable[DatabaseStatus]) -> tuple[DatabaseStatus, ...]:
@@ -333,9 +347,9 @@ class Verdict:
 
 
 def give_verdict(statuses: Iterable[DatabaseStatus]) -> Verdict:
-    """Answer "could I restore right now?" for all databases together. ``ok`` only when each is PROTECTED (or paused).
+    """Say how many databases are proven to restore, and how much would be lost.
 
-    With no database at all the answer is ``unknown``.
+    ``ok`` only when each is PROTECTED (or paused). With no database at all the answer is ``unknown``.
     """
     ordered = worst_first(statuses)
     watched = [s for s in ordered if s.state != "PAUSED"]
@@ -344,17 +358,25 @@ def give_verdict(statuses: Iterable[DatabaseStatus]) -> Verdict:
         return Verdict(f"Nothing is protected: {paused}.", "", "unknown")
     restorable = sum(s.is_restorable for s in watched)
     if len(watched) == 1:
-        sentence = f"{watched[0].database} could {'' if restorable else 'not provably '}be restored right now"
+        sentence = f"{watched[0].database} is {'' if restorable else 'not '}proven to restore"
     elif restorable == len(watched):
-        sentence = f"All {restorable} databases could be restored right now"
+        sentence = f"All {restorable} databases are proven to restore"
     else:
-        sentence = f"{restorable} of {len(watched)} databases could be restored right now"
+        sentence = f"{restorable} of {len(watched)} databases {'is' if restorable == 1 else 'are'} proven to restore"
     worst = watched[0]
     if worst.state == "PROTECTED":
-        oldest = max(s.now - s.evidence.last_good.snapshot_at for s in watched if s.evidence.last_good is not None)
-        return Verdict(f"{sentence}.", f"At most {age(oldest)} of data would be lost.", "ok")
+        return Verdict(f"{sentence}.", _loss([s.evidence.last_good for s in watched], worst.now), "ok")
     phrase, severity = _BAD_STATES[worst.state]
     return Verdict(f"{sentence}.", f"{worst.database} {phrase}: {worst.reasons[0].text}", severity)
+
+
+def _loss(newest: Iterable[GoodBackup | None], now: datetime) -> str:
+    """Say how much data a restore of the newest good backups would lose, and whether those were tested themselves."""
+    good = [backup for backup in newest if backup is not None]
+    lost = f"At most {age(max(now - backup.snapshot_at for backup in good))} of data would be lost"
+    if all(backup.proven_at is not None for backup in good):
+        return f"{lost}."
+    return f"{lost}, if the newest backup restores as the one that was tested."
 
 
 _BAD_STATES: dict[State, tuple[str, Severity]] = {

@@ -122,6 +122,7 @@ def test_children_end_when_their_supervisor_is_killed(tmp_path: Path) -> None:
     assert process.stdout is not None
     children = [psutil.Process(int(pid)) for pid in process.stdout.readline().split()]
     assert len(children) == 2
+    _until(lambda: all(child.cmdline() == SLEEP for child in children))  # before that they are setpriv, or our fork
     process.kill()
     process.wait(30)
     _until(lambda: not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children))

@@ -100,6 +100,8 @@ CASES: list[tuple[str, Evidence, WorkerSigns, State, str]] = [
     ("worker silent", evidence(), SILENT, "UNKNOWN", "The worker has been silent for 5 min."),
     ("known risk beats a silent worker", evidence(last_good=good(26 * HOUR)), SILENT, "AT RISK", "RPO 24 h"),
     ("no worker, nothing waits: work in the foreground", evidence(), WorkerSigns(), "PROTECTED", "RPO 24 h"),
+    ("no worker for its schedule", evidence(is_scheduled=True), WorkerSigns(), "UNKNOWN", "No worker runs, so no"),
+    ("a worker for its schedule", evidence(is_scheduled=True), ALIVE, "PROTECTED", "RPO 24 h"),
     (
         "no worker, and work waits", evidence(), WorkerSigns(None, NOW - timedelta(minutes=2)), "UNKNOWN",
         "The worker is not running, and work has waited for 2 min.",
@@ -268,14 +270,19 @@ def test_the_verdict_is_green_only_when_every_database_is(statuses: list[Databas
     assert (verdict.severity == "ok") == (bool(watched) and all(s.state == "PROTECTED" for s in watched))
 
 
-def test_the_verdict_counts_what_could_be_restored_and_names_the_worst() -> None:
+def test_the_verdict_counts_what_is_proven_to_restore_and_names_the_worst() -> None:
     protected = derive_status(evidence(), ALIVE, NOW)
     late = derive_status(replace(evidence(last_good=good(26 * HOUR)), database="billing"), ALIVE, NOW)
     never = derive_status(replace(Evidence("users", PROMISES)), ALIVE, NOW)
-    assert give_verdict([protected]).sentence == "orders could be restored right now."
-    assert give_verdict([protected]).detail == "At most 3 h of data would be lost."
+    assert give_verdict([protected]).sentence == "orders is proven to restore."
+    lost = "At most 3 h of data would be lost"
+    assert give_verdict([protected]).detail == f"{lost}, if the newest backup restores as the one that was tested."
+    tested = derive_status(evidence(last_good=replace(good(3 * HOUR), proven_at=NOW)), ALIVE, NOW)
+    assert give_verdict([tested]).detail == f"{lost}."
+    untested = derive_status(evidence(last_passed=None, last_test=None), ALIVE, NOW)
+    assert give_verdict([untested]).sentence == "orders is not proven to restore."
     verdict = give_verdict([protected, late, never])
-    assert verdict.sentence == "2 of 3 databases could be restored right now."
+    assert verdict.sentence == "2 of 3 databases are proven to restore."
     assert verdict.detail.startswith("users has never been backed up")
     assert give_verdict([]).severity == "unknown"
     assert [s.database for s in worst_first([protected, late, never])] == ["users", "billing", "orders"]

@@ -14,12 +14,12 @@ from services.settings.model import DatabaseSettings, Settings
 
 def excluded_tables() -> tuple[str, ...]:
     """Draw the patterns of tables to leave out, one a line; return them."""
-    with st.expander("Leave out tables", icon=":material/table_rows:"):
+    with st.expander("Leave out tables (makes a partial backup)", icon=":material/table_rows:"):
         text = st.text_area(
             "pg\\_dump patterns, one a line",
             placeholder="public.temp_*",
             height=90,
-            help="The backup is partial then: it never counts as protection.",
+            help="A partial backup never counts as protection: it is not good, and satisfies no slot.",
         )
     return tuple(line.strip() for line in text.splitlines() if line.strip())
 
@@ -77,7 +77,11 @@ def backup_form(
     if not pressed:
         return None
     if blocked and not force_reason.strip():
-        st.error("A pre-check stands in the way. Mend it and check again, or give a reason to pass over it.")
+        st.error(
+            "Mend what the pre-checks name and check again, or give a reason to pass over it.",
+            icon=":material/block:",
+            title="Nothing was started: a pre-check blocks this backup",
+        )
         return None
     return BackupRequest(
         database=database.name,

@@ -13,23 +13,36 @@ from dashboard.components.run_view import log_lines
 from dashboard.format import ago, day, duration, escape, instant, percent, short, size
 from dashboard.guard import reported
 from dashboard.storage_frames import class_title
-from dashboard.theme import COPY_MARKS, OUTCOME_MARKS
+from dashboard.theme import COPY_MARKS, OUTCOME_MARKS, UNSIGNED
 from services.backups.by_hand import restore_commands
 from services.backups.log_entry import render_log_entry
 from services.backups.missing_copies import wanted_copies
 from services.backups.naming import manifest_key
 from services.backups.thaw_backup import describe_thaw
-from services.catalog.model import Backup
+from services.catalog.model import Backup, Trust
 from services.catalog.summaries import recent_checks
 from services.errors import StorageError
 from services.installation import Installation
 from services.retention.planner import Decision
 from services.storage.classes import is_frozen
 
+SIGNATURES: dict[Trust, str] = {
+    "signed": "signed, by a key that this installation trusts",
+    "unsigned": "none",
+    "untrusted": "not by a key that this installation trusts",
+}
+UNSIGNED_WORDS = (
+    "Whoever can write to its storage could have changed its manifest unnoticed, and with it what a restore test "
+    "compares with. Set BACKUP\\_SIGNING\\_KEY, and what is backed up from then on is signed."
+)
+
 
 def backup_details(inst: Installation, backup: Backup, decision: Decision | None) -> None:
     """Draw everything that is known of a backup. Reads the catalogue; the storage only for the manifest, when asked."""
-    st.markdown(verdict_words(backup))
+    badge = f" {UNSIGNED.badge('unsigned')}" if backup.trust == "unsigned" else ""
+    st.markdown(f"{verdict_words(backup)}{badge}")
+    if backup.trust == "unsigned" and backup.state != "expired":
+        st.warning(UNSIGNED_WORDS, icon=UNSIGNED.icon, title="No signature vouches for it")
     if backup.trust == "untrusted":
         st.error(
             "Its manifest is not signed by a key that this installation believes. What follows is what the manifest "
@@ -38,7 +51,10 @@ def backup_details(inst: Installation, backup: Backup, decision: Decision | None
             title="Untrusted manifest",
         )
     if backup.sample:
-        st.info("This row is simulated history of the sample environment.", icon=":material/science:")
+        st.info(
+            "This row is simulated history of the sample environment: nothing of it is stored.",
+            icon=":material/science:",
+        )
     _facts(backup)
     keeping(inst, backup, decision)
     _copies(inst, backup)
@@ -63,12 +79,12 @@ def _facts(backup: Backup) -> None:
         "Database": backup.database,
         "Holds the data of": instant(backup.snapshot_at),
         "Type": backup.type + (" · pinned" if backup.pinned else ""),
-        "Stored": f"{size(backup.stored_bytes)} · {share} of the dump's {size(backup.plain_bytes)}",
-        "Database then": size(backup.database_bytes),
+        "Stored size": f"{size(backup.stored_bytes)} · {share} of the dump's {size(backup.plain_bytes)}",
+        "Size of the database then": size(backup.database_bytes),
         "Took": f"{duration(backup.duration)} · {instant(backup.started_at)} to {backup.finished_at:%H:%M:%S}",
         "Format": f"pg_dump {backup.format} · {backup.compression}{level} · PostgreSQL {backup.server_version}",
         "Encryption": sealed,
-        "Signature": backup.trust,
+        "Signature of the manifest": SIGNATURES[backup.trust],
         "Left out": ", ".join(backup.excluded) or "nothing",
         "Made by": backup.actor,
     }
@@ -76,7 +92,17 @@ def _facts(backup: Backup) -> None:
     if backup.note.strip():
         st.markdown(f"**Note:** {escape(backup.note)}")
     # Too long to break in a table's cell.
-    st.code("\n".join((f"sha256 {backup.sha256}", *backup.recipients)), language=None, wrap_lines=True)
+    with st.expander("Hash, and the keys it is encrypted to", icon=":material/fingerprint:"):
+        _labelled("sha256 of the stored file", backup.sha256)
+        _labelled("sha256 of the dump within", backup.plain_sha256)
+        for key in backup.recipients:
+            _labelled("Encrypted to the age key", key)
+
+
+def _labelled(label: str, text: str) -> None:
+    with st.container(gap="xsmall"):
+        st.caption(label)
+        st.code(text, language=None, wrap_lines=True)
 
 
 def _copies(inst: Installation, backup: Backup) -> None:
@@ -84,12 +110,12 @@ def _copies(inst: Installation, backup: Backup) -> None:
     if not backup.copies:
         st.markdown("No copy is left.")
     now = inst.clock()
+    folders = {storage.name for storage in inst.settings.storages if storage.is_local}
     for copy in backup.copies:
         state = COPY_MARKS[copy.state].inline(copy.state)
-        looked = f" · looked at {day(copy.checked_at)}" if copy.checked_at else ""
-        st.markdown(
-            f"{state} in **{escape(copy.storage)}** · {size(copy.bytes)} · {class_title(copy.storage_class)}{looked}"
-        )
+        looked = f" · last checked {day(copy.checked_at)}" if copy.checked_at else ""
+        kind = "" if copy.storage in folders else f" · {class_title(copy.storage_class)}"  # a folder has no classes
+        st.markdown(f"{state} in **{escape(copy.storage)}** · {size(copy.bytes)}{kind}{looked}")
         if copy.error:
             again = f" Tried again {ago(copy.next_attempt_at, now)}." if copy.next_attempt_at else ""
             st.markdown(f":gray[{escape(short(copy.error, 300))}{again}]")

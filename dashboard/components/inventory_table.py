@@ -10,7 +10,9 @@ from typing import TypeVar, get_args
 import streamlit as st
 
 from dashboard.components.badges import badge_column
-from dashboard.frames import inventory_frame
+from dashboard.format import counted
+from dashboard.frames import in_words, inventory_frame
+from dashboard.navigation import page
 from services.catalog.inventory import InventoryQuery, InventoryRow, Proof
 from services.catalog.model import BackupState, BackupType
 from services.retention.planner import Decision
@@ -25,8 +27,10 @@ _PROOFS: tuple[Proof, ...] = get_args(Proof)
 _TYPES: tuple[BackupType, ...] = get_args(BackupType)
 KEPT_BY = (*TIERS, "pinned", "minimum", "proven", "recent on-demand", "another reason", "goes next", "deletion failed")
 _CHOICES = ("kept", "within")
+_FILTERS = ("q", "db", "state", "proof", "type", *_CHOICES)
 PAGE = 100
 """Rows of one page."""
+TIME_WIDTH, STATE_WIDTH, NAME_WIDTH = 138, 118, 270  # pixels: to the second; “⚠ good · unsigned”; 36 characters
 
 
 def filters(databases: Sequence[str], now: datetime, planned: Mapping[str, PlannedBackup]) -> InventoryQuery:
@@ -90,10 +94,30 @@ def pager(wanted: InventoryQuery, shown: int, total: int) -> None:
             ("Newer", ":material/chevron_left:", first - PAGE, first > 0),
             ("Older", ":material/chevron_right:", first + PAGE, first + shown < total),
         ):
-            if st.button(label, icon=icon, key=f"page-{label}", disabled=not there):
+            if st.button(f"{label} backups", icon=icon, key=f"page-{label}", disabled=not there):
                 st.query_params["from"] = str(max(0, to))
                 st.rerun()
         st.caption(f"Rows {first + 1:,} to {first + shown:,} of {total:,}")
+
+
+def nothing_found(wanted: InventoryQuery) -> None:
+    """Say why the table is empty, and lead on: to all backups where filters hide them, otherwise to the first one."""
+    if replace(wanted, limit=0, offset=0) == InventoryQuery(limit=0):
+        st.info(
+            "Take the first one: it appears here as soon as it is stored, with all that is known of it.",
+            icon=":material/inventory_2:",
+            title="No backup was made yet",
+        )
+        st.page_link(page("run_backup"), label="Run the first backup", icon=":material/backup:")
+        return
+    st.info("Choose fewer filters, or another word to search for.", icon=":material/filter_alt:",
+            title="No backup fits these filters")  # fmt: skip
+    st.button("Clear the filters", icon=":material/filter_alt_off:", on_click=_clear)
+
+
+def _clear() -> None:
+    for key in _FILTERS:
+        st.session_state[key] = "" if key == "q" else None
 
 
 def inventory_table(
@@ -103,17 +127,18 @@ def inventory_table(
     total: int,
     wanted_copies: Mapping[str, int],
 ) -> InventoryRow | None:
-    """Draw the table; return the backup whose row is selected.
+    """Draw the table, if there is anything in it; return the backup whose row is selected.
 
     ``planned``: by id, those that have not expired. ``wanted_copies``: by database, how many there are to be.
     """
     if not backups:
-        st.info("No backup fits these filters. Loosen them, or take the first one under “Run backup”.")
         return None
-    st.caption(f"{total:,} backups, newest first. Select a row for all that is known of it.")
+    which = ", expired ones included" if any(row.state == "expired" for row in backups) else ""
+    st.caption(f"{counted(total, 'backup')}{which}, newest first. Select a row for all that is known of it.")
     decisions = {row.id: planned[row.id].decision for row in backups if row.id in planned}
+    frame = inventory_frame(backups, decisions, wanted_copies=wanted_copies)
     event = st.dataframe(
-        inventory_frame(backups, decisions, wanted_copies=wanted_copies),
+        in_words(frame, sizes=["Size"], durations=["Took"]),
         hide_index=True,
         key=f"inventory-{st.session_state.get('inventory-look', 0)}",
         on_select="rerun",
@@ -122,12 +147,10 @@ def inventory_table(
         alt=f"{len(backups)} backups",
         column_config={
             "id": None,
-            "Name": st.column_config.TextColumn(width="medium", pinned=True),
-            "Taken (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss"),
-            "State": st.column_config.TextColumn(width=140),
+            "Taken (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss", pinned=True, width=TIME_WIDTH),
+            "State": st.column_config.TextColumn(width=STATE_WIDTH),
+            "Name": st.column_config.TextColumn(width=NAME_WIDTH),
             "Kept by": badge_column("Kept by"),
-            "Size": st.column_config.NumberColumn(format="bytes"),
-            "Took": st.column_config.NumberColumn(format="%.1f s"),
         },
     )
     rows = event["selection"]["rows"]

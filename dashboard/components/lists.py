@@ -17,9 +17,11 @@ from services.preflight import Check, Preflight
 def activity(runs: Sequence[Run], now: datetime) -> None:
     """Draw the newest runs, a line each: what it was, how it ended, when, how long, by whom, and why it failed."""
     if not runs:
-        st.markdown("Nothing has been done yet. The first backup starts under “Run backup”.")
+        st.markdown("Nothing has been done yet. Start the first backup under “Run backup”.")
         return
-    st.markdown("\n".join(f"- {_line(run, now)}" for run in runs))
+    with st.container(gap="xsmall"):  # a bullet beside each icon would be a second mark for nothing
+        for run in runs:
+            st.markdown(_line(run, now))
 
 
 def _line(run: Run, now: datetime) -> str:
@@ -30,10 +32,17 @@ def _line(run: Run, now: datetime) -> str:
     if run.duration is not None:
         parts.append(duration(run.duration))
     parts.append(f"by {escape(run.actor)}")
-    remarks = run.error or run.result.get("reason") or run.result.get("name")
+    remarks = run.error or _gave(run)
     if remarks:
-        parts.append(f":gray[{escape(short(str(remarks), 110))}]")
+        parts.append(f":gray[{escape(short(remarks, 110))}]")
     return " · ".join(parts)
+
+
+def _gave(run: Run) -> str:
+    """Return in a few words what came of a run."""
+    if run.kind == "copy" and "storage" in run.result:
+        return f"in {run.result['storage']}"  # its location would fill two lines
+    return str(run.result.get("reason") or run.result.get("name") or "")
 
 
 def storages(rooms: Sequence[StorageRoom]) -> None:
@@ -53,6 +62,15 @@ def storages(rooms: Sequence[StorageRoom]) -> None:
             st.warning(escape(room.problem), icon=":material/warning:")
 
 
+def no_database() -> None:
+    """Say what to set where there is nothing to protect."""
+    st.info(
+        "Set DATABASE\\_URL, or name databases in the file of BACKUPS\\_CONFIG; `backups doctor` checks it all.",
+        icon=":material/database:",
+        title="No database is configured",
+    )
+
+
 def checks(found: Preflight) -> None:
     """Draw the pre-checks: a verdict, what blocks, what warns, and the rest folded away."""
     problems = [c for c in found.checks if c.severity != "ok"]
@@ -67,7 +85,7 @@ def checks(found: Preflight) -> None:
     for check in sorted(problems, key=lambda check: check.severity != "blocking"):
         _check(check)
     if fine:
-        with st.expander(f"{len(fine)} {'check is' if len(fine) == 1 else 'checks are'} fine"):
+        with st.expander(f"{len(fine)} {'check' if len(fine) == 1 else 'checks'} passed"):
             for check in fine:
                 _check(check)
 

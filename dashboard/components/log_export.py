@@ -21,10 +21,11 @@ _FORMS: tuple[tuple[LogForm, str, str, str, str], ...] = (
 
 def backup_log_export(inst: Installation, wanted: InventoryQuery) -> None:
     """Draw the export of the log of the backups that fit the filters: all of them, however many the table shows."""
+    asked = conditions(wanted, inst.catalog.engine.dialect.name)
     _files(
         "backups",
         "Export the log",
-        lambda form: backup_log(inst.catalog.backups.iterate(*conditions(wanted)), form),
+        lambda form: backup_log(inst.catalog.backups.iterate(*asked), form),
     )
 
 

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import streamlit as st
 
-from dashboard.format import day, duration, escape, number, percent, rate
+from dashboard.components.figures import figure, four_cells
+from dashboard.format import counted, day, duration, escape, number, percent, rate
 from dashboard.frames import comparison_frame
 from dashboard.theme import OUTCOME_MARKS
 from services.catalog.model import Verification
@@ -44,21 +45,19 @@ def restore_result(found: Verification, *, rto: timedelta | None) -> None:
 
 
 def _times(report: RestoreReport, rto: timedelta | None) -> None:
-    columns = st.columns(4)
-    columns[0].metric("Download and decrypt", duration(report.download_seconds))
-    columns[0].caption(rate(report.stored_bytes, report.download_seconds))
-    columns[1].metric("Restore", duration(report.restore_seconds))
-    columns[1].caption(rate(report.plain_bytes, report.restore_seconds))
+    cells = four_cells()
+    fetched, restored = report.download_seconds, report.restore_seconds
+    figure(cells[0], "Download and decrypt", duration(fetched), f":gray[{rate(report.stored_bytes, fetched)}]")
+    figure(cells[1], "Restore", duration(restored), f":gray[{rate(report.plain_bytes, restored)}]")
     thaw = f" · {duration(report.thaw_seconds)} of it the thaw" if report.thaw_seconds else ""
-    columns[2].metric("Measured RTO", duration(report.rto_seconds))
     if rto is None:
-        columns[2].caption(f"no limit is known{thaw}")
+        against = f":gray[no limit is known{thaw}]"
     else:
         kept = report.rto_seconds <= rto.total_seconds()
         words = f"{percent(report.rto_seconds, rto.total_seconds())} of the RTO {age(rto)}{thaw}"
-        columns[2].markdown(f":small[:{'green' if kept else 'red'}[{'within: ' if kept else 'breached: '}{words}]]")
-    columns[3].metric("Compare", duration(report.compare_seconds))
-    columns[3].caption("proof, not part of a restore")
+        against = f":{'green' if kept else 'red'}[{'within: ' if kept else 'breached: '}{words}]"
+    figure(cells[2], "Measured RTO", duration(report.rto_seconds), against)
+    figure(cells[3], "Compare", duration(report.compare_seconds), ":gray[proof, not part of a restore]")
 
 
 def _comparison(comparison: Comparison) -> None:
@@ -72,9 +71,10 @@ def _comparison(comparison: Comparison) -> None:
         )
     remarks = comparison.remarks()
     if remarks:
-        with st.expander(f"{len(remarks)} things that were not compared, and why"):
+        things = "1 thing that was" if len(remarks) == 1 else f"{number(len(remarks))} things that were"
+        with st.expander(f"{things} not compared, and why"):
             st.markdown("\n".join(f"- {escape(words)}" for words in remarks))
-    st.markdown(f"**{number(len(comparison.tables))} tables, {number(comparison.rows)} rows**")
+    st.markdown(f"**{counted(len(comparison.tables), 'table')}, {counted(comparison.rows, 'row')}**")
     st.dataframe(
         comparison_frame(comparison),
         hide_index=True,

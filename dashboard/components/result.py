@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from dashboard.components.figures import figure, four_cells
 from dashboard.format import day, duration, escape, percent, rate, size
 from dashboard.navigation import page
 from dashboard.theme import SEVERITY_MARKS
@@ -15,18 +16,15 @@ def backup_result(backup: Backup) -> None:
     with st.container(border=True):
         st.markdown(f"## {escape(backup.name)}", anchors=False)
         st.markdown(verdict_words(backup))
-        columns = st.columns(4)
-        columns[0].metric("Stored", size(backup.stored_bytes))
-        columns[0].caption(
-            f"{percent(backup.stored_bytes, backup.plain_bytes)} of the dump's {size(backup.plain_bytes)}"
-        )
-        columns[1].metric("Took", duration(backup.duration))
-        columns[1].caption(f"{rate(backup.plain_bytes, backup.duration.total_seconds())} of dump")
-        columns[2].metric("Holds the data of", day(backup.snapshot_at))
-        columns[2].caption("one consistent snapshot")
-        outcome, words = verified(backup)
-        columns[3].metric("Verified", outcome)
-        columns[3].markdown(f":small[{words}]")  # a caption would fade the colour
+        if backup.note.strip():
+            st.markdown(f"**Note:** {escape(backup.note)}")
+        cells = four_cells()
+        share = f"{percent(backup.stored_bytes, backup.plain_bytes)} of the dump's {size(backup.plain_bytes)}"
+        figure(cells[0], "Stored", size(backup.stored_bytes), f":gray[{share}]")
+        speed = rate(backup.plain_bytes, backup.duration.total_seconds())
+        figure(cells[1], "Took", duration(backup.duration), f":gray[{speed} of the dump]")
+        figure(cells[2], "Holds the data of", day(backup.snapshot_at), ":gray[one consistent snapshot]")
+        figure(cells[3], "Verified", *verified(backup))
         with st.container(horizontal=True):
             st.page_link(
                 page("inventory"), label="Open it in the inventory", icon=":material/inventory_2:",
@@ -42,7 +40,7 @@ def backup_result(backup: Backup) -> None:
 def verified(backup: Backup) -> tuple[str, str]:
     """Return the outcome of a backup's latest verification in a word, and in Markdown what was checked and when."""
     if backup.verification_passed is None:
-        return "not yet", "no check has run"
+        return "not yet", ":gray[no check has run]"
     failed = not backup.verification_passed
     mark = SEVERITY_MARKS["failure" if failed else "ok"]
     return "failed" if failed else "passed", mark.inline(f"{_check(backup)} · {day(backup.verification_at)}")

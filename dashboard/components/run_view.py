@@ -7,9 +7,10 @@ from datetime import datetime
 
 import streamlit as st
 
-from dashboard.format import ago, day, duration, escape, percent, rate, size
+from dashboard.format import day, duration, escape, percent, rate, size
 from dashboard.theme import RUN_MARKS, RUN_WORDS, run_outcome
 from services.catalog.model import LogLine, Run
+from services.status import age
 
 LOG_LINES = 25
 
@@ -52,7 +53,7 @@ def remaining_seconds(run: Run, now: datetime) -> float | None:
 def step_words(run: Run, now: datetime) -> str:
     """Say in one line what the run does now: phase, share, bytes, rate, time left. Markdown, escaped."""
     if run.state == "queued":
-        return f"waiting for the worker since {ago(run.queued_at, now)}"
+        return f"waiting for the worker for {age(now - run.queued_at)}"
     parts = [escape(run.phase or "starting")]
     if run.bytes_total:
         parts.append(f"{percent(min(run.bytes_done, run.bytes_total), run.bytes_total)}")
@@ -70,6 +71,7 @@ def step_words(run: Run, now: datetime) -> str:
 def progress(run: Run, log: Sequence[LogLine], now: datetime) -> None:
     """Draw a run that waits or runs."""
     st.markdown(f"## {RUN_MARKS[run.state].inline()} {_title(run)}", anchors=False)
+    _note(run)
     _steps(run)
     done = fraction(run)
     st.progress(done if done is not None else 0.0, text=step_words(run, now))
@@ -88,6 +90,8 @@ def ended(run: Run, log: Sequence[LogLine]) -> None:
     asked = f"asked for by {escape(run.actor)}"
     took = f" · took {duration(run.duration)}" if run.duration is not None else ""
     st.caption(f"Ended {day(run.finished_at)}{took} · {asked}")
+    if not made_backup(run):  # otherwise the backup's own card says it
+        _note(run)
     if run.state in ("failed", "lost"):
         st.error(escape(run.error or "No reason was recorded."), icon=":material/cancel:", title="What went wrong")
         if run.hint:
@@ -102,7 +106,7 @@ def ended(run: Run, log: Sequence[LogLine]) -> None:
             kept = "What was deleted by then is gone."
         st.markdown(f"Cancelled on request of {who}. {kept} **What happens next:** {next_action(run)}")
     if run.state in ("finished", "cancelled") and log:
-        with st.expander("Log"):
+        with st.expander("Log of this run"):
             log_lines(log, empty="")
 
 
@@ -117,9 +121,9 @@ def next_action(run: Run) -> str:
     if made_backup(run):
         return f"{nothing} The backup of this run stays stored, as it is shown; earlier backups are untouched."
     if run.kind == "backup" and run.state == "lost":
-        return f"{nothing} Earlier backups are untouched and stay restorable."
+        return f"{nothing} Earlier backups are untouched."
     if run.kind == "backup":
-        return f"{nothing} What was half-stored has been removed; earlier backups are untouched and stay restorable."
+        return f"{nothing} What was half-stored has been removed; earlier backups are untouched."
     if run.kind == "copy":
         return "the worker tries it again, after a longer pause each time. The backup's other copies are untouched."
     if run.kind in ("archive", "compress"):
@@ -147,6 +151,12 @@ def _title(run: Run) -> str:
     return f"{RUN_WORDS[run.kind]}{of}"
 
 
+def _note(run: Run) -> None:
+    for label, said in (("Note", str(run.params.get("note") or "")), ("Reason", run.reason)):
+        if said.strip():
+            st.markdown(f"**{label}:** {escape(said)}")
+
+
 def _steps(run: Run) -> None:
     steps = STEPS.get(run.kind)
     if steps is None:
@@ -154,11 +164,12 @@ def _steps(run: Run) -> None:
     names = [phase for phase, _ in steps]
     at = names.index(run.phase) if run.phase in names else -1
     drawn = []
-    for n, (_, word) in enumerate(steps):
+    for n, (_, words) in enumerate(steps):
+        word = words.replace(" ", "\u00a0")
         if n < at:
-            drawn.append(f":green[:material/check_circle: {word}]")
+            drawn.append(f":green[:material/check_circle:\u00a0{word}]")
         elif n == at:
-            drawn.append(f":blue[:material/radio_button_checked: **{word}**]")
+            drawn.append(f":blue[:material/radio_button_checked:\u00a0**{word}**]")
         else:
-            drawn.append(f":gray[:material/radio_button_unchecked: {word}]")
-    st.markdown("&emsp;".join(drawn))
+            drawn.append(f":gray[:material/radio_button_unchecked:\u00a0{word}]")
+    st.markdown(" &ensp;".join(drawn))  # a phone breaks the line between steps, not within one

@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboard.charts.strip import day_strip, strip_frame, strip_words
 from dashboard.components.chart import draw_chart
+from dashboard.components.figures import four_cells
 from dashboard.components.run_view import step_words
 from dashboard.format import NOTHING, ago, day, duration, escape, left, percent
 from dashboard.navigation import page
@@ -24,7 +25,7 @@ STRIP_LEGEND = (
 def status_card(status: DatabaseStatus, month: Month, *, theme: str | None) -> None:
     """Draw the card of one database. The caller gives it its container."""
     mark = STATE_MARKS[status.state]
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
         st.markdown(f"## {escape(status.database)} {mark.badge(status.state)}", anchors=False)
         st.page_link(
             page("run_backup"),
@@ -63,14 +64,16 @@ def _line(reason: Reason) -> str:
 def _numbers(status: DatabaseStatus) -> None:
     evidence, promises, now = status.evidence, status.evidence.promises, status.now
     good, proof = evidence.last_good, evidence.last_passed
-    columns = [cell for half in st.columns(2) for cell in half.columns(2, wrap=False)]  # a phone has two rows of two
+    columns = four_cells()
     with columns[0]:
         old = now - good.snapshot_at if good else None
         _number(
             "Last good backup",
             ago(good.snapshot_at if good else None, now),
             _against(old, promises.rpo, "RPO"),
-            f"{day(good.snapshot_at)}{_copies(status)}" if good else "nothing to restore from",
+            f"{day(good.snapshot_at)} · {'proven' if good.proven_at else 'not tested itself'}{_copies(status)}"
+            if good
+            else "nothing to restore from",
         )
     with columns[1]:
         tested = now - proof.finished_at if proof else None
@@ -87,12 +90,12 @@ def _numbers(status: DatabaseStatus) -> None:
     with columns[2]:
         took = proof.seconds if proof else None
         limit = promises.rto.total_seconds()
-        threshold = f"RTO {age(promises.rto)}" + (f" · {percent(took, limit)} of it" if took is not None else "")
+        threshold = f"RTO {age(promises.rto)}" + (f" · {percent(took, limit)}" if took is not None else "")
         _number(
             "A restore takes",
             duration(took),
             (threshold, "gray" if took is None else "green" if took <= limit else "red"),
-            "measured by that test" if took is not None else "not measured yet",
+            "measured by that test" if took is not None else "no test has measured it",
         )
     with columns[3]:
         oldest = evidence.oldest_good_at

@@ -80,7 +80,9 @@ def _of_open(
     if check is not None and fires(check):
         if _rank(check.severity) < _rank(alert.severity) or check.count > alert.count:
             return "worse"
-        if not alert.is_acknowledged and now - alert.notified_at >= remind_after:
+        # What is dated far ahead was said by a clock that was wrong, and would silence it until then.
+        quiet = -remind_after <= now - alert.notified_at < remind_after
+        if not alert.is_acknowledged and not quiet:
             return "remind"
         return "update"
     if check is not None and check.severity == "unknown":

@@ -115,7 +115,8 @@ def _changes(step: Transition, alert: Alert, now: datetime, actions: Mapping[str
     assert step.check is not None, "what fires has a check"
     changes: dict[str, object] = {
         "sentence": step.check.sentence, "hint": step.check.hint, "severity": step.check.severity,
-        "count": step.check.count, "well_since": None,
+        # The most that was told of: what goes down and up again is no news.
+        "count": max(alert.count, step.check.count), "well_since": None,
     }  # fmt: skip
     if action := _action(step.check, actions):
         changes["action"] = action

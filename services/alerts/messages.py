@@ -13,6 +13,8 @@ from services.notify.outbox import Event
 from services.settings.model import Settings
 from services.units import format_duration
 
+_LISTED = 20
+"""So many alerts are told of in one message; the rest is counted."""
 _WORDS = {"failure": "FAILURE", "warning": "WARNING", "unknown": "UNKNOWN", "ok": "OK"}
 
 
@@ -73,13 +75,15 @@ def write_digest(told: Sequence[tuple[Alert, Event]], settings: Settings, now: d
     summary = ", ".join(f"{counts[key]} {word}" for key, word in words.items() if counts[key])
     sample = "[sample data] " if settings.sample else ""
     lines = [f"At {_at(now)}:", ""]
-    for alert, event in told:
+    for alert, event in told[:_LISTED]:
         head = "RESOLVED" if event == "resolved" else _WORDS[alert.severity]
         about = f"{alert.subject.name}: " if alert.subject.name else ""
         lines += [f"[{head}] {about}{rule_of(alert.check).title}{_SUFFIXES.get(event, '')}"]
         lines += [f"  {alert.resolution if event == 'resolved' else alert.sentence}"]
         lines += [f"  {text}" for text in (alert.action, alert.hint) if text and event != "resolved"]
         lines += [f"  Acknowledge: backups alert ack {alert.id} --note …"] if event != "resolved" else []
+    if len(told) > _LISTED:
+        lines += ["", f"… and {len(told) - _LISTED} more: backups alert list"]
     if settings.alerts.dashboard_url:
         lines += ["", f"{settings.alerts.dashboard_url.rstrip('/')}/health"]
     return Text(f"{sample}[{worst}] {len(told)} alerts: {summary}", "\n".join(lines))

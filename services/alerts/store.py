@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from services.alerts.model import Alert
-from services.catalog.schema import alerts
+from services.catalog.schema import alerts, outbox
 from services.errors import InputError, UnknownName
 from services.health.model import WORST_FIRST, HealthCheck, Subject
 from services.ids import new_id
 
 MAX_SENTENCE = 2000
+KEEP_ALERTS = timedelta(days=731)
+"""How long an alert that has resolved is kept: two years of weekly reviews."""
+KEEP_MESSAGES = timedelta(days=90)
+"""How long a message that was sent, or given up, is kept; it is said again by nobody."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,19 @@ def acknowledge(engine: sa.Engine, alert_id: str, *, by: str, note: str, now: da
         )
     if changed.rowcount == 0:
         raise InputError("This alert has resolved already; there is nothing to acknowledge.")
+
+
+def forget_old(engine: sa.Engine, now: datetime) -> tuple[int, int]:
+    """Delete alerts that resolved long ago and messages that nobody waits for; return how many of each.
+
+    The weekly review of a week before KEEP_ALERTS has none any more.
+    """
+    old_alert = sa.and_(alerts.c.open_key.is_(None), alerts.c.resolved_at < now - KEEP_ALERTS)
+    old_message = sa.and_(outbox.c.next_attempt_at.is_(None), outbox.c.created_at < now - KEEP_MESSAGES)
+    with engine.begin() as connection:
+        messages = connection.execute(outbox.delete().where(old_message)).rowcount
+        # SQLite deletes no messages with their alert: theirs are older, and gone by now.
+        return connection.execute(alerts.delete().where(old_alert)).rowcount, messages
 
 
 def _fetch(source: sa.Engine | sa.Connection, query: sa.Select[Any]) -> list[Alert]:

@@ -49,10 +49,11 @@ class AlertWatch:
         self._ticked = now
         try:
             found = evaluate(self._installation, by=self._by)
-            deliver_due(self._installation)
+            # The watchdog first: a slow mail server must not look like a dead worker.
             if self._heartbeat and self._installation.settings.alerts.heartbeat_url is not None:
                 report = found.report if found is not None else examine(self._installation)
                 beat(self._installation, report, by=self._by)
+            deliver_due(self._installation)
         except (SQLAlchemyError, ConnectionFailed):
             self._cry(now)
             raise

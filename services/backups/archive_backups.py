@@ -13,7 +13,8 @@ from datetime import timedelta
 from typing import Any
 
 from services.backups.archive_plan import needed_now, refusal
-from services.backups.copy_sources import backup_lock, copy_in
+from services.backups.copy_sources import copy_in
+from services.backups.holding import hold_backup
 from services.backups.thaw_state import not_thawed, title_of
 from services.catalog.model import Backup, Copy
 from services.catalog.runs import ClaimLost
@@ -69,12 +70,12 @@ def archive_backups(
         name = backup.name if backup is not None else wish.backup_id
         what = f"{name} in {wish.storage}"
         try:
-            with installation.catalog.runs.hold(backup_lock(wish.backup_id), run.run_id, now=installation.clock()):
-                reason = _move(installation, wish, older_than, run, before=done)
+            with hold_backup(installation, wish.backup_id, run.run_id) as held:
+                reason = _move(installation, held, wish, older_than, run, before=done)
         except (ClaimLost, NoStorageClass):
             raise
-        except Busy as busy:
-            reason = busy.message
+        except (Busy, UnknownName) as error:
+            reason = error.message
         except (StorageError, CorruptBackup) as error:
             run.check_cancelled()
             report.failed.append(f"{what}: {error}")
@@ -97,12 +98,13 @@ def _try_classes(installation: Installation, wishes: Sequence[Wish]) -> None:
         try_class(installation.storage(name), installation.settings.storage(name), storage_class)
 
 
-def _move(installation: Installation, wish: Wish, older_than: timedelta, run: RunContext, *, before: int) -> str:
+def _move(
+    installation: Installation, backup: Backup, wish: Wish, older_than: timedelta, run: RunContext, *, before: int
+) -> str:
     """Move one copy and record that; return why it was left as it is, empty when it was moved."""
-    backup = installation.catalog.backups.get(wish.backup_id)
     copy = copy_in(backup, wish.storage)
     if copy is None or backup.state != "finished":
-        return "it is not there any more"
+        return "it is not there any more, or is being deleted"
     copy = _as_it_lies(installation, backup, copy)
     if installation.clock() - backup.finished_at <= older_than:
         return "it is younger than was asked for"
@@ -143,7 +145,7 @@ def _as_it_lies(installation: Installation, backup: Backup, copy: Copy) -> Copy:
     if stored.storage_class == copy.storage_class:
         return copy
     row = replace(copy, storage_class=stored.storage_class, etag=stored.etag)
-    installation.catalog.backups.save_copy(backup.id, row)
+    installation.catalog.backups.save_placement(backup.id, row)
     return row
 
 

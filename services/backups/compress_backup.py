@@ -22,8 +22,8 @@ from typing import Any
 
 from services.backups.compress_object import copy_of, store_new_copy, write_new_object
 from services.backups.compress_plan import new_recipients, refusal, stored_copies
-from services.backups.copy_sources import backup_lock
 from services.backups.create import remove_objects
+from services.backups.holding import hold_backup
 from services.backups.manifest import Manifest, compressed_anew, read_manifest, store_document
 from services.backups.naming import manifest_key, object_key
 from services.backups.signing import sign_document
@@ -96,11 +96,10 @@ def compress_backup(installation: Installation, backup_id: str, run: RunContext)
     Raise Busy when another run works on the same backup, CorruptBackup when what was read or written is not what was
     recorded, KeyMismatch, StorageError, Cancelled: then it is as it was, or the next attempt goes on.
     """
-    with installation.catalog.runs.hold(backup_lock(backup_id), run.run_id, now=installation.clock()):
-        backup = installation.catalog.backups.get(backup_id)
+    with hold_backup(installation, backup_id, run.run_id) as backup:
         before = sum(copy.bytes for copy in stored_copies(backup))
         if backup.state != "finished":
-            return Compressed(before, before, "it has expired")
+            return Compressed(before, before, "it has expired, or is being deleted")
         if backup.compression == "zstd":
             _remove_replaced(installation, backup, run)  # an attempt may have died just before that
             return Compressed(before, before, "it is compressed with zstd already")

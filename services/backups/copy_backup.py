@@ -14,8 +14,9 @@ import sqlalchemy as sa
 
 from services.backups.copy_failures import new_copy, note_failure
 from services.backups.copy_place import Place, look_at_place
-from services.backups.copy_sources import backup_lock, copy_in, refuse_to_copy, sources_of
+from services.backups.copy_sources import copy_in, refuse_to_copy, sources_of
 from services.backups.create import remove_objects
+from services.backups.holding import hold_backup
 from services.backups.manifest import Manifest, store_document
 from services.backups.room import refuse_without_room
 from services.catalog.model import Backup, Copy, CopyState
@@ -43,8 +44,7 @@ def copy_backup(installation: Installation, backup_id: str, target: str, run: Ru
     copy's row says why, and when it is tried again.
     """
     installation.settings.storage(target)
-    with installation.catalog.runs.hold(backup_lock(backup_id), run.run_id, now=installation.clock()):
-        backup = installation.catalog.backups.get(backup_id)
+    with hold_backup(installation, backup_id, run.run_id) as backup:
         refuse_to_copy(backup)
         try:
             known = copy_in(backup, target)

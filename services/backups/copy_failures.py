@@ -6,14 +6,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from services.backups.copy_sources import copy_in
+from services.catalog.copies import LONGEST_PAUSE
 from services.catalog.model import Backup, Copy
 from services.errors import BackupsError, Cancelled
 from services.installation import Installation
 from services.settings.secret_texts import secrets_of
 
 FIRST_PAUSE = timedelta(minutes=5)
-LONGEST_PAUSE = timedelta(hours=6)
-"""A storage that was away for a day is tried again within this."""
 
 
 def pause_after(attempts: int) -> timedelta:

@@ -9,11 +9,6 @@ from services.catalog.model import Backup, Copy
 from services.errors import InputError, UntrustedManifest
 
 
-def backup_lock(backup_id: str) -> str:
-    """Return the name of the lock of whoever stores, replaces or moves the objects of a backup."""
-    return f"backup/{backup_id}"
-
-
 def copy_in(backup: Backup, storage: str) -> Copy | None:
     """Return a backup's copy in a storage, whatever its state."""
     return next((copy for copy in backup.copies if copy.storage == storage), None)
@@ -35,8 +30,9 @@ def refuse_to_copy(backup: Backup) -> None:
     """Raise InputError for a backup of which there is nothing to copy, UntrustedManifest for one nobody vouches for."""
     if backup.sample:
         raise InputError(f"{backup.name} is simulated history; nothing is stored of it.", hint="Choose a real backup.")
-    if backup.state == "expired":
-        raise InputError(f"{backup.name} has expired; its object was deleted.", hint="Choose a backup that is kept.")
+    if backup.state != "finished":
+        what = "has expired; its object was deleted" if backup.state == "expired" else "is being deleted"
+        raise InputError(f"{backup.name} {what}.", hint="Choose a backup that is kept.")
     if backup.trust == "untrusted":
         raise UntrustedManifest(
             f"The manifest of {backup.name} is not signed by a key that this installation trusts.",

@@ -36,7 +36,7 @@ def thaw_backup(
         request_thaw(installation.storage(storage), copy.key, days=days, tier=tier)
         if before.thawed_at is None:  # otherwise it stays readable, and only the end of that moves
             asked = replace(not_thawed(before), thaw_requested_at=installation.clock(), thaw_tier=tier)
-            installation.catalog.backups.save_copy(backup.id, asked)
+            installation.catalog.backups.save_placement(backup.id, asked)
             before = asked
     after = look_at_thaw(installation, backup.id, before)
     run.log(describe_thaw(after, backup.name))

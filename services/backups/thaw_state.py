@@ -40,7 +40,7 @@ def look_at_thaw(installation: Installation, backup_id: str, copy: Copy) -> Copy
         else:
             seen = not_thawed(seen)
     if seen != copy:
-        installation.catalog.backups.save_copy(backup_id, seen)
+        installation.catalog.backups.save_placement(backup_id, seen)
     return seen
 
 

@@ -16,6 +16,7 @@ from services.errors import UnknownName
 from services.names import unknown_name
 
 _CHUNK = 500  # ids in one IN list; SQLite's limit on variables is far above
+_PLACEMENT = ("storage_class", "etag", "thaw_requested_at", "thaw_tier", "thawed_at", "thawed_until")
 
 
 class BackupStore:
@@ -121,13 +122,39 @@ class BackupStore:
         if backup.copies:
             connection.execute(copies.insert(), [{"backup_id": backup.id, **vars(copy)} for copy in backup.copies])
 
-    def set_copy_state(self, backup_id: str, storage: str, state: CopyState, *, checked_at: datetime) -> None:
+    def set_copy_state(
+        self,
+        backup_id: str,
+        storage: str,
+        state: CopyState,
+        *,
+        checked_at: datetime,
+        connection: sa.Connection | None = None,
+    ) -> None:
         """Note what a look at one copy found."""
+        if connection is None:
+            with self._engine.begin() as own:
+                self.set_copy_state(backup_id, storage, state, checked_at=checked_at, connection=own)
+            return
+        connection.execute(
+            copies.update()
+            .where(copies.c.backup_id == backup_id, copies.c.storage == storage)
+            .values(state=state, checked_at=checked_at)
+        )
+
+    def save_placement(self, backup_id: str, copy: Copy) -> None:
+        """Note in which class a stored copy's object lies and how its thaw stands; nothing else of its row changes.
+
+        For whoever looks at the storage from outside: meanwhile a check may have condemned the copy, or a cleanup
+        deleted it, which must not be undone by a row that was read before.
+        """
+        its = {name: getattr(copy, name) for name in _PLACEMENT}
         with self._engine.begin() as connection:
             connection.execute(
                 copies.update()
-                .where(copies.c.backup_id == backup_id, copies.c.storage == storage)
-                .values(state=state, checked_at=checked_at)
+                .where(copies.c.backup_id == backup_id, copies.c.storage == copy.storage)
+                .where(copies.c.state == "stored", copies.c.key == copy.key)
+                .values(its)
             )
 
     def save_copy(self, backup_id: str, copy: Copy, connection: sa.Connection | None = None) -> None:
@@ -166,6 +193,14 @@ def copies_of(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[C
             values = dict(row._mapping)
             found[values.pop("backup_id")].append(Copy(**values))
     return found
+
+
+def take_row(backup_id: str, connection: sa.Connection) -> None:
+    """Keep other transactions from judging, deleting or holding a backup until this one ends.
+
+    An UPDATE that changes nothing locks the row in PostgreSQL and the file in SQLite, which knows no SELECT FOR UPDATE.
+    """
+    connection.execute(backups.update().where(backups.c.id == backup_id).values(state=backups.c.state))
 
 
 def good(*, state: BackupState = "finished") -> sa.ColumnElement[bool]:

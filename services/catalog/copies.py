@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +16,8 @@ from services.storage.classes import FROZEN
 Wanted = Mapping[str, Sequence[str]]
 """By database, the storages in which each of its backups is to have a copy."""
 
+LONGEST_PAUSE = timedelta(hours=6)
+"""Between two attempts at one copy: a storage that was away for a day is tried again within this."""
 _NOT_WHOLE = ("copying", "failed", "missing", "damaged")
 
 
@@ -67,6 +69,25 @@ def missing_copies(
     return [MissingCopy(**{name: getattr(row, name) for name in names}) for row in rows], counts
 
 
+def count_never_begun(engine: sa.Engine, wanted: Wanted, *, since: datetime, until: datetime) -> dict[str, int]:
+    """Return by database how many wanted copies of its backups of that time were not even begun. One query."""
+    parts = []
+    for database, storages in wanted.items():
+        for storage in storages if len(storages) > 1 else ():
+            there = sa.exists().where(copies.c.backup_id == backups.c.id, copies.c.storage == storage)
+            kept = backups.c.database == database, backups.c.state == "finished", backups.c.trust != "untrusted"
+            within = backups.c.finished_at >= since, backups.c.finished_at < until, backups.c.sample.is_(False)
+            parts.append(sa.select(backups.c.database).where(*kept, *within, ~there))
+    if not parts:
+        return {}
+    found = sa.union_all(*parts).subquery()
+    with engine.connect() as connection:
+        rows = connection.execute(
+            sa.select(found.c.database, sa.func.count().label("never_begun")).group_by(found.c.database)
+        )
+        return {row.database: row.never_begun for row in rows}
+
+
 def _missing(wanted: Wanted, now: datetime, *, due_only: bool) -> sa.Select[Any]:
     found = _wanting(wanted).subquery("found")
     other = copies.alias("other")
@@ -95,7 +116,9 @@ def _missing(wanted: Wanted, now: datetime, *, due_only: bool) -> sa.Select[Any]
     )
     if due_only:
         again = copies.c.next_attempt_at
-        query = query.where(sa.or_(again.is_(None), again <= now), source)
+        # What is further ahead than any pause was written by a clock that was wrong.
+        due = sa.or_(again.is_(None), again <= now, again > now + 2 * LONGEST_PAUSE)
+        query = query.where(due, source)
     return query
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from services.catalog.backups import BackupStore, good
+from services.catalog.backups import BackupStore, good, take_row
 from services.catalog.model import ACTIVE_STATES, Backup, CopyState
 from services.catalog.schema import backups, copies, deletions, locks, runs
 from services.errors import InputError
@@ -106,7 +106,7 @@ class DeletionStore:
 
         To be called by a run that works on the backup, after the transaction in which the run became active.
         """
-        _take_row(backup_id, connection)
+        take_row(backup_id, connection)
         row = connection.execute(
             sa.select(backups.c.name, backups.c.state).where(backups.c.id == backup_id)
         ).one_or_none()
@@ -116,7 +116,7 @@ class DeletionStore:
 
     def begin(self, backup_id: str, cause: Cause, *, now: datetime, connection: sa.Connection) -> Begun | Refused:
         """Set a backup ``deleting`` and log it, or say what stands against it."""
-        _take_row(backup_id, connection)
+        take_row(backup_id, connection)
         backup = self._backups.get(backup_id, connection)
         if backup.state == "expired":
             return Refused("expired", backup)
@@ -247,11 +247,6 @@ def _wanted(
 ) -> list[sa.ColumnElement[bool]]:
     wanted = {deletions.c.database: database, deletions.c.backup_id: backup_id, deletions.c.outcome: outcome}
     return [column == value for column, value in wanted.items() if value is not None]
-
-
-def _take_row(backup_id: str, connection: sa.Connection) -> None:
-    # An UPDATE, since that takes the lock on SQLite as well, where a SELECT begins no transaction.
-    connection.execute(backups.update().where(backups.c.id == backup_id).values(state=backups.c.state))
 
 
 def _needed(

@@ -40,7 +40,7 @@ class PinStore:
                 row = own.execute(query).one_or_none()
         return None if row is None else Pin(**row._mapping)
 
-    def waiting(self, *, limit: int = 100) -> builtins.list[Pin]:
+    def waiting(self, *, limit: int = 1000) -> builtins.list[Pin]:
         """Return the pins that are not stored beside their backups yet, the oldest first."""
         query = sa.select(pins).where(pins.c.stored.is_(False)).order_by(pins.c.at).limit(limit)
         with self._engine.connect() as connection:

@@ -307,6 +307,7 @@ outbox = sa.Table(
     sa.UniqueConstraint("alert_id", "number", "channel"),
     sa.Index("ix_outbox_next_attempt_at", "next_attempt_at"),
     sa.Index("ix_outbox_created_at", "created_at"),
+    sa.Index("ix_outbox_sent_at", "sent_at"),
 )
 
 duties = sa.Table(

@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from services.catalog.backups import take_row
 from services.catalog.model import Outcome, Verification
 from services.catalog.schema import backups, verifications
 from services.catalog.verdict import Check, Verdict, judge
@@ -84,10 +85,9 @@ class VerificationStore:
     def hold(self, backup_id: str, connection: sa.Connection) -> None:
         """Keep other transactions from judging a backup until this one ends. Comes before what is then judged.
 
-        Without it two checks that end at once each miss the other, and the later one overwrites the verdict. An UPDATE
-        that changes nothing locks the row in PostgreSQL, and the file in SQLite, which knows no SELECT FOR UPDATE.
+        Without it two checks that end at once each miss the other, and the later one overwrites the verdict.
         """
-        connection.execute(backups.update().where(backups.c.id == backup_id).values(state=backups.c.state))
+        take_row(backup_id, connection)
 
     def add_missing(self, verification: Verification, connection: sa.Connection) -> None:
         """Add a verification unless one has its id. Its backup is not touched: ``settle`` does that."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator
 
-from services.health.facts import Facts
+from services.health.facts import COPIES_WITHIN, Facts
 from services.health.model import HealthCheck, Measure, Severity, Subject
 from services.health.queries import GoodOne
 from services.status import DatabaseStatus, Reason, age, reasons_by_rule
@@ -130,11 +130,18 @@ def corruption(facts: Facts) -> Iterator[HealthCheck]:
 
 
 def copies(facts: Facts) -> Iterator[HealthCheck]:
-    """Is every copy where it was stored?"""
+    """Is every copy where it was stored, and was each that is wanted begun in time?"""
     for status in facts.watched:
         found = facts.corruption.get(status.database)
+        late = facts.never_copied.get(status.database, 0)
         if found is None or not found.missing:
-            if status.evidence.backups_ever:
+            if late:
+                many = f"{late} copies were" if late > 1 else "A copy was"
+                sentence = f"{many} not even begun · limit {age(COPIES_WITHIN)} after the backup"
+                hint = "See what keeps the worker from making it: backups storage."
+                measure = Measure(late, warning=0)
+                yield HealthCheck("copies", _subject(status), "warning", sentence, hint, measure=measure, count=late)
+            elif status.evidence.backups_ever:
                 yield _ok("copies", status, "No copy is known to be missing.", measure=Measure(0, warning=0))
             continue
         many = f"{found.missing} copies are missing" if found.missing > 1 else "A copy is missing"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.catalog import summaries
+from services.catalog.copies import count_never_begun
 from services.catalog.model import Run
 from services.health.queries import (
     Corruption,
@@ -30,6 +31,11 @@ RUNS_SPEAK_FOR = timedelta(days=35)
 PROBES_SPEAK_FOR = timedelta(hours=26)
 """How long what the daily health check found counts: a day, and some slack."""
 
+COPIES_WITHIN = timedelta(hours=24)
+"""How long after its backup a further copy must have been begun at the latest."""
+COPIES_SPEAK_FOR = timedelta(days=31)
+"""How old a backup is of which nobody says any more that a copy was never begun; `backups storage` says it always."""
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -43,6 +49,8 @@ class Facts:
     recent: dict[str, list[GoodOne]]
     newest: dict[str, Newest]
     corruption: dict[str, Corruption]
+    never_copied: dict[str, int]
+    """By database, how many further copies should have been begun by now and were not."""
     last_runs: tuple[Run, ...]
     last_health_run: Run | None
     delivery: Delivery
@@ -67,6 +75,8 @@ def gather(installation: Installation, *, free: Mapping[str, int | None] | None 
     engine, now = installation.catalog.engine, installation.clock()
     databases = [database.name for database in installation.settings.databases]
     storages = [storage.name for storage in installation.settings.storages]
+    settings = installation.settings
+    wanted = {d.name: [s.name for s in settings.storages_of(d)] for d in settings.databases if not d.paused}
     return Facts(
         installation=installation,
         now=now,
@@ -76,6 +86,7 @@ def gather(installation: Installation, *, free: Mapping[str, int | None] | None 
         recent=recent_good(engine, databases),
         newest=newest_backups(engine, databases),
         corruption=corruption(engine, storages),
+        never_copied=count_never_begun(engine, wanted, since=now - COPIES_SPEAK_FOR, until=now - COPIES_WITHIN),
         last_runs=tuple(last_runs(engine, since=now - RUNS_SPEAK_FOR)),
         last_health_run=last_health_run(engine, since=now - PROBES_SPEAK_FOR),
         delivery=delivery(engine, now),

@@ -11,7 +11,7 @@ from services.health.facts import Facts
 from services.health.forms import check_from_form
 from services.health.model import INSTALLATION, WORKER, HealthCheck, Measure, Severity, Subject
 from services.overview import StorageRoom
-from services.status import age, worker_problem
+from services.status import age, is_scheduled, worker_problem
 from services.units import format_bytes, format_part
 
 HICCUP = timedelta(minutes=3)
@@ -63,10 +63,10 @@ def _next_backup(facts: Facts, storage: str) -> int:
 
 
 def worker(facts: Facts) -> Iterator[HealthCheck]:
-    """Is a worker alive, where one has been started or work waits? Silence is failure."""
+    """Is a worker alive, where one has been started, work waits or a schedule is on? Silence is failure."""
     beat, now = facts.signs.heartbeat_at, facts.now
     measure = Measure((now - beat).total_seconds(), "s", failure=SILENT_AFTER.total_seconds()) if beat else None
-    problem = worker_problem(facts.signs, now)
+    problem = worker_problem(facts.signs, now, scheduled=is_scheduled(facts.watched))
     if problem is not None:
         ahead = beat is not None and beat > now
         severity: Severity = "unknown" if ahead else "failure"

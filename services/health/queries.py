@@ -211,6 +211,14 @@ class Finding:
     found_at: datetime
 
 
+def _condemns(check: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Whether a failed check says that stored bytes are bad. A restore test says so only where it met them.
+
+    What else fails there (an object that differs, a server that refuses) is told by the check of restore tests.
+    """
+    return sa.or_(check.c.level != "restore", check.c.detail["copy_state"].as_string().is_not(None))
+
+
 def findings_without_backup_since(engine: sa.Engine, databases: Sequence[str], *, since: datetime) -> list[Finding]:
     """Return, of each of these databases, the newest finding of corruption since which no backup was asked for.
 
@@ -227,7 +235,7 @@ def findings_without_backup_since(engine: sa.Engine, databases: Sequence[str], *
     failed_before = (
         sa.exists()
         .where(earlier.c.backup_id == verifications.c.backup_id, earlier.c.outcome == "failed")
-        .where(earlier.c.level != "restore")
+        .where(_condemns(earlier))
         .where(earlier.c.finished_at < verifications.c.finished_at)
         .where(sa.not_(passed_between))
         .correlate(verifications)
@@ -244,7 +252,7 @@ def findings_without_backup_since(engine: sa.Engine, databases: Sequence[str], *
             verifications.c.level, verifications.c.storage, verifications.c.reason, verifications.c.finished_at,
         )
         .join_from(verifications, backups)
-        .where(verifications.c.outcome == "failed", verifications.c.level != "restore")
+        .where(verifications.c.outcome == "failed", _condemns(verifications))
         .where(verifications.c.database.in_(databases), verifications.c.finished_at >= since)
         .where(backups.c.state == "finished", backups.c.adopted.is_(False), backups.c.trust != "untrusted")
         .where(backups.c.verification_passed.is_(False), sa.cast(backups.c.excluded, sa.Text) == "[]")

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from services.alerts.store import forget_old
 from services.backups.adopt import adopt_file
 from services.backups.archive_backups import Wish, archive_backups
 from services.backups.compress_backup import compress_backups
@@ -136,7 +137,13 @@ def _adopt(installation: Installation, run: Run, active: ActiveRun) -> dict[str,
 
 
 def _janitor(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
-    return sweep(installation, apply=bool(run.params.get("apply", True)), run=active).to_json()
+    apply = bool(run.params.get("apply", True))
+    report = sweep(installation, apply=apply, run=active)
+    if apply:
+        gone, messages = forget_old(installation.catalog.engine, installation.clock())
+        if gone or messages:
+            active.log(f"Forgot {gone} alerts resolved over two years ago, {messages} messages of over 90 days.")
+    return report.to_json()
 
 
 def _health(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:

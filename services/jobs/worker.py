@@ -149,6 +149,7 @@ def run_worker(installation: Installation, *, stop: threading.Event | None = Non
     # Before anything is taken from the queue: others tell by our heart whether what we take is in good hands.
     _beat(state)
     _try(state, _recover)
+    _try(state, _forget_the_dead)
     for thread in tasks:
         thread.start()
     _launch_dbos(state)
@@ -179,6 +180,14 @@ def _put_queue_right(state: _State) -> None:
 def _hand_back(state: _State) -> None:
     """Give back what was taken from the queue and not begun."""
     state.queue.hand_back()
+
+
+def _forget_the_dead(state: _State) -> None:
+    """Take the rows of killed workers of this machine away: what they left is in good hands now."""
+    workers = state.installation.catalog.workers
+    for worker in workers.list():
+        if state.watch.is_gone(worker):
+            workers.remove(worker.id)
 
 
 def _take_leave(state: _State) -> None:

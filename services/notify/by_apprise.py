@@ -50,6 +50,8 @@ def send_by_apprise(url: str, message: Message) -> None:
     plugin = open_plugin(url)
     if "rto=" not in url:
         plugin.socket_read_timeout = READ_SECONDS
+    if "overflow=" not in url:  # a message that is too long for the service would be refused again and again
+        plugin.overflow_mode = apprise.OverflowMode.SPLIT
     headers = getattr(plugin, "headers", None)
     if isinstance(headers, dict):  # webhooks, which can drop a doubled message by it
         headers["Idempotency-Key"] = f"backups-{message.id}"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from services.installation import Installation
 from services.notify.channels import Channel, NotDelivered, masked, open_channels
@@ -12,6 +15,8 @@ from services.notify.outbox import Message, claim, due, mark_failed, mark_sent
 logger = logging.getLogger(__name__)
 
 
+ROUND_LIMIT = timedelta(seconds=30)
+"""After so long a look at the checks is due again, however much waits for a slow server."""
 _accepted: set[str] = set()
 """Messages that a server took while the catalogue could not be told: they are marked before anything is sent again."""
 
@@ -24,18 +29,23 @@ class Round:
     failed: int = 0
 
 
-def deliver_due(installation: Installation) -> Round:
-    """Send every message that is due, each once. What goes wrong is in the message's row, not raised.
+def deliver_due(
+    installation: Installation, *, within: timedelta = ROUND_LIMIT, elapsed: Callable[[], float] = time.monotonic
+) -> Round:
+    """Send the messages that are due, each once. What goes wrong is in the message's row, not raised.
 
     After a channel has failed it is left alone for this round: a server that is away costs one time limit, not one for
-    each message.
+    each message. After ``within`` no further message is begun: what is left is due in the next round.
     """
+    end = elapsed() + within.total_seconds()
     engine = installation.catalog.engine
     _mark_accepted(installation)
     channels = open_channels(installation.settings.alerts)
     sent = failed = 0
     away: set[str] = set()
     for message in due(engine, installation.clock()):
+        if elapsed() >= end:
+            break
         if message.channel in away or not claim(engine, message, installation.clock()):
             continue
         if deliver(installation, message, channels.get(message.channel)):

@@ -27,6 +27,8 @@ CLAIM = timedelta(minutes=3)
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(minutes=15)
 """Between two attempts: doubled from the first to the longest."""
 MAX_SUBJECT = 300
+_SEVERAL_WAITS = timedelta(hours=1)
+"""How long what is newer waits for a message about several alerts, which its channel may refuse for days."""
 
 
 @dataclass(frozen=True)
@@ -114,13 +116,16 @@ def due(engine: sa.Engine, now: datetime, *, limit: int = 100) -> list[Message]:
 
     A channel that is away for days must not fill the round with what it does not take, and starve the others.
     One that is about the same alert and channel as an older waiting one is left for later: nobody reads that something
-    is well again before they read that it was not. A message about several alerts may be about any.
+    is well again before they read that it was not. A message about several alerts may be about any, so it is waited
+    for, too, but not for long. An attempt that is put off for longer than any pause was put off by a clock that was
+    wrong: it is due.
     """
     older = outbox.alias("older")
     of_same_alert = sa.and_(older.c.alert_id == outbox.c.alert_id, older.c.number < outbox.c.number)
     of_several = sa.and_(
         sa.or_(older.c.event == "several", outbox.c.event == "several"),
         older.c.event != "test", outbox.c.event != "test", older.c.created_at < outbox.c.created_at,
+        older.c.created_at > now - _SEVERAL_WAITS,
     )  # fmt: skip
     waits_for_another = (
         sa.exists()
@@ -131,7 +136,8 @@ def due(engine: sa.Engine, now: datetime, *, limit: int = 100) -> list[Message]:
     place = sa.func.row_number().over(partition_by=outbox.c.channel, order_by=(outbox.c.created_at, outbox.c.id))
     ranked = (
         sa.select(outbox.c.id, place.label("place"))
-        .where(outbox.c.next_attempt_at <= now, sa.not_(waits_for_another))
+        .where(sa.or_(outbox.c.next_attempt_at <= now, outbox.c.next_attempt_at > now + 2 * LONGEST_PAUSE))
+        .where(sa.not_(waits_for_another))
         .subquery()
     )
     query = (

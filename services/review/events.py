@@ -120,7 +120,7 @@ def storage_section(review: Review) -> Section:
     columns = ("Storage", "Used at the end", "Last week", "4-week mean", "Against last week", "Full in about")
     rows = tuple(
         (
-            Cell(storage.name),
+            Cell(storage.name, link="storage"),
             Cell(storage.used.text, "" if storage.limit_bytes is None else f"of {format_bytes(storage.limit_bytes)}"),
             Cell(storage.used.last_text),
             Cell(mean_words(storage.used)),
@@ -166,6 +166,17 @@ def emergencies_section(review: Review) -> Section:
     return Section("emergencies", "Emergency backups", (table,))
 
 
+_DUE_ON = {
+    "backups": "schedules",
+    "restore test": "verify_and_restore",
+    "verification": "verify_and_restore",
+    "upkeep": "schedules",
+    "proof": "verify_and_restore",
+    "key": "health",
+}
+"""The page on which what is due is seen or done; an action item stands further down on this one."""
+
+
 def due_section(review: Review) -> Section:
     """Return what is due in the week that follows."""
     title = f"Due next week ({review.week.shifted(1).title})"
@@ -175,7 +186,7 @@ def due_section(review: Review) -> Section:
         (
             Cell(_due_at(due)),
             Cell(due.database or ""),
-            Cell(due.text),
+            Cell(due.text, link=_DUE_ON.get(due.kind, "")),
             Cell("needs a person" if due.severity != "ok" else "by itself" if due.kind != "action" else "agreed",
                  mark="warning" if due.severity != "ok" else ""),
         )

@@ -35,13 +35,17 @@ def record_verification(
         installation.storage(verification.storage).put(key, json.dumps(document, indent=1).encode())
     except StorageError as error:
         run.log(f"The check record could not be stored as {key}; only the catalogue has it: {error}", "warning")
-    with run.guarded() as transaction:
-        installation.catalog.verifications.add(verification, transaction)
     state = verification.detail.get("copy_state")
-    if state is not None:
-        installation.catalog.backups.set_copy_state(
-            backup.id, verification.storage, state, checked_at=verification.finished_at
-        )
+    with run.guarded() as transaction:  # both or neither: a copy that is condemned may not go on being preferred
+        installation.catalog.verifications.add(verification, transaction)
+        if state is not None:
+            installation.catalog.backups.set_copy_state(
+                backup.id,
+                verification.storage,
+                state,
+                checked_at=verification.finished_at,
+                connection=transaction,
+            )
 
 
 def record_key(backup: Backup, verification: Verification) -> str:

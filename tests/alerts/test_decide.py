@@ -43,6 +43,7 @@ CASES: dict[str, tuple[HealthCheck | None, Alert | None, list[str]]] = {
     "still late is noted and said to nobody": (LATE, OPEN, ["update"]),
     "a day later it is said again": (LATE, replace(OPEN, notified_at=NOW - DAY), ["remind"]),
     "an acknowledged one is not said again": (LATE, ACKNOWLEDGED, ["update"]),
+    "what a clock far ahead has said is said again": (LATE, replace(OPEN, notified_at=NOW + 365 * DAY), ["remind"]),
     "it got worse": (GONE, OPEN, ["worse"]),
     "an acknowledged one that got worse is said": (GONE, ACKNOWLEDGED, ["worse"]),
     "more of it is worse, too": (replace(LATE, count=2), replace(OPEN, count=1), ["worse"]),

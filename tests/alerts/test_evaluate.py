@@ -11,7 +11,7 @@ import pytest
 
 from services import commands
 from services.alerts.evaluate import EVERY, evaluate
-from services.alerts.store import HistoryQuery, count_open, history, open_alerts
+from services.alerts.store import HistoryQuery, count_open, forget_old, history, open_alerts
 from services.alerts.watch import AlertWatch
 from services.catalog.duties import claim_duty
 from services.catalog.model import Backup, Run
@@ -178,11 +178,53 @@ def test_an_older_view_changes_nothing_after_a_newer_one(inst: Installation, clo
     assert keys(inst) == []
 
 
-def damage(inst: Installation, backup: Backup, clock: TestClock, level: str = "checksum") -> str:
-    found = make_verification(backup, level, "failed", at=clock.forward(minutes=1))
+def damage(inst: Installation, backup: Backup, clock: TestClock, level: str = "checksum", **changes: Any) -> str:
+    found = make_verification(backup, level, "failed", at=clock.forward(minutes=1), **changes)
     inst.catalog.verifications.add(found)
     inst.catalog.backups.set_copy_state(backup.id, "primary", "damaged", checked_at=clock())
     return found.id
+
+
+def test_old_alerts_and_messages_are_forgotten_and_what_is_open_or_waits_is_kept(
+    inst: Installation, clock: TestClock, mail: MailServer
+) -> None:
+    back_up(inst, clock)
+    clock.forward(hours=25)
+    assert look(inst) == ["open"]
+    back_up(inst, clock, "b2")
+    look(inst)
+    clock.forward(minutes=5)
+    assert look(inst) == ["resolve"]
+    engine = inst.catalog.engine
+    assert forget_old(engine, clock.forward(days=89)) == (0, 0)
+    mail.stop()
+    opened = look(inst)
+    assert set(opened) == {"open"}
+    fresh = [message for message in recent_messages(engine) if message.created_at == clock()]
+    assert {message.state for message in fresh} == {"waiting", "sent"}
+    alerts, messages = forget_old(engine, clock.forward(days=2))
+    assert (alerts, messages > 0) == (0, True)
+    assert recent_messages(engine) == fresh
+    assert len(history(engine, HistoryQuery())) == 1 + len(opened)
+    assert forget_old(engine, clock.forward(days=700))[0] == 1
+    assert [alert.resolved_at for alert in history(engine, HistoryQuery())] == [None] * len(opened)
+
+
+def test_a_count_that_goes_down_and_up_again_is_no_news(inst: Installation, clock: TestClock) -> None:
+    first, second = back_up(inst, clock, "one"), back_up(inst, clock, "two")
+    back_up(inst, clock, "three")
+    damage(inst, first, clock)
+    damage(inst, second, clock)
+    assert look(inst) == ["open"]
+    [alert] = open_alerts(inst.catalog.engine)
+    commands.acknowledge_alert(inst, alert.id, note="known", actor="ada")
+    inst.catalog.backups.set_copy_state(second.id, "primary", "stored", checked_at=clock())
+    inst.catalog.verifications.add(make_verification(second, "archive", "passed", at=clock.forward(minutes=1)))
+    look(inst)
+    damage(inst, second, clock)
+    assert "worse" not in look(inst)
+    noted = {alert.check: alert.note for alert in open_alerts(inst.catalog.engine)}
+    assert noted["corruption"] == "known"
 
 
 def test_a_damaged_backup_starts_a_new_one_at_once_and_only_once(
@@ -204,6 +246,30 @@ def test_a_damaged_backup_starts_a_new_one_at_once_and_only_once(
     look(inst)
     AlertWatch(inst, by="another worker", heartbeat=False).tick()
     assert [each.id for each in inst.catalog.runs.list(kind="backup")] == [run.id]
+
+
+def test_damage_that_a_restore_test_meets_starts_a_new_backup_too(inst: Installation, clock: TestClock) -> None:
+    """The restore test is the deepest check, and the one that is scheduled by default."""
+    backup = back_up(inst, clock)
+    damage(inst, backup, clock, "restore", detail={"copy_state": "damaged", "scope": "copy"})
+    look(inst)
+    [run] = inst.catalog.runs.list(kind="backup")
+    assert run.params["note"] == "Started by itself: b1 failed its restore check in primary."
+    clock.forward(minutes=1)
+    look(inst)
+    damage(inst, backup, clock)
+    look(inst)
+    assert [each.id for each in inst.catalog.runs.list(kind="backup")] == [run.id]
+
+
+def test_a_restore_test_that_fails_for_another_reason_says_nothing_of_the_stored_bytes(
+    inst: Installation, clock: TestClock
+) -> None:
+    backup = back_up(inst, clock)
+    failed = make_verification(backup, "restore", "failed", at=clock.forward(minutes=1), detail={"scope": "backup"})
+    inst.catalog.verifications.add(failed)
+    look(inst)
+    assert inst.catalog.runs.list(kind="backup") == []
 
 
 def test_a_second_damaged_backup_is_said_though_the_first_was_acknowledged(

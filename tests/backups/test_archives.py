@@ -7,19 +7,23 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from moto.moto_api import state_manager
 
+from services.backups import archive_backups
 from services.backups.archive_plan import ArchivePlan, plan_archive
 from services.backups.rebuild import rebuild
 from services.backups.thaws import find_thaws, look_at_thaws
-from services.catalog.model import Backup, Copy, Run
+from services.catalog.deletions import Begun, Cause, Refused
+from services.catalog.model import Backup, Copy, CopyState, Run
 from services.commands import submit_archives, submit_copy, submit_thaw, submit_verification
 from services.errors import InputError, NoStorageClass, UnknownName
 from services.installation import Installation
 from services.settings.model import COLD_CLASSES, StorageSettings
-from services.storage.cold import ThawState
+from services.storage.cold import ThawState, move_to_class
+from services.storage.protocol import StoredObject
 from tests.catalog.rows import make_verification
 from tests.support.s3 import fault_server, juicefs_program, juicefs_server, moto_server, plain_client, settings_for
 from tests.support.stored import carry_out, content_of, folder_storage, installation_on, keys_in, store_backup
@@ -319,6 +323,51 @@ def test_a_thaw_has_a_state_an_expected_time_and_an_end(inst: Installation, froz
     assert check(inst, frozen).state == "finished"
     again = thaw(inst, frozen)
     assert "thawed: it can be read until" in again.result["reason"]
+
+
+@pytest.mark.parametrize("state", ["damaged", "deleted"])
+def test_a_look_at_a_thaw_undoes_nothing_that_happened_meanwhile(
+    inst: Installation, frozen: Backup, monkeypatch: pytest.MonkeyPatch, state: CopyState
+) -> None:
+    """It had read the row before a check condemned the copy, or a cleanup deleted it."""
+    storage = inst.storage("cloud")
+    stat = storage.stat
+
+    def overtaken(key: str) -> StoredObject:
+        inst.catalog.backups.set_copy_state(frozen.id, "cloud", state, checked_at=NOW)
+        return stat(key)
+
+    monkeypatch.setattr(storage, "stat", overtaken)
+    thaw(inst, frozen)
+    look_at_thaws(inst)
+    assert copy_of(inst, frozen).state == state
+
+
+def test_no_deletion_begins_while_a_copy_is_moved_and_nothing_is_moved_that_is_being_deleted(
+    inst: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, *_ = month_of(inst)
+    found = plan(inst)
+    cleanup = inst.catalog.runs.add(kind="cleanup", database=None, actor="eve", reason="", params={}, now=NOW)
+    refused: list[str] = []
+
+    def delete(backup: Backup) -> Begun | Refused:
+        with inst.catalog.engine.begin() as connection:
+            return inst.catalog.deletions.begin(backup.id, Cause(cleanup.id, "eve", ""), now=NOW, connection=connection)
+
+    def move_slowly(*args: Any, **more: Any) -> StoredObject:
+        met = delete(first)
+        assert isinstance(met, Refused)
+        refused.append(met.because)
+        return move_to_class(*args, **more)
+
+    monkeypatch.setattr(archive_backups, "move_to_class", move_slowly)
+    assert isinstance(delete(second), Begun)
+    run = archive(inst, found)
+    assert refused == ["active"]
+    assert class_of(inst, first) == "GLACIER"
+    assert class_of(inst, second) == "STANDARD"
+    assert [line for line in run.result["skipped"] if "being deleted" in line]
 
 
 @pytest.mark.usefixtures("slow_thaw")

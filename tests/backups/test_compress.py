@@ -19,6 +19,7 @@ from services.backups.manifest import read_manifest
 from services.backups.naming import manifest_key
 from services.backups.rebuild import rebuild
 from services.backups.signing import sign_document
+from services.catalog.deletions import Begun, Cause, Refused
 from services.catalog.model import Backup, Run
 from services.commands import submit_compressions, submit_copy, submit_verification
 from services.errors import InputError, StorageFull, UnknownName
@@ -232,6 +233,39 @@ def test_a_dump_that_pg_restore_cannot_read_keeps_its_old_object(on: NewInstalla
     assert "cannot be read back" in run.result["failed"][0]
     assert keys_in(inst, "primary") == sorted([backup.copies[0].key, "la_factoria/old.manifest.json"])
     assert again(inst, backup) == backup
+
+
+def test_no_deletion_begins_while_a_backup_is_compressed_and_nothing_is_compressed_that_is_being_deleted(
+    on: NewInstallation, dump: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inst = on()
+    first, second = store_old(inst, dump, "first"), store_old(inst, dump, "second", at=AT + timedelta(hours=1))
+    cleanup = inst.catalog.runs.add(kind="cleanup", database=None, actor="eve", reason="", params={}, now=NOW)
+    refused: list[str] = []
+    store_document = compressing.store_document
+
+    def delete(backup: Backup) -> Begun | Refused:
+        cause = Cause(cleanup.id, "eve", "")
+        with inst.catalog.engine.begin() as connection:
+            return inst.catalog.deletions.begin(backup.id, cause, now=NOW, connection=connection)
+
+    def store_slowly(*args: Any, **more: Any) -> Any:
+        met = delete(first)
+        assert isinstance(met, Refused)
+        refused.append(met.because)
+        return store_document(*args, **more)
+
+    monkeypatch.setattr(compressing, "store_document", store_slowly)
+    ids = [first.id, second.id]
+    run_id = inst.catalog.runs.add(
+        kind="compress", database="la_factoria", actor="ada", reason="", params={"backups": ids}, now=NOW
+    ).id
+    assert isinstance(delete(second), Begun)
+    run = carry_out(inst, run_id)
+    assert set(refused) == {"active"}
+    assert again(inst, first).compression == "zstd"
+    assert again(inst, second).compression == second.compression
+    assert [line for line in run.result["skipped"] if "being deleted" in line]
 
 
 def test_one_that_fails_stops_no_other(on: NewInstallation, dump: bytes, tmp_path: Path) -> None:

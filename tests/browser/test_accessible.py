@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, BrowserContext, expect
 
 from tests.browser.conftest import WAIT_MS, Site, visit
 
 PAGES = {
-    "/": ("could be restored right now", "Recent activity"),
+    "/": ("proven to restore", "Recent activity"),
     "/run_backup": ("Run backup", "Nothing stands in the way."),
     "/inventory": ("Inventory", "Select a row for all"),
     "/verify_and_restore": ("Verify and restore tests", "Select a row for its result"),
@@ -31,15 +32,33 @@ PAGES = {
 SIZES = {"laptop": (1440, 900), "phone": (390, 844)}
 
 
+Scheme = Literal["light", "dark"]
+
+
+@pytest.fixture(scope="module")
+def screens(chromium: Browser) -> Iterator[Callable[[str, Scheme], BrowserContext]]:
+    """Return a browser of a size and scheme. One serves all pages: what Streamlit's page consists of is loaded once."""
+    opened: dict[tuple[str, Scheme], BrowserContext] = {}
+
+    def screen(size: str, scheme: Scheme) -> BrowserContext:
+        if (size, scheme) not in opened:
+            width, height = SIZES[size]
+            context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+            opened[size, scheme] = context
+        return opened[size, scheme]
+
+    yield screen
+    for context in opened.values():
+        context.close()
+
+
 @pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
 def test_a_page_is_accessible_and_fits(
-    chromium: Browser, site: Site, axe: str, path: str, scheme: Literal["light", "dark"], size: str
+    screens: Callable[[str, Scheme], BrowserContext], site: Site, axe: str, path: str, scheme: Scheme, size: str
 ) -> None:
-    width, height = SIZES[size]
-    context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-    tab = visit(context, site)
+    tab = visit(screens(size, scheme), site)
     heading, last = PAGES[path]
     page = tab.open(path)
     expect(page.get_by_role("heading", level=1)).to_contain_text(heading, timeout=WAIT_MS)
@@ -53,7 +72,7 @@ def test_a_page_is_accessible_and_fits(
         for node in rule["nodes"]
     ]
     assert serious == []
-    assert page.evaluate("document.scrollingElement.scrollWidth") <= width
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= SIZES[size][0]
     assert tab.errors == []
     assert tab.strangers == []
-    context.close()
+    page.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import time
 from collections.abc import Iterator
@@ -22,12 +23,14 @@ SLOW = "15"
 def test_the_whole_way_from_the_verdict_to_the_proof(laptop: BrowserContext, site: Site) -> None:
     first = visit(laptop, site)
     page = first.open("/", None)
-    expect(page.get_by_role("heading", level=1)).to_contain_text("could be restored right now", timeout=WAIT_MS)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("proven to restore", timeout=WAIT_MS)
     expect(page.get_by_text("Sample environment")).to_be_visible()
+    expect(page).to_have_title("Overview · Proven backups")
     before = {run["id"] for run in site.command("runs")}
 
     page.get_by_role("link", name="Run backup").click()
     expect(page.get_by_text("Nothing stands in the way.")).to_be_visible(timeout=WAIT_MS)
+    expect(page).to_have_title("Run backup · Proven backups")
     level = page.get_by_role("spinbutton", name="Compression level (zstd)")
     level.fill(SLOW)
     page.get_by_role("textbox", name="Note").fill("before **deploy** <b>4.2</b>")
@@ -54,6 +57,7 @@ def test_the_whole_way_from_the_verdict_to_the_proof(laptop: BrowserContext, sit
         "a double click, a reload and a second tab start nothing twice"
     )
 
+    expect(page.get_by_text("before **deploy** <b>4.2</b>")).to_be_visible()
     page.get_by_role("link", name="Open it in the inventory").click()
     drawer = page.get_by_role("dialog")
     expect(drawer.get_by_text("before **deploy** <b>4.2</b>").first).to_be_visible(timeout=WAIT_MS)
@@ -72,6 +76,21 @@ def test_the_whole_way_from_the_verdict_to_the_proof(laptop: BrowserContext, sit
     for tab in (first, second):
         assert tab.errors == []
         assert tab.strangers == [], "the page asks no host but our own"
+
+
+def test_the_log_of_all_that_the_filters_show_is_downloaded_as_a_spreadsheet(
+    laptop: BrowserContext, site: Site
+) -> None:
+    tab = visit(laptop, site)
+    page = tab.open("/inventory?db=billing&state=finished", "Inventory")
+    page.get_by_role("button", name="Export the log").click()
+    with page.expect_download(timeout=WAIT_MS) as started:
+        page.get_by_role("button", name="Spreadsheet (CSV)").click()
+    rows = list(csv.DictReader(started.value.path().read_text("utf-8").splitlines()))
+    listed = {backup["name"] for backup in site.command("list", "--database", "billing")}
+    assert rows
+    assert {row["name"] for row in rows} == listed
+    assert tab.errors == []
 
 
 @contextmanager

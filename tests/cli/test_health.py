@@ -24,6 +24,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
         "DATABASE_URL": "postgresql://u:planted-password@127.0.0.1:1/la_factoria",
         "BACKUP_STORAGE": f"file://{tmp_path / 'storage'}",
         "BACKUP_RECIPIENTS": "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
+        "BACKUP_SCHEDULE": "off",
     }
 
 
@@ -40,6 +41,18 @@ def test_health_is_a_nagios_plugin(environ: dict[str, str]) -> None:
     assert " | failure=1 unknown=0 warning=0 ok=" in first
     assert rest[0] == "CRITICAL: database la_factoria, last good backup: No backup was ever finished. Run one now."
     assert done.stderr == ""
+
+
+def test_a_schedule_without_a_worker_is_said_at_once(environ: dict[str, str]) -> None:
+    """Nobody may learn only from the first missed slot that nothing works off the schedule."""
+    done = backups(environ, "health", BACKUP_SCHEDULE="0 2 * * *")
+    assert done.returncode == 2
+    said = (
+        "CRITICAL: worker, heartbeat: No worker runs, so no scheduled backup will start. Start it with: backups worker"
+    )
+    assert said in done.stdout
+    done = backups(environ, "status", BACKUP_SCHEDULE="0 2 * * *")
+    assert "No worker runs, so no scheduled backup will start." in done.stdout + done.stderr
 
 
 def test_health_as_json_and_for_prometheus(environ: dict[str, str]) -> None:

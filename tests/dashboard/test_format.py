@@ -9,7 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.format import NOTHING, advice, ago, day, escape, instant, left, number, percent, rate, short, size
+from dashboard.format import (
+    NOTHING,
+    advice,
+    ago,
+    day,
+    duration,
+    escape,
+    instant,
+    left,
+    number,
+    percent,
+    rate,
+    short,
+    size,
+)
 
 NOW = datetime(2026, 11, 22, 2, 0, 5, tzinfo=UTC)
 
@@ -53,9 +67,9 @@ def test_times_are_relative_and_exact() -> None:
     assert day(datetime(2026, 11, 2, 23, 5, tzinfo=UTC)) == "2 Nov 23:05 UTC"
 
 
-def test_a_threshold_says_what_is_left_or_since_when_it_is_broken() -> None:
+def test_a_threshold_says_what_is_left_or_by_how_much_it_is_exceeded() -> None:
     assert left(timedelta(hours=3), timedelta(hours=24)) == "21 h left"
-    assert left(timedelta(hours=26), timedelta(hours=24)) == "breached 2 h ago"
+    assert left(timedelta(hours=26), timedelta(hours=24)) == "2 h over"
 
 
 @pytest.mark.parametrize(
@@ -69,6 +83,9 @@ def test_a_share_is_never_rounded_to_nothing_or_to_all(part: float, whole: float
 def test_numbers_carry_units_and_nothing_is_no_zero() -> None:
     assert size(1_250_000_000) == "1.25 GB"
     assert size(None) == NOTHING
+    assert duration(0.01) == "under 0.1 s"
+    assert duration(0.06) == "0.1 s"
+    assert duration(None) == NOTHING
     assert number(1234567) == "1,234,567"
     assert rate(84_000_000, 2.0) == "42.0 MB/s"
     assert rate(0, 2.0) == NOTHING

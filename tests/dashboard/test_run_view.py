@@ -47,7 +47,7 @@ def test_without_an_expectation_no_share_is_made_up() -> None:
 
 def test_a_queued_run_says_that_it_waits() -> None:
     waiting = replace(RUN, state="queued", queued_at=NOW - timedelta(seconds=90))
-    assert step_words(waiting, NOW) == "waiting for the worker since 1 min ago"
+    assert step_words(waiting, NOW) == "waiting for the worker for 1 min"
 
 
 def test_every_kind_of_run_has_a_next_action() -> None:

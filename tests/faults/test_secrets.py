@@ -25,6 +25,9 @@ QUOTED = "planted-Passw0rd%2Fof%3Athe%40database"
 SOURCE = "CREATE TABLE t AS SELECT i, repeat(md5(i::text), 20) AS b FROM generate_series(1, 40000) AS i;"
 
 
+FORK_SECONDS = 10.0
+
+
 class Watch:
     """Looks at the arguments and environments of a process's descendants while it runs."""
 
@@ -39,10 +42,22 @@ class Watch:
             self._look(process, own=True)
             while process.poll() is None:
                 for child in process.children(recursive=True):
-                    self._look(child)
+                    if not self._is_fork(child, process):
+                        self._look(child)
                 time.sleep(0.02)
             output.seek(0)
             return process.wait(60), output.read()
+
+    def _is_fork(self, child: psutil.Process, parent: psutil.Process) -> bool:
+        """Say whether a child is still a copy of the command itself, about to become its program.
+
+        On a busy machine that may take a moment. One that stays so is looked at, like every other.
+        """
+        try:
+            is_copy = child.cmdline() == parent.cmdline()
+        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            return False
+        return is_copy and time.time() - child.create_time() < FORK_SECONDS
 
     def _look(self, process: psutil.Process, *, own: bool = False) -> None:
         try:

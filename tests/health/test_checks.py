@@ -18,6 +18,7 @@ from services.health.checks import RULES, examine
 from services.health.model import CHECK_WORDS, HealthCheck
 from services.installation import Installation
 from services.overview import StorageRoom
+from tests.pages.test_copies_shown import in_two_storages
 from tests.pages.test_queries import count_queries
 from tests.pages.worlds import NOW, add_backup, add_run, add_verification, healthy, installation, scheduled
 
@@ -212,6 +213,10 @@ def test_free_bytes_that_are_given_ask_no_disk(tmp_path: Path, monkeypatch: pyte
 def test_a_silent_worker_is_a_failure_and_none_at_all_is_none(tmp_path: Path) -> None:
     inst = installation(tmp_path, "orders")
     assert check(inst, "worker", "").severity == "ok"
+    [orders] = inst.settings.databases
+    scheduled = inst.settings.model_copy(update={"databases": (orders.model_copy(update={"schedule": "0 2 * * *"}),)})
+    wanting = check(Installation(scheduled, inst.catalog, inst.clock), "worker", "")
+    assert (wanting.severity, wanting.sentence) == ("failure", "No worker runs, so no scheduled backup will start.")
     inst.catalog.workers.beat("host:1", version="0.1.0", now=NOW - timedelta(seconds=30))
     assert check(inst, "worker", "").severity == "ok"
     inst.catalog.workers.beat("host:1", version="0.1.0", now=NOW - timedelta(seconds=31))
@@ -220,6 +225,19 @@ def test_a_silent_worker_is_a_failure_and_none_at_all_is_none(tmp_path: Path) ->
     assert silent.since == NOW - timedelta(seconds=31)
     inst.catalog.workers.beat("host:1", version="0.1.0", now=NOW + HOUR)
     assert check(inst, "worker", "").severity == "unknown"
+
+
+def test_a_copy_that_was_never_begun_is_missed_after_a_day(tmp_path: Path) -> None:
+    inst = in_two_storages(tmp_path)
+    backup = add_backup(inst, "orders", NOW - timedelta(hours=23))
+    assert check(inst, "copies").severity == "ok"
+    older = add_backup(inst, "orders", NOW - timedelta(hours=25))
+    late = check(inst, "copies")
+    assert (late.severity, late.count) == ("warning", 1)
+    assert late.sentence == "A copy was not even begun · limit 24 h after the backup"
+    for made in (backup, older):
+        inst.catalog.backups.save_copy(made.id, replace(made.copies[0], storage="offsite"))
+    assert check(inst, "copies").severity == "ok"
 
 
 def test_what_waits_in_the_queue_for_over_an_hour_is_stuck(tmp_path: Path) -> None:

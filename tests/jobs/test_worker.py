@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -196,6 +199,16 @@ def test_a_task_that_fails_unforeseen_is_done_again(
     with caplog.at_level(logging.ERROR), working(installation):
         assert again.wait(20)
     assert "LookupError: a bug of the schedules" in caplog.text, "with its traceback"
+
+
+def test_the_row_of_a_killed_worker_ends_with_the_start_of_the_next(installation: Installation) -> None:
+    """Otherwise it would be said for days, whenever no worker runs, that one has fallen silent."""
+    workers = installation.catalog.workers
+    now = installation.clock()
+    workers.beat(f"{socket.gethostname()}:{os.getpid()}:1", version="0.1.0", now=now)  # our pid, another process
+    workers.beat("elsewhere:1:1", version="0.1.0", now=now - timedelta(days=1))  # of that machine we know nothing
+    with working(installation):
+        wait_for(lambda: {w.id for w in workers.list()} == {process_identity(), "elsewhere:1:1"})
 
 
 def test_a_living_worker_is_seen(installation: Installation, backup: Backup) -> None:

@@ -8,6 +8,7 @@ import threading
 from datetime import timedelta
 
 import pytest
+from apprise.plugins.custom_json import NotifyJSON
 from pydantic import SecretStr
 from sqlalchemy.exc import OperationalError
 
@@ -26,9 +27,10 @@ MAIL, WEB = "e-mail to ops@example.com", "json to 127.0.0.1"
 
 
 def write(inst: Installation, subject: str = "hello", **more: object) -> None:
-    values: dict[str, object] = {"alert_id": None, "event": "opened", "number": 1, "severity": "failure"}
+    values: dict[str, object] = {"alert_id": None, "event": "opened", "number": 1, "severity": "failure",
+                                 "body": f"body of {subject}"}  # fmt: skip
     with inst.catalog.engine.begin() as connection:
-        add_messages(connection, channel_labels(inst.settings.alerts), subject=subject, body=f"body of {subject}",
+        add_messages(connection, channel_labels(inst.settings.alerts), subject=subject,
                      now=inst.clock(), **(values | more))  # type: ignore[arg-type]  # fmt: skip
 
 
@@ -97,6 +99,66 @@ def test_a_channel_that_is_away_with_hundreds_of_messages_does_not_starve_the_ot
     write(inst, "new")
     deliver_due(inst)
     assert [json.loads(request.body)["title"] for request in web.requests] == ["new"]
+
+
+def test_a_message_about_several_alerts_that_is_refused_holds_back_the_later_ones_for_an_hour_at_most(
+    inst: Installation, clock: TestClock, web: WebServer
+) -> None:
+    web.status = 500
+    write(inst, "six alerts", event="several", number=0)
+    deliver_due(inst)
+    clock.forward(minutes=1)
+    write(inst, "a later one")
+    deliver_due(inst)
+    asked = [json.loads(request.body)["title"] for request in web.requests]
+    assert set(asked) == {"six alerts"}, "it may be about the same alert"
+    clock.forward(hours=1)
+    deliver_due(inst)  # the older is refused again, which leaves the channel alone for this round
+    clock.forward(minutes=1)
+    deliver_due(inst)
+    assert json.loads(web.requests[-1].body)["title"] == "a later one"
+
+
+def test_a_message_that_was_written_by_a_clock_ahead_is_sent_when_the_clock_is_right_again(
+    inst: Installation, clock: TestClock, web: WebServer
+) -> None:
+    right = clock.now
+    clock.forward(days=365)
+    write(inst)
+    web.status = 500
+    deliver_due(inst)
+    web.status = 204
+    clock.now = right
+    assert deliver_due(inst).sent >= 1
+    assert states(inst)[WEB] == "sent"
+
+
+def test_a_slow_server_takes_no_longer_than_its_time_before_the_checks_are_looked_at_again(
+    inst: Installation, web: WebServer
+) -> None:
+    with_alerts(inst, email=())
+    for number in range(5):
+        write(inst, f"{number}")
+    spent = iter([0.0, 0.0, 20.0, 40.0])  # at the begin, and before each message
+    assert deliver_due(inst, within=timedelta(seconds=30), elapsed=lambda: next(spent)).sent == 2
+    assert deliver_due(inst).sent == 3
+    assert sorted(json.loads(request.body)["title"] for request in web.requests) == ["0", "1", "2", "3", "4"]
+
+
+def test_a_text_that_is_too_long_for_a_service_goes_out_in_pieces(
+    inst: Installation, web: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is, the service would refuse it again and again."""
+    monkeypatch.setattr(NotifyJSON, "body_maxlen", 200)
+    monkeypatch.setattr(NotifyJSON, "title_maxlen", 50)
+    with_alerts(inst, email=())
+    words = [f"word{number:03}" for number in range(100)]
+    write(inst, "long", body=" ".join(words))
+    assert deliver_due(inst).sent == 1
+    bodies = [json.loads(request.body)["message"] for request in web.requests]
+    assert len(bodies) > 1
+    assert max(map(len, bodies)) <= 200
+    assert " ".join(bodies).split() == words
 
 
 @pytest.mark.parametrize("answer", ["451 try later", "554 no"])

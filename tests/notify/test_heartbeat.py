@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy.exc import OperationalError
 
+import services.alerts.watch as watching
 from services.alerts.watch import TICK_SECONDS, AlertWatch
 from services.health.model import INSTALLATION, HealthCheck, make_report
 from services.installation import Installation
@@ -99,15 +100,24 @@ def test_a_worker_says_that_its_catalogue_is_away_and_the_dashboard_pings_never(
         raise OperationalError("SELECT", {}, Exception("away"))
 
     monkeypatch.setattr("services.alerts.watch.evaluate", away)
-    for watch in (worker, page):
+    for each in (worker, page):
         now += TICK_SECONDS
         with pytest.raises(OperationalError):
-            watch.tick()
+            each.tick()
     assert [request.path for request in web.requests][1:] == [f"/ping/{TOKEN}/fail?x=1"]
     now += TICK_SECONDS
     with pytest.raises(OperationalError):
         worker.tick()
     assert len(web.requests) == 2, "not with every tick"
+
+
+def test_the_watchdog_is_told_before_a_slow_delivery_begins(
+    watched: Installation, web: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+    monkeypatch.setattr(watching, "deliver_due", lambda _installation: told.append(len(web.requests)))
+    AlertWatch(watched, by="w", heartbeat=True).tick()
+    assert told == [1]
 
 
 def test_a_process_looks_no_oftener_than_it_should(watched: Installation, monkeypatch: pytest.MonkeyPatch) -> None:

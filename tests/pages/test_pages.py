@@ -71,7 +71,7 @@ def test_the_overview_opens_with_the_verdict_then_the_worst_database(open_page: 
     app = open_page(healthy(tmp_path, days=10))
     assert not app.exception
     headings = [block.value.replace("\\", "") for block in app.markdown if block.value.startswith("#")]
-    assert "1 of 3 databases could be restored right now." in headings[0]
+    assert "1 of 3 databases is proven to restore." in headings[0]
     cards = [heading for heading in headings if "-badge[" in heading]
     assert [card.split()[1] for card in cards] == ["billing", "orders", "archive_2024", "la_factoria"]
     assert [card.split("-badge")[0].rsplit(":", 1)[1] for card in cards] == ["red", "yellow", "gray", "green"]
@@ -202,7 +202,7 @@ def test_the_activity_says_what_a_check_found(
     inst = installation(tmp_path, "orders")
     add_run(inst, "orders", NOW, state="finished", kind=kind, result={"outcome": outcome})
     [line] = [block.value for block in open_page(inst).markdown if f":{tone}[{outcome}]" in block.value]
-    assert line.startswith(f"- :{tone}[:material/")
+    assert line.startswith(f":{tone}[:material/")
 
 
 def test_the_result_of_a_run_is_its_own_not_the_newest_of_its_backup(open_page: OpenPage, tmp_path: Path) -> None:
@@ -253,7 +253,63 @@ def test_the_inventory_filters_by_its_url_and_counts(open_page: OpenPage, tmp_pa
     assert frame["Proof"][0] == "◆ proven 2026-11-22"
     only = open_page(inst, "inventory", db="orders", proof="proven").dataframe[0].value
     assert list(only["id"]) == [proven.id]
-    assert "No backup fits" in everything(open_page(inst, "inventory", q="nothing like it"))
+    none = open_page(inst, "inventory", q="nothing like it")
+    assert [info.proto.title for info in none.info] == ["No backup fits these filters"]
+    [clear] = [button for button in none.button if button.label == "Clear the filters"]
+    assert len(clear.click().run().dataframe[0].value) == 4
+
+
+def test_a_backup_without_a_signature_is_marked_and_its_drawer_says_what_that_means(
+    open_page: OpenPage, tmp_path: Path
+) -> None:
+    inst = installation(tmp_path, "orders")
+    unsigned = add_backup(inst, "orders", NOW - timedelta(days=1), trust="unsigned")
+    add_backup(inst, "orders", NOW - timedelta(days=2), trust="unsigned", excluded=("public.temp_data",))
+    signed = add_backup(inst, "orders", NOW - timedelta(days=3))
+    states = open_page(inst, "inventory").dataframe[0].value["State"]
+    assert list(states) == ["⚠ good · unsigned", "▖ partial · unsigned", "✓ good"]
+    drawer = open_page(inst, "inventory", backup=unsigned.id)
+    assert ":yellow-badge[:material/signature: unsigned]" in everything(drawer)
+    [warning] = drawer.warning
+    assert warning.proto.title == "No signature vouches for it"
+    assert "BACKUP\\_SIGNING\\_KEY" in warning.value
+    assert "unsigned" not in everything(open_page(inst, "inventory", backup=signed.id))
+
+
+def test_the_drawer_labels_each_hash_and_names_a_storage_class_only_where_a_storage_has_classes(
+    open_page: OpenPage, tmp_path: Path
+) -> None:
+    inst = installation(tmp_path, "orders")
+    backup = add_backup(inst, "orders", NOW - timedelta(days=1))
+    app = open_page(inst, "inventory", backup=backup.id)
+    text = everything(app)
+    assert "in **local** · 8.40 MB" in text
+    assert "Standard" not in text
+    codes = [code.value for code in app.code]
+    labels = [caption.value for caption in app.caption]
+    assert backup.sha256 in codes
+    assert backup.plain_sha256 in codes
+    assert {"sha256 of the stored file", "sha256 of the dump within", "Encrypted to the age key"} <= set(labels)
+
+
+def test_an_inventory_without_backups_leads_to_the_first_one(open_page: OpenPage, tmp_path: Path) -> None:
+    app = open_page(installation(tmp_path, "orders"), "inventory")
+    assert [info.proto.title for info in app.info] == ["No backup was made yet"]
+    assert [link.proto.label for link in app.get("page_link")] == ["Run the first backup"]
+
+
+def test_a_note_is_shown_while_its_backup_runs_and_on_the_card_of_what_it_made(
+    open_page: OpenPage, tmp_path: Path
+) -> None:
+    inst = installation(tmp_path, "orders")
+    run = inst.catalog.runs.add(kind="backup", database="orders", actor="dashboard", reason="",
+                                params={"note": HOSTILE}, now=NOW)  # fmt: skip
+    shown = "**Note:** \\<b\\>x"
+    assert shown in everything(open_page(inst, "run_backup"))
+    backup = add_backup(inst, "orders", NOW, note=HOSTILE)
+    claim = inst.catalog.runs.claim(run.id, worker="host:1", now=NOW)
+    inst.catalog.runs.finish(claim, state="finished", now=NOW, result={"backup_id": backup.id})
+    assert everything(open_page(inst, "run_backup", run=run.id)).count(shown) == 1
 
 
 def test_the_drawer_of_a_backup_opens_by_its_url_and_escapes_what_others_wrote(

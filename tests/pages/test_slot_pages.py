@@ -26,6 +26,7 @@ from tests.pages.worlds import HOSTILE, NOW, add_backup, add_run, installation, 
 from tests.schedules.conftest import SetClock
 
 NAME = "orders/backup"
+DAILY = "0 2 * * *"
 DAY = timedelta(days=1)
 
 
@@ -63,7 +64,7 @@ def test_the_schedules_page_says_what_is_due_next_and_how_the_last_slots_ended(
 def test_before_a_worker_has_started_the_page_says_how_schedules_come_into_force(
     open_page: OpenPage, tmp_path: Path
 ) -> None:
-    app = open_page(installation(tmp_path, "orders"), "schedules")
+    app = open_page(installation(tmp_path, "orders", schedule=DAILY), "schedules")
     assert not app.exception
     assert "backups worker" in app.info[0].value
     assert set(app.dataframe[0].value["State"]) == {"? not in force yet", "– off"}
@@ -146,7 +147,7 @@ def test_run_now_starts_one_run_and_shows_it(open_page: OpenPage, tmp_path: Path
 
 
 def test_run_now_of_what_has_nothing_to_work_on_says_why(open_page: OpenPage, tmp_path: Path) -> None:
-    inst = installation(tmp_path, "orders")
+    inst = installation(tmp_path, "orders", schedule=DAILY)
     sync_schedules(inst)
     app = open_page(inst, "schedules", schedule="orders/restore_test")
     app.button(key="run-orders/restore_test").click().run()
@@ -195,7 +196,7 @@ def test_the_slo_page_of_one_database_is_chosen_by_its_url(open_page: OpenPage, 
 
 
 def test_while_no_slot_has_passed_its_deadline_nothing_is_green(open_page: OpenPage, tmp_path: Path) -> None:
-    inst = installation(tmp_path, "orders", clock=SetClock(NOW.replace(hour=1)))
+    inst = installation(tmp_path, "orders", schedule=DAILY, clock=SetClock(NOW.replace(hour=1)))
     sync_schedules(inst)
     clock_of(inst).now = NOW.replace(hour=3)
     add_backup(inst, "orders", NOW.replace(hour=2, minute=5))

@@ -35,8 +35,9 @@ def installation(
     paused: tuple[str, ...] = (),
     sample: bool = False,
     recipients: bool = False,
+    schedule: str = "off",
 ) -> Installation:
-    """An installation with these databases, one local storage and an empty catalogue."""
+    """An installation with these databases, one local storage and an empty catalogue; no worker has started yet."""
     storage = home / "storage"
     storage.mkdir(parents=True, exist_ok=True)
     settings = Settings(
@@ -47,6 +48,7 @@ def installation(
                 name=name,
                 url=SecretStr(f"postgresql://app:{PASSWORD}@127.0.0.1:1/{name}"),
                 paused=name in paused,
+                schedule=schedule,
             )
             for name in names
         ),
@@ -164,7 +166,7 @@ def scheduled(
 ) -> Installation:
     """Databases that have been scheduled for so many days, with a good backup in each slot but for some days ago."""
     clock = SetClock(NOW - days * timedelta(days=1))
-    inst = installation(home, *(names or ("orders",)), clock=clock, recipients=True)
+    inst = installation(home, *(names or ("orders",)), clock=clock, recipients=True, schedule="0 2 * * *")
     sync_schedules(inst)
     clock.now = NOW
     for name in names or ("orders",):

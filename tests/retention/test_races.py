@@ -13,6 +13,8 @@ import pytest
 import services.jobs.use_cases as use_cases
 import services.retention.delete_copy as delete_copy
 from services import commands
+from services.backups.holding import hold_backup
+from services.catalog.deletions import Begun, Cause, Refused
 from services.catalog.model import Run
 from services.errors import InputError
 from services.jobs.active_run import ActiveRun
@@ -183,7 +185,6 @@ def test_of_a_run_and_a_deletion_that_begin_at_once_exactly_one_goes_on(
         barrier.wait(LIMIT)
         return lab.carry_out(run_id)
 
-    ends = set()
     with ThreadPoolExecutor(2) as pool:
         for backup in backups:
             late = lab.inst.catalog.runs.add(
@@ -199,9 +200,53 @@ def test_of_a_run_and_a_deletion_that_begin_at_once_exactly_one_goes_on(
             assert (tested.state == "finished") is (backup.name in read)
             assert "Object" not in tested.error
             assert "not there" not in tested.error
-            ends.add((tested.state, outcome))
     other.inst.close()
-    assert ends
+
+
+@on_both_engines
+def test_what_moves_a_backup_sees_that_its_deletion_was_just_begun(lab: Lab) -> None:
+    """The deletion had looked for holders before there was one; whoever holds after it must wait, and then see it."""
+    lab.daily(12)
+    backup = lab.plan().going[0]
+    catalog = lab.inst.catalog
+    cleanup, mover = (
+        catalog.runs.add(kind=kind, database="la_factoria", actor="ada", reason="", params={}, now=lab.now)
+        for kind in ("cleanup", "archive")
+    )
+    catalog.runs.claim(mover.id, worker="host:1", now=lab.now)
+    other = Lab(lab.settings)
+    waiting = threading.Event()
+
+    def move() -> str:
+        waiting.set()
+        with hold_backup(other.inst, backup.id, mover.id) as held:
+            return held.state
+
+    with ThreadPoolExecutor(1) as pool:
+        with catalog.engine.begin() as connection:
+            begun = catalog.deletions.begin(backup.id, Cause(cleanup.id, "ada", ""), now=lab.now, connection=connection)
+            assert isinstance(begun, Begun)
+            moving = pool.submit(move)
+            assert waiting.wait(LIMIT)
+            with pytest.raises(TimeoutError):
+                moving.result(0.3)  # it stands until the deletion is either begun or not
+        assert moving.result(LIMIT) == "deleting"
+    other.inst.close()
+
+
+@on_both_engines
+def test_no_deletion_begins_while_a_backup_is_held(lab: Lab) -> None:
+    lab.daily(12)
+    backup = lab.plan().going[0]
+    catalog = lab.inst.catalog
+    mover = catalog.runs.add(kind="archive", database="la_factoria", actor="ada", reason="", params={}, now=lab.now)
+    catalog.runs.claim(mover.id, worker="host:1", now=lab.now)
+    cause = Cause("another", "ada", "")
+    with hold_backup(lab.inst, backup.id, mover.id) as held, catalog.engine.begin() as connection:
+        assert held.state == "finished"
+        refused = catalog.deletions.begin(backup.id, cause, now=lab.now, connection=connection)
+        assert isinstance(refused, Refused)
+        assert refused.because == "active"
 
 
 @on_both_engines

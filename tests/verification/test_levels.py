@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable
 
 import pytest
+import sqlalchemy as sa
 from pydantic import SecretStr
 
 from services.backups.rebuild import rebuild
@@ -66,6 +67,26 @@ def test_changed_bytes_fail(lab: Lab, level: str, damage: Callable[[bytes], byte
     assert verification.outcome == "failed", verification.reason
     assert lab.again(backup).copies[0].state == "damaged"
     assert lab.again(backup).is_good is False
+
+
+def test_a_verdict_and_the_state_of_its_copy_are_kept_together_or_not_at_all(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the verdict alone the next restore would still prefer the damaged copy."""
+    backup = lab.back_up()
+    file = lab.stored_file(backup)
+    file.write_bytes(damage_flip(file.read_bytes()))
+
+    def away(*_args: object, **_more: object) -> None:
+        raise sa.exc.OperationalError("UPDATE copies", {}, Exception("the catalogue is away"))
+
+    monkeypatch.setattr(lab.installation.catalog.backups, "set_copy_state", away)
+    with pytest.raises(sa.exc.OperationalError):
+        lab.verify(backup, "checksum")
+    monkeypatch.undo()
+    assert lab.installation.catalog.verifications.list(backup_id=backup.id, level="checksum") == []
+    assert lab.verify(backup, "checksum").outcome == "failed"
+    assert lab.again(backup).copies[0].state == "damaged"
 
 
 def changed_at_random(whole: bytes, chance: random.Random) -> bytes:
