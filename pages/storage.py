@@ -54,7 +54,9 @@ def cards(report: StorageReport) -> None:
 
 def copies(inst: Installation, report: StorageReport) -> None:
     st.markdown("## Copies that are wanting", anchors=False)
-    pressed = wanting_copies(report.missing, report.missing_count, inst.catalog.runs.active(), report.now)
+    pressed = wanting_copies(
+        report.missing, report.missing_count, inst.catalog.runs.active(), report.now, anything=bool(report.held)
+    )
     newest = next(iter(inst.catalog.runs.list(kind="copy", limit=1)), None)
     key = once("copy", last_seen(newest), clicked=pressed is not None)
     if pressed is not None:

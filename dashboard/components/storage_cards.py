@@ -28,7 +28,7 @@ def storage_card(card: StorageCard, *, theme: str | None) -> None:
     _number(rows[0][1], "Full in", *_full(card))
     held = f"in {number(card.used.copies)} {'copy' if card.used.copies == 1 else 'copies'}"
     _number(rows[1][0], "Holds", size(card.used.bytes), held)
-    wanting = "listed below" if card.wanting else "every backup is here"
+    wanting = "listed below" if card.wanting else "every backup is here" if card.used.copies else "no backup yet"
     _number(rows[1][1], "Copies wanting", number(card.wanting), wanting)
     _classes(card)
 

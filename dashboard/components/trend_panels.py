@@ -21,15 +21,15 @@ CALENDAR_LEGEND = ":green[■] good · :yellow[▲] partial · :red[✖] failed 
 
 
 def panel_grid(panels: Sequence[Panel], backups: BackupStore, *, theme: str | None) -> None:
-    """Draw panels two in a row, wide ones below them; on a phone all one below the other."""
+    """Draw panels two in a row, wide ones and one that is left over below them; on a phone all one below the other."""
     narrow = [panel for panel in panels if not panel.wide]
-    for start in range(0, len(narrow), 2):
-        for column, panel in zip(st.columns(2, gap="medium"), narrow[start : start + 2], strict=False):
+    paired = narrow[: len(narrow) // 2 * 2]
+    for start in range(0, len(paired), 2):
+        for column, panel in zip(st.columns(2, gap="medium"), paired[start : start + 2], strict=True):
             with column:
                 draw_panel(panel, backups, theme=theme)
-    for panel in panels:
-        if panel.wide:
-            draw_panel(panel, backups, theme=theme)
+    for panel in (*narrow[len(paired) :], *(panel for panel in panels if panel.wide)):
+        draw_panel(panel, backups, theme=theme)
 
 
 def draw_panel(panel: Panel, backups: BackupStore, *, theme: str | None) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import streamlit as st
 
@@ -13,18 +14,37 @@ from services.catalog.copies import MissingCopy
 from services.catalog.model import Run, RunState
 
 SHOWN = 20
+FIRST = 5
+"""So many are in sight; the others fold into a line."""
 
 
 def wanting_copies(
-    missing: Sequence[MissingCopy], count: int, active: Sequence[Run], now: datetime
+    missing: Sequence[MissingCopy], count: int, active: Sequence[Run], now: datetime, *, anything: bool = True
 ) -> MissingCopy | None:
-    """Draw the copies, the newest backups first; return the one whose button was pressed."""
+    """Draw the copies, the newest backups first; return the one whose button was pressed.
+
+    ``anything``: whether anything is stored at all.
+    """
     if not count:
-        st.markdown("Every backup is in every storage in which the settings want it.")
+        whole = "Every backup is in every storage in which the settings want it."
+        st.markdown(whole if anything else "There is no backup yet that could be copied.")
         return None
     working = {(run.backup_id, run.params.get("storage")): run.state for run in active if run.kind == "copy"}
+    pressed = _rows(missing[:FIRST], working, now)
+    rest = missing[FIRST:SHOWN]
+    if rest:
+        with st.expander(f"{len(rest)} older {'one' if len(rest) == 1 else 'ones'}"):
+            pressed = _rows(rest, working, now) or pressed
+    if count > SHOWN:
+        st.caption(f"The newest {SHOWN} of {number(count)}; the worker makes them one after the other.")
+    return pressed
+
+
+def _rows(
+    missing: Sequence[MissingCopy], working: Mapping[tuple[str | None, Any], RunState], now: datetime
+) -> MissingCopy | None:
     pressed = None
-    for each in missing[:SHOWN]:
+    for each in missing:
         with st.container(border=True):
             text, button = st.columns([6, 1], vertical_alignment="center")
             running = working.get((each.backup_id, each.storage))
@@ -32,8 +52,6 @@ def wanting_copies(
             label = f"copy-{each.backup_id}-{each.storage}"
             if not running and each.has_source and button.button("Copy now", icon=":material/sync:", key=label):
                 pressed = each
-    if count > SHOWN:
-        st.caption(f"The newest {SHOWN} of {number(count)}; the worker makes them one after the other.")
     return pressed
 
 

@@ -3,33 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
 from services.capacity.storage_use import Severity, StorageCard, StorageReport, Use, load_storage_report
+from services.capacity.tiers import TierUse, use_by_tier
 from services.catalog.copies import MissingCopy
 from services.cli.app import app
 from services.cli.output import instant, note, printable, say, stdout, table, write_json
 from services.cli.session import AsJson, opened
 from services.clock import isoformat
+from services.retention.plans import load_plans
 from services.units import format_bytes
 
 _CODES: dict[Severity, int] = {"ok": 0, "warning": 1, "failure": 2, "unknown": 3}
 _WORST_LAST = (0, 1, 3, 2)
 _STYLES: dict[Severity, str] = {"ok": "green", "warning": "yellow", "failure": "bold red", "unknown": "magenta"}
 _SHOWN = 10
+_KEEPERS = {"other": "another reason", "none": "nothing: goes next"}
 
 
 @app.command()
-def storage(as_json: AsJson = False) -> None:
+def storage(
+    tiers: Annotated[
+        bool, typer.Option("--tiers", help="Show what each tier of the retention policy holds instead; exit code 0.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Show what each storage holds, what still fits and when it is full, and which copies are wanting.
 
     Exit code, of the room alone: 0 enough, 1 nearly full or full within 30 days, 2 no room for the next backups, 3 a
     storage cannot be asked.
     """
     with opened(quiet=as_json) as installation:
+        if tiers:
+            uses = use_by_tier(load_plans(installation))
+            write_json([_tier_form(use) for use in uses]) if as_json else _draw_tiers(uses)
+            return
         report = load_storage_report(installation)
     if as_json:
         write_json([_form(card, report) for card in report.cards])
@@ -64,6 +76,13 @@ def _draw(report: StorageReport) -> None:
         lines = [(s, name, f"{use.copies:,}", format_bytes(use.bytes)) for (s, name), use in classes.items()]
         stdout().print(table(["Storage", "Class", "Copies", "Used"], lines, right=["Copies", "Used"]))
     _draw_missing(report)
+
+
+def _draw_tiers(uses: list[TierUse]) -> None:
+    columns = ["Database", "Kept by", "Backups", "Size"]
+    rows = [(u.database, _KEEPERS.get(u.keeper, u.keeper), f"{u.backups:,}", format_bytes(u.bytes)) for u in uses]
+    stdout().print(table(columns, rows, right=columns[2:]))
+    note("In all storages. A backup that several tiers keep counts in each of them.")
 
 
 def _draw_missing(report: StorageReport) -> None:
@@ -127,6 +146,10 @@ def _form(card: StorageCard, report: StorageReport) -> dict[str, Any]:
 
 def _uses(key: str, uses: Mapping[Any, Use]) -> list[dict[str, Any]]:
     return [{key: name, "copies": use.copies, "bytes": use.bytes} for name, use in uses.items()]
+
+
+def _tier_form(use: TierUse) -> dict[str, Any]:
+    return {"database": use.database, "tier": use.keeper, "backups": use.backups, "bytes": use.bytes}
 
 
 def _missing_form(each: MissingCopy) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def _success(success: Success, databases: int) -> list[Finding]:
     if success.days and not missed:
         found.append(Finding("ok", f"every day had a good backup{' of every database' if databases > 1 else ''}"))
     elif success.days:
-        each = ", each database by itself," if databases > 1 else ""
+        each = " (counted for each database)" if databases > 1 else ""
         severity: Severity = "warning" if success.days_good < TARGET * success.days else "note"
         found.append(Finding(severity, f"{missed} of {success.days:,} days{each} had no good backup"))
     failed = success.runs - success.runs_finished

@@ -24,7 +24,9 @@ PAGES = {
     "/retention": ("Retention", "What goes at the next cleanup"),
     "/retention?view=Simulator": ("Retention", "In 365 days ·"),
     "/retention?view=Deletion+log": ("Retention", "deletions of copies"),
-    "/storage": ("Storage", "a year ago"),
+    "/storage": ("Storage", "By retention tier"),
+    "/trends": ("Trends", "Unusual backups"),
+    "/trends?databases=la_factoria&range=12+months": ("Trends", "Unusual backups"),
     "/storage?do=compress": ("Storage", "The old object is deleted."),
 }
 SIZES = {"laptop": (1440, 900), "phone": (390, 844)}

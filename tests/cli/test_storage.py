@@ -56,3 +56,14 @@ def test_a_storage_that_cannot_be_asked_is_unknown(two: Shell) -> None:
     result = two.run("storage")
     assert result.exit_code == 3
     assert "not/there" in result.stdout
+
+
+def test_what_each_tier_holds_is_told_with_how_many_backups(two: Shell) -> None:
+    size = 2 * two.create()["stored_bytes"]  # a copy in each storage
+    uses = two.json("storage", "--tiers")
+    assert [use["tier"] for use in uses] == ["daily", "weekly", "monthly", "yearly", "other", "none"]
+    assert uses[0] == {"database": "la_factoria", "tier": "daily", "backups": 1, "bytes": size}
+    assert uses[-1] == {"database": "la_factoria", "tier": "none", "backups": 0, "bytes": 0}
+    text = two.run("storage", "--tiers").stdout
+    assert "nothing: goes next" in text
+    assert max(map(len, text.splitlines())) <= 100

@@ -76,7 +76,11 @@ def test_sizes_are_compared_together() -> None:
         (FINE, 1, ("ok", "every day had a good backup")),
         (FINE, 2, ("ok", "every day had a good backup of every database")),
         (Success(100, 100, 30, 29), 1, ("warning", "1 of 30 days had no good backup")),
-        (Success(9, 9, 9000, 8999), 2, ("note", "1 of 9,000 days, each database by itself, had no good backup")),
+        (
+            Success(9, 9, 9000, 8999),
+            2,
+            ("note", "1 of 9,000 days (counted for each database) had no good backup"),
+        ),
         (Success(1200, 1190, 30, 30), 1, ("note", "10 of 1,200 backup runs failed")),
     ],
 )
