@@ -17,6 +17,7 @@ from services.backups.manifest import Manifest, read_manifest
 from services.backups.marks import Mark, latest_of, read_mark
 from services.backups.naming import MANIFEST_SUFFIX, is_check_key, is_mark_key, manifest_key
 from services.backups.reconcile import reconcile
+from services.backups.signing import signing_key
 from services.catalog.engine import savepoints
 from services.catalog.model import Backup
 from services.catalog.pins import Pin
@@ -36,6 +37,8 @@ class RebuildReport:
     verifications: int = 0
     untrusted: list[str] = field(default_factory=list)
     """Names of backups whose manifest's signature is not ours, or gone: untrusted, never restored silently."""
+    unsigned: list[str] = field(default_factory=list)
+    """Names of backups without a signature, where this installation signs: nobody vouches for their fingerprints."""
     unreadable: list[str] = field(default_factory=list)
     """What could not be read or is not believed, each with its reason."""
     incomplete: list[str] = field(default_factory=list)
@@ -88,6 +91,8 @@ def rebuild(installation: Installation) -> RebuildReport:
             report.backups += 1
             report.verifications += checks
             _remark(backup, known.get(backup.id), installation.catalog.backups.get(backup.id, connection), report)
+    if signing_key(installation.settings) is not None:
+        report.unsigned = sorted(backup.name for backup in backups if backup.trust == "unsigned")
     report.untrusted.sort()
     report.half_deleted.sort()
     return report

@@ -48,9 +48,14 @@ def rebuild(as_json: AsJson = False) -> None:
     if as_json:
         write_json(report.to_json())
     else:
-        say(f"{report.backups:,} backups and {report.verifications:,} verifications are in the catalogue.")
+        say(f"{report.backups:,} backups and {report.verifications:,} verifications were read from the storages.")
         for name in report.untrusted:
             note(f"Untrusted signature: {name}", style="yellow")
+        if report.unsigned:
+            shown = ", ".join(report.unsigned[:5]) + (" …" if len(report.unsigned) > 5 else "")
+            note(
+                f"Without a signature, though this installation signs: {len(report.unsigned)} ({shown})", style="yellow"
+            )
         for line in report.incomplete:
             note(f"Incomplete: {line}", style="yellow")
         for name in report.half_deleted:

@@ -68,6 +68,8 @@ class Address:
             found = {key: str(value) for key, value in conninfo_to_dict(url).items() if value is not None}
         except psycopg.Error:
             raise SettingsError("The database URL cannot be read.", hint=hint) from None
+        if url.partition("://")[2].partition("/")[0].partition("?")[0].count("@") > 1:
+            raise SettingsError("The database URL has more than one @.", hint=hint)
         host = found.get("host") or found.get("hostaddr") or "localhost"
         port = found.get("port") or "5432"
         if "," in host or "," in port:

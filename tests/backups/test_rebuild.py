@@ -412,6 +412,7 @@ def test_a_manifest_that_was_never_signed_is_unsigned_where_a_key_has_come_since
         inst.settings = settings
         report = rebuild(inst)
         assert (report.backups, report.untrusted, report.unreadable) == (1, [], [])
+        assert report.unsigned == ["made"], "nobody vouches for it, which is said"
         assert inst.catalog.backups.get(made.id).trust == "unsigned"
 
 

@@ -46,6 +46,14 @@ def test_usual_urls_are_understood(url: str, label: str) -> None:
     assert Address.parse(address.url().get_secret_value()) == address
 
 
+@pytest.mark.parametrize("raw", ["planted@word", "planted/word", "planted%zzword"])
+def test_a_password_with_a_raw_sign_is_refused_with_how_it_is_written(raw: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Address.parse(f"postgresql://ada:{raw}@db.example:5432/shop")
+    assert "write @ as %40, / as %2F, ? as %3F, % as %25" in refused.value.hint
+    assert "planted" not in str(refused.value) + refused.value.hint
+
+
 @pytest.mark.parametrize(
     "url",
     [
