@@ -15,8 +15,9 @@ ICON = str(Path(__file__).with_name("icon.svg"))  # of our own: a named icon wou
 
 def main() -> None:
     """Draw the frame that all pages share, then the page."""
+    st.set_page_config(page_icon=ICON, layout="wide")  # before the navigation, which would set a named icon otherwise
     page = build_navigation()
-    st.set_page_config(page_title=f"{page.title} · Proven backups", page_icon=ICON, layout="wide")
+    st.set_page_config(page_title=f"{page.title} · Proven backups")
     with reported():
         if installation().settings.sample:
             st.markdown(

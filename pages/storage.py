@@ -8,6 +8,7 @@ from dashboard.components.storage_cards import storage_card
 from dashboard.components.thaw_list import thaw_list
 from dashboard.components.wanting_copies import wanting_copies
 from dashboard.format import escape, instant
+from dashboard.frames import in_words
 from dashboard.guard import reported
 from dashboard.session import ACTOR, installation, last_seen, once, remember_message, storage_report
 from dashboard.storage_frames import class_frame, tier_frame
@@ -115,9 +116,8 @@ def what_takes_it(inst: Installation, report: StorageReport) -> None:
     if frame.empty:
         return
     st.markdown("## By database, type and storage class", anchors=False)
-    sizes = {name: st.column_config.NumberColumn(format="bytes") for name in frame.columns[3:]}
     words = "What is stored of each database and type, by storage class"
-    st.dataframe(frame, hide_index=True, column_config=sizes, key="classes", alt=words)
+    st.dataframe(in_words(frame, sizes=frame.columns[3:]), hide_index=True, key="classes", alt=words)
     tiers = tier_frame(use_by_tier(current_plans(inst).plans))
     if tiers.empty:
         return
@@ -126,8 +126,8 @@ def what_takes_it(inst: Installation, report: StorageReport) -> None:
         "In all storages; a backup that several tiers keep counts in each of them. “No tier”: pinned, proven, recent "
         "on-demand, or among the newest."
     )
-    sizes = {name: st.column_config.NumberColumn(format="bytes") for name in tiers.columns[1:]}
-    st.dataframe(tiers, hide_index=True, column_config=sizes, key="tiers", alt="What each retention tier holds")
+    shown = in_words(tiers, sizes=tiers.columns[1:])
+    st.dataframe(shown, hide_index=True, key="tiers", alt="What each retention tier holds")
 
 
 show()

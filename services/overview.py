@@ -10,6 +10,8 @@ from services.catalog import summaries
 from services.catalog.model import Run
 from services.catalog.summaries import Day
 from services.errors import StorageError
+from services.health.forms import check_from_form
+from services.health.queries import PROBES_SPEAK_FOR, last_health_run
 from services.installation import Installation
 from services.schedules.history import current
 from services.schedules.outcomes import SlotDay, slot_days
@@ -20,6 +22,7 @@ from services.status import (
     Evidence,
     Promises,
     Reason,
+    StorageAway,
     Verdict,
     WorkerSigns,
     derive_status,
@@ -85,13 +88,13 @@ class Overview:
 
 
 def load_statuses(inst: Installation) -> tuple[DatabaseStatus, ...]:
-    """Return each configured database's status now, worst first. Twelve queries, whatever the catalogue holds."""
+    """Return each configured database's status now, worst first. Thirteen queries, whatever the catalogue holds."""
     now = inst.clock()
     return _statuses(inst, summaries.worker_signs(inst.catalog.engine, now), now)[0]
 
 
 def load_overview(inst: Installation, *, recent: int = 8) -> Overview:
-    """Return the read model of the overview. Fifteen queries, whatever the catalogue holds; local disks are asked."""
+    """Return the read model of the overview. Sixteen queries, whatever the catalogue holds; local disks are asked."""
     engine = inst.catalog.engine
     now = inst.clock()
     signs = summaries.worker_signs(engine, now)
@@ -125,6 +128,7 @@ def _statuses(
     ended = summaries.last_ended_backup_runs(engine)
     active = inst.catalog.runs.active()
     nothing = summaries.Holding(0, 0, None)
+    away = _storages_away(inst, now)
 
     def evidence(database: DatabaseSettings) -> Evidence:
         name = database.name
@@ -142,6 +146,7 @@ def _statuses(
             last_passed=passed.get(name),
             last_test=tested.get(name),
             active=tuple(run for run in active if run.database == name),
+            storages_away=tuple(away[s.name] for s in inst.settings.storages_of(database) if s.name in away),
             wanted_copies=len(inst.settings.storages_of(database)),
             # Of a schedule that was switched off nothing is promised any more; a pause undoes no miss.
             last_slot=standings[name].last_settled if schedule is not None and schedule.cron else None,
@@ -151,6 +156,18 @@ def _statuses(
 
     statuses = worst_first(derive_status(evidence(database), signs, now) for database in inst.settings.databases)
     return statuses, standings
+
+
+def _storages_away(inst: Installation, now: datetime) -> dict[str, StorageAway]:
+    """Return the storages that the last health check could not use, by name."""
+    last = last_health_run(inst.catalog.engine, since=now - PROBES_SPEAK_FOR)
+    found = {}
+    for form in last.result.get("probes", []) if last is not None else ():
+        check = check_from_form(form)
+        if check.subject.kind == "storage" and check.severity == "failure" and last is not None:
+            at = last.finished_at or last.queued_at
+            found[check.subject.name] = StorageAway(check.subject.name, check.sentence, at)
+    return found
 
 
 def _month(database: str, first: date, happened: dict[tuple[str, date], Day], standing: Standing) -> Month:

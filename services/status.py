@@ -7,7 +7,7 @@ The states, from worst to best, and what each needs:
     AT RISK          there is a good backup, but a promise is broken: older than the RPO, not proven, proof too old,
                      or the last slot of its schedule was missed
     UNKNOWN          everything kept so far, but no worker is heard, or none runs for its schedule, so nobody would
-                     notice the next failure
+                     notice the next failure; or none of its storages could be used when they were tried last
     PAUSED           protection is switched off in the settings
     PROTECTED        the last good backup is within the RPO, a passed restore test within its maximum age, and the last
                      slot satisfied, where there is a schedule
@@ -80,6 +80,16 @@ class Promises:
 
 
 @dataclass(frozen=True)
+class StorageAway:
+    """A storage that could not be used when it was tried last."""
+
+    storage: str
+    sentence: str
+    """Why."""
+    tried_at: datetime
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Everything that the catalogue knows of one database's safety; at most one row of each kind."""
 
@@ -102,6 +112,8 @@ class Evidence:
     """Its backup schedule as it is now; None where there never was one."""
     is_scheduled: bool = False
     """Its backup schedule is on, in the catalogue, or in the settings where no worker has read them yet."""
+    storages_away: tuple[StorageAway, ...] = ()
+    """Those of its storages that could not be used when they were tried last."""
     wanted_copies: int = 1
     """Storages in which the settings want each of its backups."""
 
@@ -297,8 +309,10 @@ def _last_slot(evidence: Evidence, now: datetime) -> Reason | None:
     due, limit = f"Last slot, due {age(now - last.slot.due)} ago,", f"deadline {age(last.slot.deadline)}"
     if not last.is_miss:
         assert last.finished_at is not None
-        took = format_duration(last.finished_at - last.slot.due)
-        return Reason("ok", f"{due} satisfied after {took} · {limit}", at=last.slot.due)
+        took = last.finished_at - last.slot.due
+        # A backup that was taken right before may satisfy it, too.
+        when = f"after {format_duration(took)}" if took >= timedelta(0) else "by a backup from right before"
+        return Reason("ok", f"{due} satisfied {when} · {limit}", at=last.slot.due)
     hint = "Look at its run, or at the worker; then run a backup."
     return Reason("warning", f"{due} {last.state} · {limit} · {last.cause}".rstrip("· "), hint, last.slot.due)
 
@@ -310,6 +324,17 @@ def _pause(evidence: Evidence, now: datetime) -> Reason | None:
     because = f": {version.reason}" if version.reason else ""
     text = f"Its backup schedule was paused {age(now - version.valid_from)} ago by {version.actor}{because}"
     return Reason("note", text, "Nothing is backed up by itself until it is resumed.", version.valid_from)
+
+
+def _storages(evidence: Evidence, now: datetime) -> Reason | None:
+    """A backup that cannot be reached may be as good as ever; nobody can say so."""
+    away = evidence.storages_away
+    if not away:
+        return None
+    worst = away[0]
+    text = f"Storage {worst.storage} could not be used {age(now - worst.tried_at)} ago: {worst.sentence}"
+    every = len(away) >= evidence.wanted_copies
+    return Reason("unknown" if every else "note", text, "See `backups doctor`.", worst.tried_at)
 
 
 def _further_copies(evidence: Evidence, _now: datetime) -> Reason | None:
@@ -327,6 +352,7 @@ _RULES: tuple[Callable[[Evidence, datetime], Reason | None], ...] = (
     _measured_rto,
     _last_slot,
     _pause,
+    _storages,
     _further_copies,
 )
 

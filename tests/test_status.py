@@ -22,6 +22,7 @@ from services.status import (
     Promises,
     RestoreTest,
     State,
+    StorageAway,
     WorkerSigns,
     age,
     derive_status,
@@ -34,6 +35,7 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 PROMISES = Promises(rpo=24 * HOUR, rto=HOUR, restore_test_max_age=35 * DAY)
 ALIVE = WorkerSigns(heartbeat_at=NOW - timedelta(seconds=3))
+AWAY = StorageAway("r2", "Access denied.", NOW - timedelta(minutes=5))
 SILENT = WorkerSigns(heartbeat_at=NOW - timedelta(minutes=5))
 
 
@@ -100,6 +102,11 @@ CASES: list[tuple[str, Evidence, WorkerSigns, State, str]] = [
     ("worker silent", evidence(), SILENT, "UNKNOWN", "The worker has been silent for 5 min."),
     ("known risk beats a silent worker", evidence(last_good=good(26 * HOUR)), SILENT, "AT RISK", "RPO 24 h"),
     ("no worker, nothing waits: work in the foreground", evidence(), WorkerSigns(), "PROTECTED", "RPO 24 h"),
+    ("its only storage is away", evidence(storages_away=(AWAY,)), ALIVE, "UNKNOWN", "Storage r2 could not be used"),
+    (
+        "one of two storages is away", evidence(storages_away=(AWAY,), wanted_copies=2), ALIVE, "PROTECTED",
+        "RPO 24 h",
+    ),
     ("no worker for its schedule", evidence(is_scheduled=True), WorkerSigns(), "UNKNOWN", "No worker runs, so no"),
     ("a worker for its schedule", evidence(is_scheduled=True), ALIVE, "PROTECTED", "RPO 24 h"),
     (
@@ -143,6 +150,11 @@ CASES: list[tuple[str, Evidence, WorkerSigns, State, str]] = [
     (
         "the last slot satisfied", evidence(last_slot=slot("satisfied", 10 * HOUR)), ALIVE, "PROTECTED",
         "Last slot, due 10 h ago, satisfied after 5 min 00 s · deadline 4 h",
+    ),
+    (
+        "the last slot satisfied by what was taken just before",
+        evidence(last_slot=replace(slot("satisfied", 10 * HOUR), finished_at=NOW - 10 * HOUR - timedelta(seconds=14))),
+        ALIVE, "PROTECTED", "satisfied by a backup from right before · deadline 4 h",
     ),
     (
         "the last slot missed, whatever else is well",

@@ -8,6 +8,7 @@ from typing import get_args
 import streamlit as st
 
 from dashboard.format import number
+from dashboard.frames import in_words
 from dashboard.retention_frames import as_csv, deletions_frame
 from services.catalog.deletions import Deletion, DeletionOutcome
 
@@ -43,14 +44,13 @@ def deletion_log(log: Sequence[Deletion], total: int, everything: Callable[[], S
             icon=":material/download:", on_click="ignore",
         )  # fmt: skip
     st.dataframe(
-        deletions_frame(log),
+        in_words(deletions_frame(log), sizes=["Size"]),
         hide_index=True,
         key="deletions",
         height="content" if len(log) <= 12 else 520,
         alt=f"The newest {len(log)} deletions",
         column_config={
             "Deleted (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss", pinned=True),
-            "Size": st.column_config.NumberColumn(format="bytes"),
             "Error": st.column_config.TextColumn(width="medium"),
         },
     )

@@ -8,11 +8,13 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.format import escape, number, size
+from dashboard.frames import in_words
 from dashboard.storage_frames import class_title
 from services.backups.archive_plan import ArchivePlan, Skipped
 from services.backups.compress_plan import CompressPlan, stored_copies
 
-MOST_ROWS = 8
+MOST_ROWS = 8  # that are seen without scrolling
+SHOWN = 500  # rows; what is confirmed is the whole plan, whose sum stands above
 
 
 def archive_plan(plan: ArchivePlan) -> None:
@@ -66,10 +68,12 @@ def confirmed(name: str, label: str, *, key: str) -> bool:
 
 
 def _table(frame: pd.DataFrame, alt: str) -> None:
-    sizes = {name: st.column_config.NumberColumn(format="bytes") for name in ("Size", "Takes up") if name in frame}
+    shown = in_words(frame.head(SHOWN), sizes=[name for name in ("Size", "Takes up") if name in frame])
     dates = {"Finished (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm")}
     height = 38 + 35 * min(len(frame), MOST_ROWS)
-    st.dataframe(frame, hide_index=True, height=height, column_config=sizes | dates, alt=alt)
+    st.dataframe(shown, hide_index=True, height=height, column_config=dates, alt=alt)
+    if len(frame) > SHOWN:
+        st.caption(f"The first {number(SHOWN)} of {number(len(frame))}.")
 
 
 def _skipped(skipped: Sequence[Skipped]) -> None:

@@ -87,7 +87,7 @@ def _comparison(comparison: Comparison) -> None:
         },
     )
     counts = " · ".join(
-        f"{number(count)} {escape(kind)}" for kind, count in sorted(comparison.object_counts.items()) if count
+        f"{escape(kind)} {number(count)}" for kind, count in sorted(comparison.object_counts.items()) if count
     )
     if counts:
         st.caption(f"Compared by definition: {counts}")

@@ -23,7 +23,8 @@ def backup_result(backup: Backup) -> None:
         figure(cells[0], "Stored", size(backup.stored_bytes), f":gray[{share}]")
         speed = rate(backup.plain_bytes, backup.duration.total_seconds())
         figure(cells[1], "Took", duration(backup.duration), f":gray[{speed} of the dump]")
-        figure(cells[2], "Holds the data of", day(backup.snapshot_at), ":gray[one consistent snapshot]")
+        at = day(backup.snapshot_at).removesuffix(" UTC")  # it would be cut off on a phone
+        figure(cells[2], "Holds the data of", at, ":gray[UTC, one consistent snapshot]")
         figure(cells[3], "Verified", *verified(backup))
         with st.container(horizontal=True):
             st.page_link(

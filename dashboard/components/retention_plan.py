@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboard.format import escape, number, size
+from dashboard.frames import in_words
 from dashboard.retention_frames import going_frame, plans_frame
 from dashboard.theme import SEVERITY_MARKS
 from services.catalog.model import Run
@@ -18,21 +19,16 @@ SHOWN = 1000
 """So many backups one confirmation shows, the oldest first; what is not shown is not deleted."""
 FAILURES = 10
 """So many failures are told one by one; the log has them all."""
-_BYTES = st.column_config.NumberColumn(format="bytes")
 
 
 def all_plans(plans: Sequence[DatabasePlan]) -> None:
     """Draw every database's policy and what it comes to, a row each."""
     st.dataframe(
-        plans_frame(plans),
+        in_words(plans_frame(plans), sizes=["Kept size", "To be freed"]),
         hide_index=True,
         height="content" if len(plans) <= 12 else 420,
         alt=f"The retention policies of {len(plans)} databases",
-        column_config={
-            "Database": st.column_config.TextColumn(pinned=True),
-            "Kept size": _BYTES,
-            "To be freed": _BYTES,
-        },
+        column_config={"Database": st.column_config.TextColumn(pinned=True)},
     )
 
 
@@ -75,7 +71,7 @@ def going_table(going: Sequence[PlannedBackup], *, key: str) -> None:
     """Draw the backups that go, the oldest first, at most SHOWN of them."""
     shown = going[:SHOWN]
     st.dataframe(
-        going_frame(shown),
+        in_words(going_frame(shown), sizes=["Size"]),
         hide_index=True,
         key=key,
         height="content" if len(shown) <= 10 else 420,
@@ -84,7 +80,6 @@ def going_table(going: Sequence[PlannedBackup], *, key: str) -> None:
             "id": None,
             "Name": st.column_config.TextColumn(pinned=True),
             "Finished (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
-            "Size": _BYTES,
         },
     )
     if len(going) > SHOWN:

@@ -11,6 +11,7 @@ import streamlit as st
 from dashboard.charts.store import COMING, TODAYS, horizon_title, store_chart, store_frame, store_words
 from dashboard.components.badges import badge_column
 from dashboard.format import day, escape, number, size
+from dashboard.frames import in_words
 from dashboard.retention_frames import fate_frame
 from dashboard.theme import palette
 from services.retention.forecast import StoreAt
@@ -88,7 +89,7 @@ def fate_table(simulated: DatabasePlan, today: DatabasePlan) -> None:
     st.markdown("## Each backup", anchors=False)
     shown = simulated.backups[:SHOWN]
     st.dataframe(
-        fate_frame(shown, [backup.decision for backup in today.backups[:SHOWN]]),
+        in_words(fate_frame(shown, [backup.decision for backup in today.backups[:SHOWN]]), sizes=["Size"]),
         hide_index=True,
         key="fate",
         height="content" if len(shown) <= 8 else 330,
@@ -97,7 +98,6 @@ def fate_table(simulated: DatabasePlan, today: DatabasePlan) -> None:
             "Name": st.column_config.TextColumn(pinned=True),
             "Finished (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
             "Kept by": badge_column("Kept by"),
-            "Size": st.column_config.NumberColumn(format="bytes"),
         },
     )
     if len(simulated.backups) > SHOWN:

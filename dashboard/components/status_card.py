@@ -71,7 +71,7 @@ def _numbers(status: DatabaseStatus) -> None:
             "Last good backup",
             ago(good.snapshot_at if good else None, now),
             _against(old, promises.rpo, "RPO"),
-            f"{day(good.snapshot_at)} · {'proven' if good.proven_at else 'not tested itself'}{_copies(status)}"
+            f"{day(good.snapshot_at)} · {'proven' if good.proven_at else 'not proven'}{_copies(status)}"
             if good
             else "nothing to restore from",
         )
@@ -109,7 +109,7 @@ def _numbers(status: DatabaseStatus) -> None:
 
 def _copies(status: DatabaseStatus) -> str:
     good, wanted = status.evidence.last_good, status.evidence.wanted_copies
-    return f" · {good.copies} of {wanted} copies" if good is not None and wanted > 1 else ""
+    return f" · {good.copies}/{wanted} copies" if good is not None and wanted > 1 else ""
 
 
 def _against(used: timedelta | None, limit: timedelta, word: str) -> tuple[str, Tone]:

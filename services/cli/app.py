@@ -57,9 +57,13 @@ class CommandGroup(TyperGroup):
         except (BackupsError, TyperException) as error:
             if os.environ.get(DEBUG):
                 raise
-            known = error if isinstance(error, BackupsError) else _usage_error(error)
-            write_error(known)
-            code = known.exit_code
+            if isinstance(error, TyperException) and "\n" in error.format_message():
+                typer.echo(error.format_message(), err=True)  # the help of a group that was called without a command
+                code = error.exit_code
+            else:
+                known = error if isinstance(error, BackupsError) else _usage_error(error)
+                write_error(known)
+                code = known.exit_code
         except Exception as error:  # the outermost edge: said in one line, and the exit code is not 0
             if os.environ.get(DEBUG):
                 raise
@@ -80,7 +84,8 @@ class CommandGroup(TyperGroup):
 def _usage_error(error: TyperException) -> InputError:
     # pydantic, by which typer converts values, begins its messages with its own words.
     message = error.format_message().replace("Value error, ", "").rstrip(".")
-    found = InputError(f"{message}.", hint="See `backups --help`.")
+    message = message if message.endswith("?") else f"{message}."
+    found = InputError(message, hint="See `backups --help`.")
     found.exit_code = error.exit_code
     return found
 

@@ -10,6 +10,7 @@ from services.catalog import summaries
 from services.catalog.copies import count_never_begun
 from services.catalog.model import Run
 from services.health.queries import (
+    PROBES_SPEAK_FOR,
     Corruption,
     GoodOne,
     Newest,
@@ -28,8 +29,6 @@ from services.status import DatabaseStatus, WorkerSigns
 
 RUNS_SPEAK_FOR = timedelta(days=35)
 """How long the failure of a run that nobody repeated since counts: what happens monthly is seen once more."""
-PROBES_SPEAK_FOR = timedelta(hours=26)
-"""How long what the daily health check found counts: a day, and some slack."""
 
 COPIES_WITHIN = timedelta(hours=24)
 """How long after its backup a further copy must have been begun at the latest."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -178,6 +178,10 @@ def last_runs(engine: sa.Engine, *, since: datetime) -> list[Run]:
     query = sa.select(*(c for c in ranked.c if c.name != "rank")).where(ranked.c.rank == 1)
     with engine.connect() as connection:
         return [Run(**row._mapping) for row in connection.execute(query)]
+
+
+PROBES_SPEAK_FOR = timedelta(hours=26)
+"""How long what the daily health check found counts: a day, and some slack."""
 
 
 def last_health_run(engine: sa.Engine, *, since: datetime) -> Run | None:

@@ -18,6 +18,7 @@ from services.backups.missing_copies import queue_missing
 from services.backups.thaws import look_at_thaws
 from services.catalog.runs import ClaimLost
 from services.errors import Busy
+from services.health.again import probe_again
 from services.installation import Installation
 from services.jobs import queue
 from services.jobs.active_run import ActiveRun, Interrupted
@@ -37,6 +38,7 @@ BUSY_POLL_SECONDS = 1.0
 AWAY_POLL_SECONDS = 2.0
 """How long a run waits before it asks a catalogue again that did not answer."""
 COPIES_SECONDS = 60.0
+PROBES_SECONDS = 60.0
 STOP_SECONDS = 20.0
 """How long a worker that is told to end waits for its runs to clean up after themselves."""
 
@@ -143,6 +145,7 @@ def run_worker(installation: Installation, *, stop: threading.Event | None = Non
             ("alerts", _watch_alerts),
             ("pins", _store_pins),
             ("copies", Paced(_copies, COPIES_SECONDS)),
+            ("probes", Paced(_probe_again, PROBES_SECONDS)),
         )
     ]
     sync_schedules(installation)
@@ -202,6 +205,11 @@ def _start_due_runs(state: _State) -> None:
 def _watch_alerts(state: _State) -> None:
     """Look at the checks, deliver what waits, keep the outside watchdog quiet."""
     state.alerts.tick()
+
+
+def _probe_again(state: _State) -> None:
+    """Try again what could not be used."""
+    probe_again(state.installation)
 
 
 def _copies(state: _State) -> None:

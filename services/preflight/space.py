@@ -1,4 +1,4 @@
-"""Is there room: in the storages that the backup goes to, and in the folder that we work in?"""
+"""Do the storages that the backup goes to take what they are given, and is there room there and where we work?"""
 
 from __future__ import annotations
 
@@ -19,17 +19,20 @@ WORKING_BYTES = 100_000_000
 
 
 def check_storage(installation: Installation, target: StorageSettings, expected: Preflight) -> Check:
-    """Compare the room in a storage with the expected backup, or with the database where there is no history."""
+    """Write, read and delete a small object; compare the room with the expected backup, or with the database where
+    there is no history."""
     name = f"storage {target.name}"
     try:
-        free = installation.storage(target.name).free_bytes()
+        storage = installation.storage(target.name)
+        storage.probe()
+        free = storage.free_bytes()
     except StorageError as error:
         return Check(name, "blocking", error.message, error.hint)
     rooms = [] if free is None else [(free, "free on the disk")]
     if target.limit_bytes is not None:
         rooms.append((max(0, target.limit_bytes - _used(installation, target.name)), "left of limit_bytes"))
     if not rooms:
-        return Check(name, "ok", f"{target.url} has no limit.")
+        return Check(name, "ok", f"Written, read and deleted from; {target.url} has no limit.")
     room, words = min(rooms)
     need = expected.expected_bytes if expected.expected_bytes is not None else expected.database_bytes
     message = f"{format_bytes(room)} {words}"

@@ -87,9 +87,9 @@ def test_the_log_of_all_that_the_filters_show_is_downloaded_as_a_spreadsheet(
     with page.expect_download(timeout=WAIT_MS) as started:
         page.get_by_role("button", name="Spreadsheet (CSV)").click()
     rows = list(csv.DictReader(started.value.path().read_text("utf-8").splitlines()))
-    listed = {backup["name"] for backup in site.command("list", "--database", "billing")}
+    listed = {backup["id"] for backup in site.command("list", "--database", "billing")}
     assert rows
-    assert {row["name"] for row in rows} == listed
+    assert {row["Id"] for row in rows} == listed
     assert tab.errors == []
 
 

@@ -173,3 +173,17 @@ def test_a_server_that_cannot_be_reached_fails_the_run_with_reason_and_hint(shel
     (run,) = shell.json("runs")
     assert run["state"] == "failed"
     assert shell.json("list") == []
+
+
+@pytest.mark.parametrize("group", ["schedule", "alert"])
+def test_a_group_without_a_command_shows_its_help(shell: Shell, group: str) -> None:
+    result = shell.run(group)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"Usage: backups {group}")
+    assert "\\n" not in result.stderr
+    assert "\n  list " in result.stderr
+
+
+def test_a_mistyped_command_is_answered_in_one_sentence(shell: Shell) -> None:
+    result = shell.run("schedules")
+    assert result.stderr.strip() == "Error: No such command 'schedules'. Did you mean 'schedule'? See `backups --help`."

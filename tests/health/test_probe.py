@@ -10,11 +10,14 @@ import pytest
 
 from services import commands
 from services.catalog.model import Run
+from services.health.again import probe_again
 from services.health.checks import examine
 from services.installation import Installation
 from services.jobs.execute import execute_run
 from services.jobs.identity import process_identity
+from services.overview import load_statuses
 from services.postgres.server import LocalServer
+from tests.catalog.rows import make_backup, make_verification
 from tests.support.installations import make_installation
 from tests.support.servers import NewDatabase
 from tests.support.time import TestClock
@@ -92,4 +95,48 @@ def test_a_storage_that_refuses_is_a_failure_with_its_reason(tmp_path: Path, clo
     assert states(run)["access:storage/primary"] == "failure"
     clock.forward(seconds=timedelta(minutes=1).total_seconds())
     assert "access:storage/primary" in [check.key for check in examine(inst).checks]
+    inst.close()
+
+
+def test_what_could_not_be_used_is_tried_again_soon_and_ends_when_it_is_mended(
+    tmp_path: Path, clock: TestClock
+) -> None:
+    """The status is not green meanwhile: a backup that nobody can reach restores nothing."""
+    inst = make_installation(tmp_path / "home", clock=clock, database={"restore_test_max_age": "35d"})
+    backup = make_backup(finished_at=clock(), snapshot_at=clock())
+    inst.catalog.backups.add(backup)
+    inst.catalog.verifications.add(make_verification(backup, "restore", "passed", at=clock()))
+    assert load_statuses(inst)[0].state == "PROTECTED"
+    storage = tmp_path / "home" / "storage"
+    storage.write_text("a file where the folder should be")
+    carry_out(inst)
+    clock.forward(minutes=1)
+    [status] = load_statuses(inst)
+    assert status.state == "UNKNOWN"
+    assert "Storage primary could not be used 1 min ago:" in status.reasons[0].text
+
+    assert probe_again(inst) is None, "it was tried a minute ago"
+    clock.forward(minutes=15)
+    again = probe_again(inst)
+    assert again is not None
+    assert probe_again(inst) == again, "asked for once, whoever asks"
+    assert execute_run(inst, again, worker=process_identity()).result["outcome"] == "failed"
+    storage.unlink()
+    clock.forward(minutes=15)
+    mended = probe_again(inst)
+    assert mended not in (None, again)
+    execute_run(inst, str(mended), worker=process_identity())
+    assert load_statuses(inst)[0].state == "PROTECTED"
+    inst.close()
+
+
+def test_nothing_is_tried_again_where_everything_could_be_used(
+    server18: LocalServer, database: NewDatabase, tmp_path: Path, clock: TestClock
+) -> None:
+    address = database(server18, "CREATE TABLE t (i int);")
+    inst = make_installation(tmp_path / "home", url=address.url().get_secret_value(), clock=clock)
+    assert probe_again(inst) is None, "nothing was tried yet"
+    carry_out(inst)
+    clock.forward(hours=2)
+    assert probe_again(inst) is None
     inst.close()

@@ -26,6 +26,7 @@ from services.preflight import Check, Preflight, preflight, server
 from services.settings.model import StorageSettings
 from tests.support.installations import make_installation
 from tests.support.run_context import RecordingRun
+from tests.support.s3 import fault_server, free_port, moto_server, plain_client, settings_for
 from tests.support.servers import NewDatabase
 
 AT = datetime(2026, 11, 20, 2, tzinfo=UTC)
@@ -266,6 +267,28 @@ def test_a_full_storage_of_further_copies_warns_and_does_not_keep_the_backup_fro
     changes["database"] = {"storages": ("offsite", "primary")}
     found = look(tmp_path / "other", database(server18), **changes)
     assert [c.name for c in found.blocking] == ["storage offsite"]
+
+
+@pytest.mark.parametrize("fault", ["no such bucket", "403", "away"])
+def test_a_storage_that_does_not_take_what_it_is_given_is_found_before_the_dump(
+    server18: LocalServer, database: NewDatabase, tmp_path: Path, fault: str
+) -> None:
+    address = database(server18)
+    with moto_server() as upstream, fault_server(upstream) as trouble:
+        plain_client(upstream).create_bucket(Bucket="there")
+        if fault == "403":
+            trouble.fault = lambda method, _path: "403" if method == "PUT" else None
+        endpoint = f"http://127.0.0.1:{free_port()}" if fault == "away" else trouble.endpoint
+        bad = settings_for(endpoint, "elsewhere" if fault == "no such bucket" else "there", timeout=2, name="cloud")
+        disk = StorageSettings(name="disk", url=f"file://{tmp_path / 'disk'}")
+        first = look(tmp_path / "1", address, storages=(bad, disk), database={"storages": ("cloud", "disk")})
+        further = look(tmp_path / "2", address, storages=(bad, disk), database={"storages": ("disk", "cloud")})
+    assert [c.name for c in first.blocking] == ["storage cloud"]
+    assert first.blocking[0].hint
+    assert not further.blocking
+    warned = check(further, "storage cloud")
+    assert warned.severity == "warning"
+    assert warned.message.startswith("The further copy cannot be made now: ")
 
 
 @pytest.mark.parametrize(("free", "severity"), [(10**12, "ok"), (5 * 10**8, "warning"), (10**6, "blocking")])
