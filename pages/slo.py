@@ -10,6 +10,7 @@ from dashboard.components.slo_view import (
     verdict,
     window_and_database,
 )
+from dashboard.format import advice, day, escape
 from dashboard.guard import reported
 from dashboard.navigation import page
 from dashboard.session import installation, service_level
@@ -45,6 +46,8 @@ def show() -> None:
 
 
 def links(miss: SlotOutcome) -> None:
+    # The table cuts a long cause short.
+    st.markdown(f"**{escape(miss.slot.database)}**, due {day(miss.slot.due)} · {advice(miss.cause)}")
     with st.container(horizontal=True):
         if miss.run_id is not None:
             st.page_link(

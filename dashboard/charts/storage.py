@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import altair as alt
 import pandas as pd
 
+from dashboard.charts.line import series_colours
 from dashboard.format import percent, size
 from dashboard.theme import Palette
 from services.capacity.storage_use import Level, StorageCard
@@ -16,11 +17,9 @@ STORED_COLUMNS = ("day", "series", "bytes", "words", "order")
 MOST_SERIES = 7
 """With more databases than this the smallest are one series."""
 OTHERS = "all others"
-# Colours of their own: the five of the theme mean a state, and a database is none.
-_SERIES = {
-    "light": ("#3B6FA0", "#C2662D", "#4F8F72", "#7B5EA7", "#A8487A", "#8C7A2E", "#4A8C99", "#8A8F98"),
-    "dark": ("#7FB2E5", "#F0A36B", "#86CFAA", "#BBA5E6", "#E592BE", "#DCC66E", "#7CC6D4", "#A9A5A0"),
-}
+# Colours of their own: the five of the theme mean a state, and a database is none. The first six are those of Trends.
+_SEVENTH = {"light": "#8C6A2E", "dark": "#DCC66E"}
+_REST = {"light": "#8A8F98", "dark": "#A9A5A0"}
 
 
 def room_frame(card: StorageCard) -> pd.DataFrame:
@@ -91,7 +90,7 @@ def stored_area(frame: pd.DataFrame, colours: Palette, *, dark: bool) -> alt.Cha
     """Given ``stored_frame``'s rows, draw the bytes over time, a layer for each database, the largest at the bottom."""
     names = list(dict.fromkeys(frame["series"]))
     unit, divisor = _unit(int(frame.groupby("day")["bytes"].sum().max()) if len(frame) else 0)
-    colour = alt.Scale(domain=names, range=list(_SERIES["dark" if dark else "light"][: len(names)]))
+    colour = alt.Scale(domain=names, range=_colours(names, colours, "dark" if dark else "light"))
     x = alt.Axis(
         format="%b %Y", grid=False, domainColor=colours.faint, tickColor=colours.faint, labelColor=colours.idle,
         title=None, tickCount="month", labelOverlap=True,
@@ -120,6 +119,13 @@ def stored_area(frame: pd.DataFrame, colours: Palette, *, dark: bool) -> alt.Cha
         .properties(height=260)
         .configure_view(strokeWidth=0)
     )
+
+
+def _colours(names: Sequence[str], colours: Palette, scheme: str) -> list[str]:
+    """Return a colour for each series, by the order of names as in Trends: up to six databases look the same there."""
+    order = sorted(name for name in names if name != OTHERS)
+    own = (*series_colours(colours), _SEVENTH[scheme])
+    return [_REST[scheme] if name == OTHERS else own[order.index(name) % len(own)] for name in names]
 
 
 def stored_words(frame: pd.DataFrame) -> str:

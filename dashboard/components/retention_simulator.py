@@ -86,7 +86,7 @@ def fate_table(simulated: DatabasePlan, today: DatabasePlan) -> None:
     """Draw what becomes of each backup under the simulated policy, and whether the present one does the same."""
     if not simulated.backups:
         return
-    st.markdown("**Each backup.**")
+    st.markdown("## Each backup", anchors=False)
     shown = simulated.backups[:SHOWN]
     st.dataframe(
         in_words(fate_frame(shown, [backup.decision for backup in today.backups[:SHOWN]]), sizes=["Size"]),
@@ -108,7 +108,8 @@ def outlook(
     stores: Sequence[tuple[timedelta, StoreAt]], today: Sequence[StoreAt], rhythm: Rhythm, *, theme: str | None
 ) -> None:
     """Draw the store now, in 30 and in 365 days, under the simulated policy; ``today``: under the present one."""
-    st.markdown(f"**The store to come.** {escape(_rhythm_words(rhythm))}")
+    st.markdown("## The store to come", anchors=False)
+    st.markdown(escape(_rhythm_words(rhythm)))
     frame = pd.DataFrame(
         {
             "Store": ["Now, cleaned up", *(f"In {horizon.days} days" for horizon, _ in stores[1:])],

@@ -76,6 +76,9 @@ def test_a_missed_slot_leads_from_the_slo_to_its_run(laptop: BrowserContext, sit
     box = table.bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + 16, box["y"] + 50)
+    # In full, where the table cuts it short.
+    said = page.get_by_role("paragraph").filter(has_text="for a lock on a table that a migration held")
+    expect(said).to_be_visible(timeout=WAIT_MS)
     page.get_by_role("link", name="Open its run").click()
     expect(page.get_by_text("What went wrong")).to_be_visible(timeout=WAIT_MS)
     assert tab.errors == []

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 import pytest
 
+from dashboard.charts.line import series_colours
 from dashboard.charts.storage import (
     MOST_SERIES,
     OTHERS,
@@ -116,3 +117,12 @@ def test_the_table_of_the_tiers_has_a_column_for_each_and_leaves_out_who_has_not
     assert list(frame.columns) == ["Database", "Daily", "Weekly", "Monthly", "Yearly", "No tier", "Goes next"]
     assert frame.to_numpy().tolist() == [["db1", 0, 0, 0, 0, 0, 90], ["db0", 30, 0, 0, 0, 5, 0]]
     assert tier_frame([]).empty
+
+
+def test_a_database_has_the_colour_of_its_trends() -> None:
+    spec = stored_area(stored_frame(history(3)), LIGHT, dark=False).to_dict()
+    scale = spec["encoding"]["color"]["scale"]
+    assert scale["domain"] == ["db2", "db1", "db0"], "the largest first"
+    assert scale["range"] == list(reversed(series_colours(LIGHT)[:3]))
+    many = stored_area(stored_frame(history(12)), DARK, dark=True).to_dict()["encoding"]["color"]["scale"]
+    assert len(set(many["range"])) == len(many["domain"]) == MOST_SERIES + 1
