@@ -317,14 +317,29 @@ _REASONS: tuple[tuple[str, str, str], ...] = (
 )
 
 
+_LASTING = frozenset(
+    {
+        "password authentication failed",
+        "no password supplied",
+        "no pg_hba.conf entry",
+        "does not exist",
+        "server does not support SSL",
+        "certificate",
+        "permission denied for database",
+        "is not currently accepting connections",
+    }
+)
+"""Of the signs above those of what somebody has to mend; any other reason may be over a little later."""
+
+
 def connection_failed(address: Address, text: str) -> ConnectionFailed:
     """Given what libpq or a client program said, return the error that explains it."""
     for sign, reason, advice in _REASONS:
         if sign in text:
             why = reason.format(user=address.user, host=address.host, port=address.port, dbname=address.dbname)
-            hint = advice
+            hint, may_pass = advice, sign not in _LASTING
             break
     else:
         lines = text.strip().splitlines() or ["the server cannot be reached"]
-        why, hint = lines[-1].strip(), "Check the database's URL."
-    return ConnectionFailed(f"Cannot connect to {address.label()}: {why}.", hint=hint)
+        why, hint, may_pass = lines[-1].strip(), "Check the database's URL.", True
+    return ConnectionFailed(f"Cannot connect to {address.label()}: {why}.", hint=hint, may_pass=may_pass)
