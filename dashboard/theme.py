@@ -111,21 +111,6 @@ COPY_MARKS: dict[str | None, Mark] = {
 }
 """Of a copy; None: one that was never begun."""
 
-RUN_WORDS: dict[str, str] = {
-    "backup": "Backup",
-    "verification": "Verification",
-    "restore_test": "Restore test",
-    "restore": "Restore",
-    "adopt": "Adoption of a file",
-    "janitor": "Clean-up",
-    "health": "Health check",
-    "copy": "Copy",
-    "compress": "Compression",
-    "archive": "Move to cold storage",
-    "thaw": "Thaw",
-    "cleanup": "Retention cleanup",
-}
-
 
 def run_outcome(run: Run) -> tuple[str, Mark]:
     """Return the word for how a run stands, and its mark.

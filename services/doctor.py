@@ -18,6 +18,7 @@ from typing import Literal
 
 import pyrage
 
+from services.backups.mounted import mounted_storage
 from services.backups.signing import signing_key
 from services.catalog.catalog import Catalog
 from services.catalog.model import Backup
@@ -32,6 +33,7 @@ from services.restores.evidence import read_evidence
 from services.restores.scratch_server import scratch_server
 from services.settings.load import load_alerts, load_settings
 from services.settings.model import DatabaseSettings, Settings, StorageSettings
+from services.storage.protocol import Storage
 from services.stream.encryption import parse_identities, parse_recipients, public_key
 from services.units import format_bytes, format_duration
 
@@ -111,7 +113,7 @@ def _examine_without_catalogue(installation: Installation) -> Iterator[Diagnosis
         yield from _diagnose(name, partial(check_connection, installation, database))
     for storage in installation.settings.storages:
         name = f"storage {storage.name}"
-        yield from _diagnose(name, partial(check_storage, installation, storage))
+        yield from _diagnose(name, partial(try_storage, installation.storage(storage.name)))
     yield from _diagnose("key", lambda: check_key(installation.settings))
 
 
@@ -197,8 +199,13 @@ def check_database(installation: Installation, database: DatabaseSettings) -> It
 
 
 def check_storage(installation: Installation, storage: StorageSettings) -> Iterator[tuple[Result, str, str]]:
+    """Is its disk mounted, and is it as it should be otherwise?"""
+    yield from try_storage(mounted_storage(installation, storage.name))
+
+
+def try_storage(storage: Storage) -> Iterator[tuple[Result, str, str]]:
     """Can it be written to, read back and deleted from, and does its clock agree with ours?"""
-    probe = installation.storage(storage.name).probe()
+    probe = storage.probe()
     skew = abs(probe.clock_skew)
     if skew > SKEW_NOTABLE:
         result: Result = "failed" if skew > SKEW_REFUSED else "warning"

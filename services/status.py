@@ -126,6 +126,8 @@ class WorkerSigns:
     """The newest heartbeat of any worker; None: none was started, or each ended in order and took its row along."""
     oldest_queued_at: datetime | None = None
     """When the run that has waited longest was queued."""
+    left_at: datetime | None = None
+    """When a worker last ended in order."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,7 @@ def worker_problem(
         text = f"The worker is not running, and work has waited for {age(now - waits_since)}."
         return Reason("unknown", text, hint, waits_since)
     if not alive and scheduled:
-        return Reason("unknown", "No worker runs, so no scheduled backup will start.", hint)
+        return Reason("unknown", "No worker runs, so no scheduled backup will start.", hint, signs.left_at)
     return None
 
 

@@ -29,14 +29,14 @@ def week_frame(databases: Iterable[DatabaseWeek]) -> pd.DataFrame:
     """Return one row a database and day, in order, with WEEK_COLUMNS.
 
     ``day`` is its heading (``Mon 9``), ``state`` a key of SHAPES, ``count`` how many of several slots were satisfied
-    (``5/6``; empty for one), ``words`` the tooltip.
+    (``5/6``; empty for one, and while none has ended), ``words`` the tooltip.
     """
     rows = [
         (
             week.database,
             f"{day.day:%a} {day.day.day}",
             day.state,
-            f"{day.satisfied}/{day.slots}" if day.slots > 1 else "",
+            f"{day.satisfied}/{day.settled}" if day.slots > 1 and day.settled else "",
             day.words,
         )
         for week in databases

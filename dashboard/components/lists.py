@@ -8,8 +8,8 @@ from datetime import datetime
 import streamlit as st
 
 from dashboard.format import ago, duration, escape, percent, short, size
-from dashboard.theme import CHECK_MARKS, RUN_WORDS, run_outcome
-from services.catalog.model import Run
+from dashboard.theme import CHECK_MARKS, run_outcome
+from services.catalog.model import RUN_WORDS, Run
 from services.overview import StorageRoom
 from services.preflight import Check, Preflight
 

@@ -8,8 +8,8 @@ from datetime import datetime
 import streamlit as st
 
 from dashboard.format import day, duration, escape, percent, rate, size
-from dashboard.theme import RUN_MARKS, RUN_WORDS, run_outcome
-from services.catalog.model import LogLine, Run
+from dashboard.theme import RUN_MARKS, run_outcome
+from services.catalog.model import RUN_WORDS, LogLine, Run
 from services.status import age
 
 LOG_LINES = 25

@@ -12,7 +12,8 @@ from dashboard.components.figures import four_cells
 from dashboard.components.run_view import step_words
 from dashboard.format import NOTHING, ago, day, duration, escape, left, percent
 from dashboard.navigation import page
-from dashboard.theme import RUN_MARKS, RUN_WORDS, SEVERITY_MARKS, STATE_MARKS, Tone, palette
+from dashboard.theme import RUN_MARKS, SEVERITY_MARKS, STATE_MARKS, Tone, palette
+from services.catalog.model import RUN_WORDS
 from services.overview import Month
 from services.status import DatabaseStatus, Reason, age
 

@@ -39,9 +39,5 @@ class Alert:
     resolution: str = ""
 
     @property
-    def is_open(self) -> bool:
-        return self.resolved_at is None
-
-    @property
     def is_acknowledged(self) -> bool:
         return self.acknowledged_at is not None

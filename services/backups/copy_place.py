@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.backups.manifest import Manifest, read_manifest
+from services.backups.mounted import mounted_storage
 from services.backups.naming import manifest_key
 from services.catalog.model import Backup
 from services.errors import AlreadyExists, UntrustedManifest
@@ -47,7 +48,7 @@ def look_at_place(installation: Installation, backup: Backup, target: str, *, ex
     Raise AlreadyExists when the name is taken there by another backup, or by a manifest that cannot be read and that
     is not known to be ours; StorageError when the storage is away.
     """
-    storage = installation.storage(target)
+    storage = mounted_storage(installation, target)
     key, manifest = backup.copies[0].key, manifest_key(backup.database, backup.name)
     there = {entry.key: entry for entry in storage.list(f"{backup.database}/{backup.name}.")}
     found: Manifest | None = None

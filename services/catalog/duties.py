@@ -9,6 +9,8 @@ from sqlalchemy.exc import IntegrityError
 
 from services.catalog.schema import duties
 
+WORKER_LEFT = "worker left"
+"""Claimed by each worker that ends in order, so that others know since when none runs."""
 _AHEAD = timedelta(minutes=5)
 """A claim dated further ahead of our clock was made by a clock that was wrong; it must not keep everybody off."""
 

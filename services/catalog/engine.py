@@ -20,12 +20,20 @@ _MIGRATION_LOCK = 727_166_401  # any constant; the same for every process that m
 
 
 def open_engine(url: str) -> sa.Engine:
-    """Given a SQLAlchemy URL, return an engine; SQLite's folder is made. Raise SettingsError for other engines."""
+    """Given a SQLAlchemy URL, return an engine; SQLite's folder is made. Raise SettingsError for other engines,
+    ConnectionFailed when it cannot be made."""
     parsed = sa.engine.make_url(url)
     backend = parsed.get_backend_name()
     if backend == "sqlite":
         if parsed.database and parsed.database != ":memory:":
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            folder = Path(parsed.database).parent
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ConnectionFailed(
+                    f"The catalogue's folder {folder} cannot be made: {error.strerror}.",
+                    hint="Check CATALOG_URL, or make the folder for this user.",
+                ) from error
         engine = sa.create_engine(parsed, connect_args={"timeout": 30})
         event.listen(engine, "connect", _prepare_sqlite)
         return engine

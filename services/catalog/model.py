@@ -12,6 +12,21 @@ RunKind = Literal[
     "backup", "verification", "restore_test", "restore", "adopt", "janitor", "health",
     "copy", "compress", "archive", "thaw", "cleanup",
 ]  # fmt: skip
+RUN_WORDS: dict[RunKind, str] = {
+    "backup": "Backup",
+    "verification": "Verification",
+    "restore_test": "Restore test",
+    "restore": "Restore",
+    "adopt": "Adoption of a file",
+    "janitor": "Clean-up",
+    "health": "Health check",
+    "copy": "Copy",
+    "compress": "Compression",
+    "archive": "Move to cold storage",
+    "thaw": "Thaw",
+    "cleanup": "Retention cleanup",
+}
+"""What people call a kind of run."""
 RunState = Literal["queued", "running", "finished", "failed", "cancelled", "lost"]
 BackupType = Literal["scheduled", "on-demand", "emergency", "base"]
 BackupState = Literal["finished", "deleting", "expired"]

@@ -14,8 +14,9 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from services.catalog.backups import good
+from services.catalog.duties import WORKER_LEFT
 from services.catalog.model import Outcome, Run
-from services.catalog.schema import active, backups, copies, runs, verifications, workers
+from services.catalog.schema import active, backups, copies, duties, runs, verifications, workers
 from services.catalog.workers import SILENT_AFTER
 from services.schedules.outcomes import SlotDay
 from services.status import GoodBackup, RestoreTest, WorkerSigns
@@ -215,10 +216,11 @@ def worker_signs(engine: sa.Engine, now: datetime) -> WorkerSigns:
         .where(runs.c.state == "queued", active())
         .scalar_subquery()
         .label("queued_at"),
+        sa.select(duties.c.claimed_at).where(duties.c.name == WORKER_LEFT).scalar_subquery().label("left_at"),
     )
     with engine.connect() as connection:
         row = connection.execute(query).one()
-    return WorkerSigns(row.heartbeat_at, row.queued_at)
+    return WorkerSigns(row.heartbeat_at, row.queued_at, row.left_at)
 
 
 def storage_use(engine: sa.Engine) -> dict[str, StorageUse]:

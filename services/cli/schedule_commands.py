@@ -95,6 +95,8 @@ def set_(
     """Change when a schedule comes due, from now on. It stays so until the settings change that same thing."""
     if cron is None and time_zone is None and deadline is None:
         raise InputError("Nothing to change was given.", hint="Give --cron, --time-zone or --deadline.")
+    if cron is not None and not cron.strip():
+        raise InputError("The cron line is empty.", hint="Write `off` to switch the schedule off.")
     with opened(quiet=as_json) as installation:
         limit = None if deadline is None else _length(deadline)
         version = commands.set_schedule(

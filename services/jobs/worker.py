@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from importlib.metadata import version
 
 from dbos import DBOS
@@ -16,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from services.alerts.watch import AlertWatch
 from services.backups.missing_copies import queue_missing
 from services.backups.thaws import look_at_thaws
+from services.catalog.duties import WORKER_LEFT, claim_duty
 from services.catalog.runs import ClaimLost
 from services.errors import Busy
 from services.health.again import probe_again
@@ -194,7 +196,10 @@ def _forget_the_dead(state: _State) -> None:
 
 
 def _take_leave(state: _State) -> None:
-    state.installation.catalog.workers.remove(state.identity)
+    installation = state.installation
+    now = installation.clock()
+    claim_duty(installation.catalog.engine, WORKER_LEFT, by=state.identity, every=timedelta(0), now=now)
+    installation.catalog.workers.remove(state.identity)
 
 
 def _start_due_runs(state: _State) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 
+from services.backups.mounted import mounted_storage
 from services.catalog.summaries import storage_use
 from services.errors import StorageError
 from services.installation import Installation
@@ -23,7 +24,7 @@ def check_storage(installation: Installation, target: StorageSettings, expected:
     there is no history."""
     name = f"storage {target.name}"
     try:
-        storage = installation.storage(target.name)
+        storage = mounted_storage(installation, target.name)
         storage.probe()
         free = storage.free_bytes()
     except StorageError as error:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.retention.planner import Candidate, plan
-from services.retention.policy import TIERS, RetentionPolicy, Tier
+from services.retention.policy import RetentionPolicy, Tier
 from services.retention.rhythm import Rhythm
 
 MOST_COMING = 20_000
@@ -89,8 +89,3 @@ def coming(candidates: Sequence[Candidate], rhythm: Rhythm, now: datetime, until
             )
             at += every
     return made
-
-
-def tier_counts(store: StoreAt) -> dict[Tier, int]:
-    """Return how many backups each tier keeps."""
-    return {tier: store.count(tier) for tier in TIERS}

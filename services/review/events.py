@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.alerts.rules import rule_of
-from services.catalog.model import RunKind
+from services.catalog.model import RUN_WORDS
 from services.review.document import Cell, Items, Mark, Paragraph, Section, Table
 from services.review.figures import NOTHING
 from services.review.model import Due, Review
@@ -12,21 +12,6 @@ from services.status import age
 from services.units import format_bytes, format_duration
 
 _LEVELS = {"restore": "restore test"}
-RUN_WORDS: dict[RunKind, str] = {
-    "backup": "Backup",
-    "verification": "Verification",
-    "restore_test": "Restore test",
-    "restore": "Restore",
-    "adopt": "Adoption of a file",
-    "janitor": "Clean-up",
-    "health": "Health check",
-    "copy": "Copy",
-    "compress": "Compression",
-    "archive": "Move to cold storage",
-    "thaw": "Thaw",
-    "cleanup": "Retention cleanup",
-}
-"""What people call a kind of run; one that is not here speaks for itself."""
 
 
 def restore_tests_section(review: Review) -> Section:
@@ -80,7 +65,7 @@ def failures_section(review: Review) -> Section:
         (
             Cell(day_time(run.at)),
             Cell(run.database or "installation"),
-            Cell(RUN_WORDS.get(run.kind) or run.kind.replace("_", " ").capitalize()),
+            Cell(RUN_WORDS[run.kind]),
             Cell(run.state, mark="bad", link=run_link(run.kind, run.database, run.id)),
             Cell(run.error or "No reason was given.", run.hint),
         )

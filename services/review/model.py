@@ -42,6 +42,11 @@ class DayOfSlots:
         return self.satisfied + self.late + self.missed + self.open
 
     @property
+    def settled(self) -> int:
+        """Those of which it is known how they ended."""
+        return self.satisfied + self.late + self.missed
+
+    @property
     def state(self) -> DayState:
         """The worst of its slots; an open one is worse than a satisfied one."""
         if self.slots:

@@ -194,7 +194,7 @@ def _state(week: DatabaseWeek) -> Cell:
 
 def _slots_of(week: DatabaseWeek) -> str:
     satisfied = sum(day.satisfied for day in week.days)
-    due = sum(day.slots for day in week.days)
+    due = sum(day.settled for day in week.days)
     return f"{satisfied} of {due}" if due else NOTHING
 
 

@@ -120,6 +120,14 @@ class LocalStorage:
             disk = os.statvfs(folder)
         return disk.f_bavail * disk.f_frsize
 
+    @property
+    def is_mounted(self) -> bool:
+        """Whether the folder is there with anything in it. What has stored something there tells by it whether the
+        disk is mounted: of one that is not the folder is gone, or an empty mount point."""
+        if not self.root.is_dir():
+            return False
+        return any(entry.name not in ("lost+found", ".probe") for entry in self.root.iterdir())
+
     def location(self, key: str) -> str:
         return f"{self.url}/{key}"
 

@@ -110,7 +110,9 @@ def _success(success: Success, databases: int) -> list[Finding]:
     found = []
     missed = success.days - success.days_good
     if success.days and not missed:
-        found.append(Finding("ok", f"every day had a good backup{' of every database' if databases > 1 else ''}"))
+        found.append(
+            Finding("ok", f"every day on record had a good backup{' of every database' if databases > 1 else ''}")
+        )
     elif success.days:
         each = " (counted for each database)" if databases > 1 else ""
         severity: Severity = "warning" if success.days_good < TARGET * success.days else "note"

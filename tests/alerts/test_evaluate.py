@@ -189,7 +189,7 @@ def test_old_alerts_and_messages_are_forgotten_and_what_is_open_or_waits_is_kept
     inst: Installation, clock: TestClock, mail: MailServer
 ) -> None:
     back_up(inst, clock)
-    clock.forward(hours=25)
+    clock.forward(hours=29)
     assert look(inst) == ["open"]
     back_up(inst, clock, "b2")
     look(inst)

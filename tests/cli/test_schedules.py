@@ -123,6 +123,7 @@ def test_set_pause_and_resume_are_versions_with_author_and_reason(
     ("words", "said"),
     [
         (["set", NAME, "--cron", "0 25 * * *"], "no cron line"),
+        (["set", NAME, "--cron", ""], "The cron line is empty"),
         (["set", NAME, "--cron", "* * * * *"], "more often than every 5 minutes"),
         (["set", NAME, "--time-zone", "Europe/Berlni"], "Did you mean Europe/Berlin"),
         (["set", NAME, "--deadline", "soon"], "no length of time"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -90,6 +91,7 @@ def test_a_paused_database_is_not_tried(tmp_path: Path, clock: TestClock) -> Non
 
 def test_a_storage_that_refuses_is_a_failure_with_its_reason(tmp_path: Path, clock: TestClock) -> None:
     inst = make_installation(tmp_path / "home", clock=clock)
+    shutil.rmtree(tmp_path / "home" / "storage")
     (tmp_path / "home" / "storage").write_text("a file where the folder should be")
     run = carry_out(inst)
     assert states(run)["access:storage/primary"] == "failure"
@@ -108,6 +110,7 @@ def test_what_could_not_be_used_is_tried_again_soon_and_ends_when_it_is_mended(
     inst.catalog.verifications.add(make_verification(backup, "restore", "passed", at=clock()))
     assert load_statuses(inst)[0].state == "PROTECTED"
     storage = tmp_path / "home" / "storage"
+    storage.rename(tmp_path / "aside")
     storage.write_text("a file where the folder should be")
     carry_out(inst)
     clock.forward(minutes=1)
@@ -122,6 +125,7 @@ def test_what_could_not_be_used_is_tried_again_soon_and_ends_when_it_is_mended(
     assert probe_again(inst) == again, "asked for once, whoever asks"
     assert execute_run(inst, again, worker=process_identity()).result["outcome"] == "failed"
     storage.unlink()
+    (tmp_path / "aside").rename(storage)
     clock.forward(minutes=15)
     mended = probe_again(inst)
     assert mended not in (None, again)

@@ -39,7 +39,7 @@ def installation(
 ) -> Installation:
     """An installation with these databases, one local storage and an empty catalogue; no worker has started yet."""
     storage = home / "storage"
-    storage.mkdir(parents=True, exist_ok=True)
+    (storage / "orders").mkdir(parents=True, exist_ok=True)  # not the empty mount point of a disk that is away
     settings = Settings(
         home=home,
         catalog_url=SecretStr(f"sqlite:///{home}/catalog.db"),

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from services.retention.forecast import MOST_COMING, forecast, tier_counts
+from services.retention.forecast import MOST_COMING, forecast
 from services.retention.planner import Candidate, plan
-from services.retention.policy import RetentionPolicy
+from services.retention.policy import TIERS, RetentionPolicy
 from services.retention.rhythm import PastBackup, Rhythm, load_past, measure
 from tests.retention.conftest import on_both_engines
 from tests.retention.lab import CONTENT, DAY, NOW, Lab
@@ -72,7 +72,7 @@ def test_the_forecast_is_what_cleaning_up_every_night_leads_to() -> None:
             )
             assert found.bytes == sum(backup.bytes for backup in kept)
             assert found.of_today == sum(backup.id[0] == "d" for backup in kept)
-    assert tier_counts(found) == {"daily": 7, "weekly": 4, "monthly": 12, "yearly": 2}
+    assert {tier: found.count(tier) for tier in TIERS} == {"daily": 7, "weekly": 4, "monthly": 12, "yearly": 2}
 
 
 def test_a_larger_policy_holds_more_later_and_the_same_today() -> None:

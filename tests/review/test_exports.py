@@ -19,7 +19,6 @@ from services import commands
 from services.installation import Installation
 from services.review.charts import INK, slots_svg, weeks_svg
 from services.review.document import Document, Items, Paragraph, Quote, Table
-from services.review.events import RUN_WORDS
 from services.review.export import export_name, export_review
 from services.review.gather import load_review
 from services.review.html import render_html
@@ -228,10 +227,6 @@ def test_the_bars_of_five_weeks_are_to_scale_and_unknown_weeks_have_none(rich: R
     assert storage["W46: 310 MB"] == 48.0
     assert storage["W42: 70.0 MB"] == pytest.approx(48 * 70 / 310, abs=0.1)
     assert len(bars) == 25
-
-
-def test_runs_are_called_as_the_dashboard_calls_them() -> None:
-    assert RUN_WORDS == theme.RUN_WORDS
 
 
 def test_the_ink_is_the_dashboards_light_theme() -> None:

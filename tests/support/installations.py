@@ -40,7 +40,20 @@ def make_settings(home: Path, *, url: str = "postgresql://u:p@127.0.0.1:1/la_fac
 
 def make_installation(home: Path, *, clock: Clock = utc_now, **settings: Any) -> Installation:
     """Return an opened installation; see ``make_settings``."""
-    return open_configured(make_settings(home, **settings), clock=clock)
+    made = make_settings(home, **settings)
+    mount(made)
+    return open_configured(made, clock=clock)
+
+
+def mount(settings: Settings) -> None:
+    """Make the local storages look as if something had been stored there: a row in the catalogue alone may say so.
+
+    An empty folder of which the catalogue has copies is taken for the mount point of a disk that is away.
+    """
+    for storage in settings.storages:
+        root = Path(storage.url.removeprefix("file://"))
+        if storage.is_local and (root.is_dir() or not root.exists()):
+            (root / "la_factoria").mkdir(parents=True, exist_ok=True)
 
 
 def make_catalog(url: str) -> Catalog:

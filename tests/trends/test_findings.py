@@ -73,8 +73,8 @@ def test_sizes_are_compared_together() -> None:
 @pytest.mark.parametrize(
     ("success", "databases", "words"),
     [
-        (FINE, 1, ("ok", "every day had a good backup")),
-        (FINE, 2, ("ok", "every day had a good backup of every database")),
+        (FINE, 1, ("ok", "every day on record had a good backup")),
+        (FINE, 2, ("ok", "every day on record had a good backup of every database")),
         (Success(100, 100, 30, 29), 1, ("warning", "1 of 30 days had no good backup")),
         (
             Success(9, 9, 9000, 8999),
