@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import psycopg
 import pyrage
 
 from services.backups.mounted import mounted_storage
@@ -26,6 +27,7 @@ from services.clock import Clock, utc_now
 from services.errors import BackupsError, InputError, NotTestable, SettingsError
 from services.installation import Installation, make_home
 from services.notify.channels import open_channels
+from services.postgres.collations import DEFAULT, has_icu, icu_in_use
 from services.postgres.connection import Address, connect
 from services.preflight import preflight
 from services.restores.copies import choose_copy
@@ -262,6 +264,7 @@ def check_scratch_server(installation: Installation, database: DatabaseSettings)
                 "SELECT rolcreatedb OR rolsuper, rolname FROM pg_roles WHERE rolname = current_user"
             ).fetchone()
             label, version, major = server.label, server.version, server.major
+            icu = has_icu(connection)
     except (InputError, NotTestable) as error:
         yield "warning", error.message, error.hint
         return
@@ -274,7 +277,24 @@ def check_scratch_server(installation: Installation, database: DatabaseSettings)
         hint = f"Set RESTORE_TEST_URL to a server of PostgreSQL {source}."
         yield "warning", f"{label} runs PostgreSQL {version}, older than the source's {source}.", hint
         return
+    wanted = () if icu else _icu_of_source(database)
+    if wanted:
+        used = f"{', '.join(wanted[:5])}{' …' if len(wanted) > 5 else ''}"
+        message = f"The server ({label}) was built without ICU, which {database.name} uses for its collations: {used}."
+        hint = "Set RESTORE_TEST_URL to a server with ICU; without one no restore test of it can pass."
+        if wanted == (DEFAULT,):
+            hint = "Restore tests pass there, but texts sort differently. Set RESTORE_TEST_URL to a server with ICU."
+        yield "warning", message, hint
+        return
     yield "ok", f"PostgreSQL {version} ({label}) takes scratch databases.", ""
+
+
+def _icu_of_source(database: DatabaseSettings) -> tuple[str, ...]:
+    try:
+        with connect(Address.parse(database.url.get_secret_value())) as connection:
+            return icu_in_use(connection)
+    except (BackupsError, psycopg.Error):
+        return ()  # which the check of the database says
 
 
 def check_newest_backup(installation: Installation, database: DatabaseSettings) -> Iterator[tuple[Result, str, str]]:

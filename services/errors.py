@@ -36,15 +36,19 @@ from __future__ import annotations
 class BackupsError(Exception):
     """Base of every error that a person may see: ``message`` says what and why, ``hint`` what to do.
 
-    Neither may hold a secret. ``exit_code`` is what the command line ends with.
+    Neither may hold a secret. ``exit_code`` is what the command line ends with. ``may_pass``: whether the same may
+    work a little later without anybody mending something; a schedule tries that again.
     """
 
     exit_code = 1
+    may_pass = True
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", may_pass: bool | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if may_pass is not None:
+            self.may_pass = may_pass
 
     def __str__(self) -> str:
         # What a program or a server said often ends without a full stop.
@@ -56,6 +60,7 @@ class InputError(BackupsError):
     """What was asked for cannot be done as asked; nothing was started."""
 
     exit_code = 2
+    may_pass = False
 
 
 class SettingsError(InputError):
@@ -101,6 +106,8 @@ class Busy(BackupsError):
 class Cancelled(BackupsError):
     """Somebody asked the run to stop."""
 
+    may_pass = False
+
 
 class TimedOut(BackupsError):
     """A wait had a limit, and it passed."""
@@ -112,6 +119,8 @@ class ConnectionFailed(BackupsError):
 
 class ClientProgramMissing(BackupsError):
     """No installed PostgreSQL client program fits the server."""
+
+    may_pass = False
 
 
 class DumpFailed(BackupsError):
@@ -125,6 +134,8 @@ class RestoreFailed(BackupsError):
 class NotTestable(BackupsError):
     """A restore test cannot be held on this server: neither a pass nor a failure."""
 
+    may_pass = False
+
 
 class StorageError(BackupsError):
     """A storage refuses, is away, or is full."""
@@ -133,17 +144,25 @@ class StorageError(BackupsError):
 class ObjectMissing(StorageError):
     """The object is not in the storage."""
 
+    may_pass = False
+
 
 class AccessDenied(StorageError):
     """The storage refuses these credentials."""
+
+    may_pass = False
 
 
 class NoSuchBucket(StorageError):
     """The bucket or folder does not exist."""
 
+    may_pass = False
+
 
 class StorageFull(StorageError):
     """No space left in the storage."""
+
+    may_pass = False
 
 
 class StorageUnavailable(StorageError):
@@ -153,14 +172,22 @@ class StorageUnavailable(StorageError):
 class NotThawed(StorageError):
     """The object lies in cold storage and cannot be read as it is."""
 
+    may_pass = False
+
 
 class CorruptBackup(BackupsError):
     """The stored bytes are not those that were sent."""
+
+    may_pass = False
 
 
 class KeyMismatch(BackupsError):
     """The key at hand does not open the file."""
 
+    may_pass = False
+
 
 class UntrustedManifest(BackupsError):
     """The manifest's signature is wrong, its version unknown, or it cannot be read."""
+
+    may_pass = False

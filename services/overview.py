@@ -11,8 +11,8 @@ from services.catalog import summaries
 from services.catalog.model import Run
 from services.catalog.summaries import Day
 from services.errors import StorageError
-from services.health.forms import check_from_form
 from services.health.queries import PROBES_SPEAK_FOR, last_health_run
+from services.health.used_since import recorded_probes
 from services.installation import Installation
 from services.schedules.history import current
 from services.schedules.outcomes import SlotDay, slot_days
@@ -161,11 +161,10 @@ def _statuses(
 
 
 def _storages_away(inst: Installation, now: datetime) -> dict[str, StorageAway]:
-    """Return the storages that the last health check could not use, by name."""
+    """Return the storages that the last health check could not use, and no run since, by name."""
     last = last_health_run(inst.catalog.engine, since=now - PROBES_SPEAK_FOR)
     found = {}
-    for form in last.result.get("probes", []) if last is not None else ():
-        check = check_from_form(form)
+    for check in recorded_probes(inst.catalog.engine, last):
         if check.subject.kind == "storage" and check.severity == "failure" and last is not None:
             at = last.finished_at or last.queued_at
             found[check.subject.name] = StorageAway(check.subject.name, check.sentence, at)

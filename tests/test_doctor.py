@@ -224,6 +224,43 @@ def test_a_restore_test_server_older_than_the_source_is_a_warning(
     assert "older than the source" in _words(found["restore test of la_factoria"])
 
 
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ('CREATE TABLE t (x text COLLATE "und-x-icu");', "uses for its collations: und-x-icu. Set RESTORE_TEST_URL"),
+        ("CREATE COLLATION mine (provider = icu, locale = 'de');", "uses for its collations: mine. Set RESTORE_TEST"),
+        ('CREATE DOMAIN d AS text COLLATE "de-x-icu";', "uses for its collations: de-x-icu. Set RESTORE_TEST_URL"),
+        ("CREATE TABLE t (x text COLLATE \"C\");", ""),
+    ],
+)  # fmt: skip
+def test_a_source_with_collations_of_icu_and_a_scratch_server_without_it_is_a_warning(
+    shell: Shell, server15: LocalServer, database: Callable[..., Address], script: str, said: str
+) -> None:
+    source = database(server15, script).url().get_secret_value()
+    found = _examine(shell, DATABASE_URL=source)["restore test of la_factoria"]
+    assert _worst(found) == ("warning" if said else "ok")
+    assert said in _words(found)
+    assert not said or "was built without ICU" in _words(found)
+
+
+def test_a_source_whose_own_locale_is_icus_is_told_that_texts_sort_differently(
+    shell: Shell, server15: LocalServer
+) -> None:
+    with connect(server15.address) as connection:
+        connection.execute("DROP DATABASE IF EXISTS doctor_icu")
+        connection.execute(
+            "CREATE DATABASE doctor_icu TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'de' ENCODING 'UTF8'"
+        )
+    try:
+        source = server15.address.with_database("doctor_icu").url().get_secret_value()
+        found = _examine(shell, DATABASE_URL=source)["restore test of la_factoria"]
+    finally:
+        with connect(server15.address) as connection:
+            connection.execute("DROP DATABASE doctor_icu")
+    assert _worst(found) == "warning"
+    assert "the database's own locale. Restore tests pass there, but texts sort differently." in _words(found)
+
+
 def test_whether_anybody_is_told_of_alerts_is_said_and_nothing_is_sent(shell: Shell) -> None:
     assert _worst(_examine(shell)["alerts"]) == "warning"
     fine = _examine(shell, BACKUP_ALERT_URLS="json://127.0.0.1:1/Tok3n-planted-5512")["alerts"]

@@ -152,6 +152,7 @@ def _pass_or_stop(checks: Preflight, force_reason: str, run: RunContext) -> None
     raise Blocked(
         "A pre-check stands in the way: " + " · ".join(check.message for check in blocking),
         hint=blocking[0].hint or "Mend it, or force the backup with a reason.",
+        may_pass=all(check.may_pass for check in blocking),
     )
 
 

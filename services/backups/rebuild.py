@@ -21,8 +21,10 @@ from services.backups.signing import signing_key
 from services.catalog.engine import savepoints
 from services.catalog.model import Backup
 from services.catalog.pins import Pin
+from services.catalog.summaries import StorageUse, storage_use
 from services.errors import BackupsError, StorageUnavailable, UnknownName, UntrustedManifest
 from services.installation import Installation
+from services.settings.model import StorageSettings
 from services.storage.protocol import Storage, StoredObject
 
 _PATIENCE = 3
@@ -41,10 +43,19 @@ class RebuildReport:
     """Names of backups without a signature, where this installation signs: nobody vouches for their fingerprints."""
     unreadable: list[str] = field(default_factory=list)
     """What could not be read or is not believed, each with its reason."""
+    empty: list[str] = field(default_factory=list)
+    """Names of storages without a single manifest, of which the catalogue knows no copy either."""
     incomplete: list[str] = field(default_factory=list)
     """Manifests whose object is missing or of another size."""
     half_deleted: list[str] = field(default_factory=list)
     """Names of backups whose deletion was begun and not ended: the next cleanup ends it."""
+
+    @property
+    def is_well(self) -> bool:
+        """Whether something was found, and all of it can be read and believed. An unmounted disk looks like an empty
+        storage, and the catalogue may be what was lost."""
+        nothing = bool(self.empty) and not self.backups
+        return not (self.untrusted or self.incomplete or self.unreadable or nothing)
 
     def to_json(self) -> dict[str, Any]:
         return dict(vars(self))
@@ -71,9 +82,12 @@ def rebuild(installation: Installation) -> RebuildReport:
     """
     report = RebuildReport()
     found = _Found()
+    use = storage_use(installation.catalog.engine)
     for settings in installation.settings.storages:
         try:
             _read_storage(installation, installation.storage(settings.name), found, report)
+            if not any(where == settings.name and key.endswith(MANIFEST_SUFFIX) for where, key in found.listing):
+                _say_empty(settings, use.get(settings.name), report)
         except BackupsError as error:
             report.unreadable.append(f"storage {settings.name}: {error}")
     with savepoints(installation.catalog.engine) as connection:
@@ -96,6 +110,17 @@ def rebuild(installation: Installation) -> RebuildReport:
     report.untrusted.sort()
     report.half_deleted.sort()
     return report
+
+
+def _say_empty(settings: StorageSettings, use: StorageUse | None, report: RebuildReport) -> None:
+    if use is None or not use.backups:
+        report.empty.append(settings.name)
+        return
+    copies = "a copy" if use.backups == 1 else f"{use.backups:,} copies"
+    report.unreadable.append(
+        f"storage {settings.name}: no manifest is in {settings.url}, though the catalogue knows {copies} there. Is its "
+        "disk mounted, and is it the right folder or bucket? What the catalogue says of them was left as it is."
+    )
 
 
 def _remark(backup: Backup, known: Backup | None, saved: Backup, report: RebuildReport) -> None:
@@ -175,14 +200,17 @@ def _manifest_in_its_place(installation: Installation, storage: Storage, key: st
 
 
 def _with_its_signature(installation: Installation, manifest: Manifest) -> Manifest:
-    """Return a manifest, untrusted when it has no signature and the catalogue knows that it had one."""
+    """Return a manifest, untrusted when it has no signature and the catalogue knows that it had one.
+
+    Also one that is untrusted already, for that very reason say: a second look believes it no more than the first.
+    """
     if "signature" in manifest.document:
         return manifest
     try:
         known = installation.catalog.backups.get(manifest.backup.id)
     except UnknownName:
         return manifest
-    if known.trust != "signed":
+    if known.trust == "unsigned":
         return manifest
     return replace(manifest, backup=replace(manifest.backup, trust="untrusted"))
 

@@ -40,7 +40,10 @@ def _draw(found: list[Diagnosis]) -> None:
 
 @app.command()
 def rebuild(as_json: AsJson = False) -> None:
-    """Restore the catalogue from what the storages hold. Exit code: 1 when some of it cannot be believed or read."""
+    """Restore the catalogue from what the storages hold.
+
+    Exit code: 1 when some of it cannot be believed or read, or nothing is there at all.
+    """
     from services.backups.rebuild import rebuild as rebuild_catalog
 
     with opened(quiet=as_json) as installation:
@@ -60,9 +63,12 @@ def rebuild(as_json: AsJson = False) -> None:
             note(f"Incomplete: {line}", style="yellow")
         for name in report.half_deleted:
             note(f"Half deleted: {name}; the next `backups cleanup --apply` ends it", style="yellow")
+        for name in report.empty:
+            url = installation.settings.storage(name).url
+            note(f"No manifest is in storage {name}: {url}. Is it the right folder or bucket?", style="yellow")
         for line in report.unreadable:
             note(f"Unreadable: {line}", style="red")
-    raise typer.Exit(1 if report.untrusted or report.incomplete or report.unreadable else 0)
+    raise typer.Exit(0 if report.is_well else 1)
 
 
 @app.command()

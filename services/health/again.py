@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from services.commands.upkeep import submit_health
 from services.health.queries import PROBES_SPEAK_FOR, last_health_run
+from services.health.used_since import recorded_probes
 from services.installation import Installation
 
 AGAIN_AFTER = timedelta(minutes=15)
@@ -21,7 +22,7 @@ def probe_again(installation: Installation) -> str | None:
     last = last_health_run(installation.catalog.engine, since=now - PROBES_SPEAK_FOR)
     if last is None or now - (last.finished_at or last.queued_at) < AGAIN_AFTER:
         return None
-    if all(found["severity"] != "failure" for found in last.result.get("probes", [])):
+    if all(found.severity != "failure" for found in recorded_probes(installation.catalog.engine, last)):
         return None
     reason = "What could not be used is tried again."
     return submit_health(installation, actor="worker", reason=reason, idempotency_key=f"health-again:{last.id}")

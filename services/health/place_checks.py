@@ -8,8 +8,8 @@ from datetime import timedelta
 from services.catalog.model import Run
 from services.catalog.workers import FORGOTTEN_AFTER, SILENT_AFTER
 from services.health.facts import Facts
-from services.health.forms import check_from_form
 from services.health.model import INSTALLATION, WORKER, HealthCheck, Measure, Severity, Subject
+from services.health.used_since import recorded_probes
 from services.overview import StorageRoom
 from services.status import age, is_scheduled, worker_problem
 from services.units import format_bytes, format_part
@@ -155,13 +155,12 @@ def notifications(facts: Facts) -> Iterator[HealthCheck]:
 
 
 def probes(facts: Facts) -> Iterator[HealthCheck]:
-    """What the last daily health check found when it tried each connection."""
+    """What the last health check found when it tried each connection, and what was used since."""
     run = facts.last_health_run
     if run is None:
         return
     at = run.finished_at or run.queued_at
-    for form in run.result.get("probes", []):
-        check = check_from_form(form)
+    for check in recorded_probes(facts.installation.catalog.engine, run):
         known = {status.database for status in facts.watched} | {room.name for room in facts.rooms}
         if check.subject.name and check.subject.name not in known:
             continue  # taken out of the settings since

@@ -29,9 +29,9 @@ def execute_run(
     """Work on a queued run and return its row as it ended. What went wrong is in the row, not raised.
 
     ``started`` is handed the active run, so that the caller can stop it from outside; ``enqueue`` puts an interrupted
-    one back into the queue. A failed run's result holds the ``exit_code`` of its error. Raise Busy when another run
-    holds the database, ClaimLost when the run is not queued (any more), Interrupted when the worker is told to end
-    (the run is queued again then), KeyboardInterrupt after having cancelled.
+    one back into the queue. A failed run's result holds ``exit_code`` and ``may_pass`` of its error. Raise Busy when
+    another run holds the database, ClaimLost when the run is not queued (any more), Interrupted when the worker is told
+    to end (the run is queued again then), KeyboardInterrupt after having cancelled.
     """
     runs = installation.catalog.runs
     claim = runs.claim(run_id, worker=worker, now=installation.clock())
@@ -68,7 +68,7 @@ def execute_run(
         raise error
     message, hint = (active.mask(error.message), active.mask(error.hint)) if error else ("", "")
     if error is not None:
-        result = {"exit_code": error.exit_code}
+        result = {"exit_code": error.exit_code, "may_pass": error.may_pass}
     runs.finish(claim, state=state, now=installation.clock(), error=message, hint=hint, result=result)
     return runs.get(run_id)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import shutil
 import tempfile
@@ -26,6 +27,8 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 CANCEL_SECONDS = 5.0
 """How long a server may take to hear that it is to give up what it does."""
 EXAMPLE = "postgresql://user:password@host:5432/dbname?sslmode=require"
+_ESCAPES = {"@": "%40", "/": "%2F", "?": "%3F", "%": "%25", " ": "%20"}
+"""What ends a login too soon, or begins an escape, when it stands in a URL as it is (RFC 3986, 2.1)."""
 _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 _OWN_FIELDS = frozenset({"host", "port", "user", "password", "dbname"})
 _WATCH_OVER_NETWORK: Mapping[str, str] = {
@@ -61,14 +64,14 @@ class Address:
 
         Raise SettingsError, without repeating the URL (libpq's own message would show the password).
         """
-        hint = f"Write it as {EXAMPLE}; in a user name or password, write @ as %40, / as %2F, ? as %3F, % as %25."
+        hint = _how_to_write(url)
         if not url.startswith(("postgresql://", "postgres://")):
             raise SettingsError("A database URL must start with postgresql://.", hint=hint)
         try:
             found = {key: str(value) for key, value in conninfo_to_dict(url).items() if value is not None}
         except psycopg.Error:
             raise SettingsError("The database URL cannot be read.", hint=hint) from None
-        if url.partition("://")[2].partition("/")[0].partition("?")[0].count("@") > 1:
+        if "@" in found.get("host", ""):
             raise SettingsError("The database URL has more than one @.", hint=hint)
         host = found.get("host") or found.get("hostaddr") or "localhost"
         port = found.get("port") or "5432"
@@ -80,7 +83,8 @@ class Address:
             raise SettingsError("The port in the database URL is not a number from 1 to 65535.", hint=hint)
         user = found.get("user")
         if not user:
-            raise SettingsError("The database URL names no user.", hint=hint)
+            server = "no user" if "host" in found or "hostaddr" in found else "neither a server nor a user"
+            raise SettingsError(f"The database URL names {server}.", hint=hint)
         password = found.get("password") or None
         if password and ("\n" in password or "\r" in password):
             raise SettingsError(
@@ -165,6 +169,21 @@ class Address:
             {names[key]: value for key, value in self.params.items() if key in names and key not in skipped}
         )
         return environment
+
+
+def _how_to_write(url: str) -> str:
+    """Return the hint for a URL that cannot be used: the first thing in its login that must be escaped and is not, if
+    there is one, as an example that shows nothing of it."""
+    login, at, _ = url.partition("://")[2].rpartition("@")
+    password = login.partition(":")[2] if at else ""
+    bare = next((sign for sign in _ESCAPES if sign != "%" and sign in password), "")
+    bare = bare or ("%" if re.search(r"%(?![0-9A-Fa-f]{2})", password) else "")
+    first = ""
+    if bare:
+        word, code = "space" if bare == " " else bare, _ESCAPES[bare]
+        first = f"In its password a {word} is written {code}: a{bare}b as a{code}b. "
+    escapes = ", ".join(f"{sign} as {code}" for sign, code in _ESCAPES.items() if sign != " ")
+    return f"{first}Write it as {EXAMPLE}; in a user name or password, write {escapes}."
 
 
 @cache
@@ -317,14 +336,29 @@ _REASONS: tuple[tuple[str, str, str], ...] = (
 )
 
 
+_LASTING = frozenset(
+    {
+        "password authentication failed",
+        "no password supplied",
+        "no pg_hba.conf entry",
+        "does not exist",
+        "server does not support SSL",
+        "certificate",
+        "permission denied for database",
+        "is not currently accepting connections",
+    }
+)
+"""Of the signs above those of what somebody has to mend; any other reason may be over a little later."""
+
+
 def connection_failed(address: Address, text: str) -> ConnectionFailed:
     """Given what libpq or a client program said, return the error that explains it."""
     for sign, reason, advice in _REASONS:
         if sign in text:
             why = reason.format(user=address.user, host=address.host, port=address.port, dbname=address.dbname)
-            hint = advice
+            hint, may_pass = advice, sign not in _LASTING
             break
     else:
         lines = text.strip().splitlines() or ["the server cannot be reached"]
-        why, hint = lines[-1].strip(), "Check the database's URL."
-    return ConnectionFailed(f"Cannot connect to {address.label()}: {why}.", hint=hint)
+        why, hint, may_pass = lines[-1].strip(), "Check the database's URL.", True
+    return ConnectionFailed(f"Cannot connect to {address.label()}: {why}.", hint=hint, may_pass=may_pass)

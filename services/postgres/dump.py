@@ -45,6 +45,9 @@ _HINTS: tuple[tuple[str, str], ...] = (
     (r"did not end within", "pg_dump hung after its output had ended; look at the machine."),
 )
 
+_LASTING = r"permission denied for|row-level security policy|server version mismatch|out of shared memory"
+"""What somebody has to mend; whatever else ends a pg_dump may be over a little later."""
+
 
 class DumpProcess:
     """A running pg_dump."""
@@ -106,7 +109,5 @@ def _dump_failed(status: int, child: Child, address: Address) -> BackupsError:
         return connection_failed(address, text)
     how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
     said = f": {' '.join(child.error_lines)}" if child.error_lines else ", without a word"
-    for sign, hint in _HINTS:
-        if re.search(sign, text):
-            return DumpFailed(f"pg_dump {how}{said}", hint=hint)
-    return DumpFailed(f"pg_dump {how}{said}", hint="See the run's log and the server's log.")
+    hint = next((advice for sign, advice in _HINTS if re.search(sign, text)), "See the run's log and the server's log.")
+    return DumpFailed(f"pg_dump {how}{said}", hint=hint, may_pass=not re.search(_LASTING, text))

@@ -174,7 +174,9 @@ def _explained(address: Address, run: RunContext | None) -> Iterator[None]:
             run.check_cancelled()
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BackupsError(
-            f"The fingerprint of {address.label()} cannot be taken: {reason}.", hint=_hint(error)
+            f"The fingerprint of {address.label()} cannot be taken: {reason}.",
+            hint=_hint(error),
+            may_pass=not isinstance(error, psycopg.errors.InsufficientPrivilege),
         ) from error
 
 

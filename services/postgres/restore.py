@@ -43,10 +43,11 @@ _LACKING: tuple[tuple[str, str], ...] = (
     (r'tablespace "([^"]+)" does not exist', "the tablespace {0}"),
     (r'access method "([^"]+)" does not exist', "the access method {0}"),
     (r'language "([^"]+)" does not exist', "the language {0}"),
-    (r"(permission denied to create [^\n]+)", "the right for it ({0})"),
-    (r"(must be superuser[^\n]*)", "the right for it ({0})"),
     (r"unsupported XML feature", "support for XML (it was built without libxml)"),
 )
+
+# What its role may not do; the archive is not to blame for that either.
+_FORBIDDEN = r"(permission denied to create [^\n]+|must be superuser[^\n]*)"
 
 # What went wrong with the attempt, as pg_restore reports it, and what to do: neither the archive nor what the server
 # is lies behind it. SQLSTATE class 53 (insufficient resources) by its words, since pg_restore shows no codes.
@@ -265,6 +266,12 @@ def _restore_failed(status: int, child: Child, address: Address | None) -> Backu
                 f"The server lacks {lacking.format(*found.groups())}.",
                 hint="Restore on a server that has it: set RESTORE_TEST_URL to one like the source.",
             )
+    forbidden = re.search(_FORBIDDEN, text)
+    if forbidden:
+        return NotTestable(
+            f"The role{f' {address.user}' if address else ''} lacks the right for it ({forbidden[1]}).",
+            hint="Restore with a role that has it: for restore tests that is the role in RESTORE_TEST_URL.",
+        )
     if re.search(r"unsupported version \([\d.]+\) in file header", text):
         hint = "The archive was written by a newer pg_dump; install newer client programs."
     elif re.search(r"end of file|could not read|corrupt|invalid|did not find magic string", text):

@@ -92,7 +92,7 @@ def _large_objects(facts: DatabaseFacts) -> Check:
             "large objects",
             "blocking",
             f"{facts.user} cannot read {facts.unreadable_large_objects} of {facts.large_objects} large objects.",
-            "GRANT SELECT ON LARGE OBJECT to the role, or back up as their owner.",
+            f"GRANT SELECT ON LARGE OBJECT … TO {facts.user} for each (docs/settings.md), or back up as their owner.",
         )
     if facts.large_objects:
         return Check("large objects", "ok", f"{count(facts.large_objects, 'large object')} will be in the backup.")

@@ -20,6 +20,8 @@ class Check:
     message: str
     hint: str = ""
     detail: tuple[str, ...] = ()
+    may_pass: bool = False
+    """Of a blocking one: whether it may be over a little later without anybody mending something."""
 
 
 @dataclass(frozen=True)

@@ -25,16 +25,23 @@ def limit_questions(connection: Connection) -> None:
 def connection_lost(error: ConnectionFailed | psycopg.Error) -> Check:
     """Given what ended the questions to the database, return the check that says so."""
     if isinstance(error, ConnectionFailed):
-        return Check("connection", "blocking", error.message, error.hint)
+        return Check("connection", "blocking", error.message, error.hint, may_pass=error.may_pass)
     if isinstance(error, psycopg.errors.QueryCanceled):
         return Check(
             "connection",
             "blocking",
             f"The server did not answer a question within {QUERY_SECONDS} s.",
             "Look at its load, and at pg_locks for who locks its catalogue.",
+            may_pass=True,
         )
     said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return Check("connection", "blocking", f"The server refused a question: {said}.", "Look into the server's log.")
+    return Check(
+        "connection",
+        "blocking",
+        f"The server refused a question: {said}.",
+        "Look into the server's log.",
+        may_pass=isinstance(error, psycopg.OperationalError),
+    )
 
 
 def check_versions(installation: Installation, connection: Connection) -> Check:

@@ -28,7 +28,7 @@ def check_storage(installation: Installation, target: StorageSettings, expected:
         storage.probe()
         free = storage.free_bytes()
     except StorageError as error:
-        return Check(name, "blocking", error.message, error.hint)
+        return Check(name, "blocking", error.message, error.hint, may_pass=error.may_pass)
     rooms = [] if free is None else [(free, "free on the disk")]
     if target.limit_bytes is not None:
         rooms.append((max(0, target.limit_bytes - _used(installation, target.name)), "left of limit_bytes"))

@@ -13,6 +13,7 @@ from services.review.queries import WeekBackup
 from services.review.week import LONG, Period, Week
 from services.schedules.history import slots_between
 from services.schedules.outcomes import SlotOutcome, explain, judge
+from services.schedules.retries import keys_of
 from services.schedules.standing import Histories, backup_history
 
 LATEST = timedelta(days=31)
@@ -71,7 +72,7 @@ def misses(inst: Installation, outcomes: Iterable[SlotOutcome], period: Period) 
     missed = [o for o in outcomes if o.is_miss and period.start <= o.slot.due < period.end]
     if not missed:
         return []
-    runs = inst.catalog.runs.by_idempotency_keys(outcome.slot.key for outcome in missed)
+    runs = inst.catalog.runs.by_idempotency_keys(key for outcome in missed for key in keys_of(outcome.slot))
     return sorted(explain(missed, runs), key=lambda outcome: (outcome.slot.due, outcome.slot.schedule))
 
 

@@ -24,6 +24,7 @@ from services.installation import Installation
 from services.schedules.history import current
 from services.schedules.model import Slot
 from services.schedules.outcomes import CLOCK_TOLERANCE, Fault, SlotOutcome, StoredBackup, explain, judge
+from services.schedules.retries import keys_of
 from services.schedules.standing import Histories, Standing, backup_history, recent_slots
 from services.settings.model import DatabaseSettings
 from services.status import DatabaseStatus, Evidence, GoodBackup, Promises, RestoreTest, WorkerSigns, derive_status
@@ -168,7 +169,7 @@ def _last_slots(
         fault: Fault = "failed" if row.fault != "untrusted" and _is_bad(row.id, verdicts) else row.fault
         known[row.database].append(StoredBackup(row.id, row.started_at, row.snapshot_at, row.finished_at, fault))
     judged = {name: judge(found, known[name], at) for name, found in slots.items()}
-    missed = [outcome.slot.key for outcomes in judged.values() for outcome in outcomes if outcome.is_miss]
+    missed = [key for found in judged.values() for outcome in found if outcome.is_miss for key in keys_of(outcome.slot)]
     its_runs = inst.catalog.runs.by_idempotency_keys(missed) if missed else {}
     return {name: Standing(tuple(explain(outcomes, its_runs)), ()).last_settled for name, outcomes in judged.items()}
 

@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple
 
 from services.catalog.model import Run
 from services.schedules.model import Slot
+from services.schedules.retries import runs_of
 from services.units import format_duration
 
 SlotState = Literal["satisfied", "late", "missed", "open"]
@@ -114,24 +115,24 @@ def _judge(slot: Slot, backups: Sequence[StoredBackup], now: datetime) -> SlotOu
 
 
 def explain(outcomes: Iterable[SlotOutcome], runs: Mapping[str, Run]) -> list[SlotOutcome]:
-    """Return the outcomes with the cause of each late or missed one. ``runs``: those of the slots, by ``Slot.key``."""
-    return [_explained(outcome, runs.get(outcome.slot.key)) if outcome.is_miss else outcome for outcome in outcomes]
+    """Return the outcomes with the cause of each late or missed one. ``runs``: those of the slots, by their keys."""
+    return [_explained(outcome, runs_of(outcome.slot, runs)) if outcome.is_miss else outcome for outcome in outcomes]
 
 
-def _explained(outcome: SlotOutcome, run: Run | None) -> SlotOutcome:
-    return replace(outcome, cause=_cause(outcome, run), run_id=run.id if run else None)
+def _explained(outcome: SlotOutcome, runs: Sequence[Run]) -> SlotOutcome:
+    return replace(outcome, cause=_cause(outcome, runs), run_id=runs[-1].id if runs else None)
 
 
-def _cause(outcome: SlotOutcome, run: Run | None) -> str:
+def _cause(outcome: SlotOutcome, runs: Sequence[Run]) -> str:
     slot = outcome.slot
     if outcome.state == "late":
         assert outcome.finished_at is not None
         after = format_duration(outcome.finished_at - slot.due)
         late = f"Finished {after} after it was due; the deadline is {format_duration(slot.deadline)}."
-        return late if run is None or run.state == "finished" else f"{late} {_of_run(run)}"
+        return late if not runs or runs[-1].state == "finished" else f"{late} {_of_runs(runs)}"
     if outcome.fault:
         return _FAULTS[outcome.fault]
-    return _of_run(run)
+    return _of_runs(runs)
 
 
 _FAULTS: dict[Fault, str] = {
@@ -142,18 +143,26 @@ _FAULTS: dict[Fault, str] = {
 }
 
 
-def _of_run(run: Run | None) -> str:
-    if run is None:
+def _of_runs(runs: Sequence[Run]) -> str:
+    """Say what became of a slot's runs: of the last one, and how many failed before it."""
+    if not runs:
         return "Never started: no worker took it up."
+    *before, run = runs
+    its = f"Its run failed, and retry {len(before)}" if before else "Its run"
     said = {
-        "failed": f"Its run failed: {run.error}",
-        "lost": "Its run was lost with its worker.",
-        "cancelled": f"Its run was cancelled: {run.error}" if run.error else "Its run was cancelled.",
-        "queued": "Its run still waits for a worker.",
-        "running": "Its run is still going.",
-        "finished": "Its run began so late that its backup counts for the next slot.",
+        "failed": f"{_all_of(runs)} failed: {run.error}",
+        "lost": f"{its} was lost with its worker.",
+        "cancelled": f"{its} was cancelled: {run.error}" if run.error else f"{its} was cancelled.",
+        "queued": f"{its} still waits for a worker.",
+        "running": f"{its} is still going.",
+        "finished": f"{its} began so late that its backup counts for the next slot.",
     }
     return said[run.state]
+
+
+def _all_of(runs: Sequence[Run]) -> str:
+    retries = len(runs) - 1
+    return "Its run" if not retries else f"Its run and {retries} {'retry' if retries == 1 else 'retries'}"
 
 
 def slot_days(outcomes: Iterable[SlotOutcome]) -> tuple[SlotDay, ...]:

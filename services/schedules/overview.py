@@ -13,6 +13,7 @@ from services.schedules.cron import cron_in_words
 from services.schedules.history import current, last_due, next_due, slots_between
 from services.schedules.model import ScheduleVersion, Slot
 from services.schedules.outcomes import SlotOutcome
+from services.schedules.retries import keys_of, next_retry, runs_of
 from services.schedules.standing import judge_slots
 from services.schedules.sync import known_schedules
 
@@ -88,7 +89,7 @@ def load_schedules(inst: Installation) -> Schedules:
     past = {name: _past_slots(histories.get(name, ()), now) for name in known}
     backups = {v.database: past[name] for name, v in known.items() if v.job == "backup" and v.database is not None}
     standings = judge_slots(inst, backups, now)
-    keys = [slot.key for name, slots in past.items() for slot in slots if known[name].job != "backup"]
+    keys = [key for name, slots in past.items() if known[name].job != "backup" for s in slots for key in keys_of(s)]
     runs = inst.catalog.runs.by_idempotency_keys(keys)
     rows = []
     for name, defined in known.items():
@@ -146,11 +147,14 @@ def _of_outcome(outcome: SlotOutcome) -> SlotView:
 
 
 def _of_run(slot: Slot, runs: Mapping[str, Run], now: datetime) -> SlotView:
-    run = runs.get(slot.key)
-    if run is None:
+    done = runs_of(slot, runs)
+    if not done:
         missed = now > slot.deadline_at
         cause = "Never started: no worker took it up, or there was nothing for it to work on." if missed else ""
         return SlotView(slot.due, slot.deadline_at, "missed" if missed else "open", cause)
+    run = done[-1]
     state = str(run.result.get("outcome", run.state)) if run.state == "finished" else run.state
     cause = run.error or str(run.result.get("reason", "") if state != "passed" else "")
+    if (retry := next_retry(slot, runs)) is not None and now <= slot.deadline_at:
+        cause = f"{cause} It is tried again at {retry.at:%H:%M} UTC."
     return SlotView(slot.due, slot.deadline_at, state, cause, run.finished_at, run.id)

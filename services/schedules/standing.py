@@ -12,6 +12,7 @@ from services.schedules.definitions import schedule_name
 from services.schedules.history import current, last_due, slots_between
 from services.schedules.model import ScheduleVersion, Slot
 from services.schedules.outcomes import CLOCK_TOLERANCE, SlotOutcome, StoredBackup, explain, judge
+from services.schedules.retries import keys_of
 
 Histories = Mapping[str, Sequence[ScheduleVersion]]
 """Every schedule's versions, by its name, as ``catalog.schedules.all()`` returns them."""
@@ -94,4 +95,4 @@ def judge_slots(
 
 
 def _keys_of_misses(judged: Iterable[Iterable[SlotOutcome]]) -> list[str]:
-    return [outcome.slot.key for outcomes in judged for outcome in outcomes if outcome.is_miss]
+    return [key for outcomes in judged for outcome in outcomes if outcome.is_miss for key in keys_of(outcome.slot)]

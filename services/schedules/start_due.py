@@ -4,6 +4,8 @@ Only the newest due slot of a schedule is looked at. One that was missed while n
 however many there were, and also when its deadline has passed: a backup that is late is better than none. One that is
 no longer needed, since another good backup has satisfied the slot meanwhile, is not taken; should that backup fail a
 verification before the next slot, it is.
+
+A run that failed is tried again while the slot's deadline holds: see ``services.schedules.retries``.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from services.schedules.history import current, slot_to_start
 from services.schedules.jobs import JOBS, Occasion
 from services.schedules.model import ACTOR, ScheduleVersion, Slot
 from services.schedules.outcomes import judge
+from services.schedules.retries import Retry, keys_of, next_retry
 from services.schedules.sync import keep_schedules
 from services.status import age
 
@@ -30,18 +33,24 @@ PROMPT = timedelta(minutes=5)
 
 
 def start_due_runs(inst: Installation, now: datetime | None = None) -> list[str]:
-    """Ask for the work of every slot that is due by ``now`` and was not asked for yet; return the ids of the runs.
+    """Ask for the work of every slot that is due by ``now`` and was not asked for yet, or whose run failed; return the
+    ids of the runs.
 
     A job that cannot be asked for (there is nothing to test yet) is logged once, and tried again at the next call.
     """
     now = now or inst.clock()
     due = _due(inst, now)
-    asked = inst.catalog.runs.by_idempotency_keys(slot.key for _, slot in due)
-    return [
-        run_id
-        for version, slot in due
-        if slot.key not in asked and (run_id := _start(inst, version, slot, now)) is not None
-    ]
+    asked = inst.catalog.runs.by_idempotency_keys(key for _, slot in due for key in keys_of(slot))
+    found = []
+    for version, slot in due:
+        run_id = None
+        if slot.key not in asked:
+            run_id = _start(inst, version, slot, now)
+        elif (retry := next_retry(slot, asked)) is not None and retry.at <= now <= slot.deadline_at:
+            run_id = _start(inst, version, slot, now, retry)
+        if run_id is not None:
+            found.append(run_id)
+    return found
 
 
 def _due(inst: Installation, now: datetime) -> list[tuple[ScheduleVersion, Slot]]:
@@ -57,15 +66,18 @@ def _due(inst: Installation, now: datetime) -> list[tuple[ScheduleVersion, Slot]
     return found
 
 
-def _start(inst: Installation, version: ScheduleVersion, slot: Slot, now: datetime) -> str | None:
+def _start(
+    inst: Installation, version: ScheduleVersion, slot: Slot, now: datetime, retry: Retry | None = None
+) -> str | None:
     late = now - slot.due
     reason = f"Due {slot.due:%Y-%m-%d %H:%M} UTC, started {age(late)} late." if late > PROMPT else ""
+    key, reason = (slot.key, reason) if retry is None else (retry.key, retry.reason)
     try:
         if version.job == "backup" and _is_satisfied(inst, slot, now):
             return None
-        run_id = JOBS[version.job](inst, Occasion(version, slot, ACTOR, reason, slot.key))
+        run_id = JOBS[version.job](inst, Occasion(version, slot, ACTOR, reason, key))
     except BackupsError as error:
-        _log_once(slot.key, str(error))
+        _log_once(key, str(error))
         return None
     logger.info("schedule %s: slot of %s started as run %s", slot.schedule, slot.label, run_id)
     return run_id

@@ -422,5 +422,56 @@ def test_a_manifest_whose_signature_was_stripped_is_untrusted(installation: Inst
     document = json.loads(storage.get(key))
     del document["signature"]
     storage.put(key, json.dumps(document).encode())
+    for _ in range(2):
+        assert rebuild(installation).untrusted == ["real"]
+        assert installation.catalog.backups.get(real.id).trust == "untrusted", "a second look believes it no more"
+
+
+def test_a_wrong_signature_that_is_stripped_afterwards_is_untrusted_still(installation: Installation) -> None:
+    real = store(installation, "real", list_it=True)
+    storage, key = installation.storage("primary"), manifest_key("la_factoria", "real")
+    changed = json.loads(storage.get(key)) | {"note": "changed"}
+    storage.put(key, json.dumps(changed).encode())
+    assert rebuild(installation).untrusted == ["real"]
+    storage.put(key, json.dumps({name: changed[name] for name in changed if name != "signature"}).encode())
     assert rebuild(installation).untrusted == ["real"]
     assert installation.catalog.backups.get(real.id).trust == "untrusted"
+
+
+def test_a_disk_that_is_not_mounted_is_said_and_lowers_nothing(installation: Installation, tmp_path: Path) -> None:
+    store(installation, "real", list_it=True)
+    before = rows(installation)
+    (tmp_path / "primary").rename(tmp_path / "away")
+    for mount_point in (False, True):
+        if mount_point:
+            (tmp_path / "primary").mkdir()
+        report = rebuild(installation)
+        assert (report.backups, report.empty, report.is_well) == (0, ["second"], False)
+        assert "storage primary: no manifest is in file://" in report.unreadable[0]
+        assert "the catalogue knows a copy there" in report.unreadable[0]
+        assert rows(installation) == before
+
+
+def test_a_storage_that_refuses_is_said_and_lowers_nothing(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(installation, "real", list_it=True)
+    before = rows(installation)
+
+    def refuse(prefix: str = "") -> None:
+        raise AccessDenied("The storage refused listing.", hint="Check the key.")
+
+    monkeypatch.setattr(installation.storage("primary"), "list", refuse)
+    report = rebuild(installation)
+    assert report.unreadable == ["storage primary: The storage refused listing. Check the key."]
+    assert not report.is_well
+    assert rows(installation) == before
+
+
+def test_a_rebuild_that_finds_nothing_at_all_is_not_well_and_one_empty_storage_beside_another_is(
+    installation: Installation, emptied: Callable[..., Installation]
+) -> None:
+    new = emptied()
+    assert (rebuild(new).empty, rebuild(new).is_well) == (["primary", "second"], False)
+    store(installation, "real")
+    assert (rebuild(new).empty, rebuild(new).is_well) == (["second"], True)

@@ -134,6 +134,19 @@ def test_the_catalogue_is_rebuilt_from_the_storage_alone(shell: Shell) -> None:
     assert shell.run("verify", "--level", "checksum").exit_code == 0
 
 
+def test_a_rebuild_from_a_disk_that_is_not_mounted_says_so_and_fails(shell: Shell) -> None:
+    backup = shell.create()
+    (shell.folder / "storage").rename(shell.folder / "away")
+    found = shell.run("rebuild")
+    assert found.exit_code == 1
+    assert "Is its disk mounted" in found.stderr
+    assert shell.json("list")[0]["id"] == backup["id"], "what is known stays"
+    shutil.rmtree(shell.folder / "home")
+    found = shell.run("rebuild")
+    assert (found.exit_code, found.stdout) == (1, "0 backups and 0 verifications were read from the storages.\n")
+    assert "No manifest is in storage" in found.stderr
+
+
 def test_a_manifest_with_a_wrong_signature_is_listed_untrusted_and_never_restored(shell: Shell) -> None:
     backup = shell.create()
     (manifest,) = (shell.folder / "storage").rglob("*.manifest.json")

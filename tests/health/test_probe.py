@@ -134,6 +134,44 @@ def test_what_could_not_be_used_is_tried_again_soon_and_ends_when_it_is_mended(
     inst.close()
 
 
+@pytest.mark.parametrize("how", ["backup", "further copy"])
+def test_a_run_that_has_stored_something_since_ends_what_a_probe_found(
+    tmp_path: Path, clock: TestClock, how: str
+) -> None:
+    inst = make_installation(tmp_path / "home", clock=clock, database={"restore_test_max_age": "35d"})
+    proven = make_backup("proven", finished_at=clock(), snapshot_at=clock())
+    inst.catalog.backups.add(proven)
+    inst.catalog.verifications.add(make_verification(proven, "restore", "passed", at=clock()))
+    storage = tmp_path / "home" / "storage"
+    shutil.rmtree(storage)
+    storage.write_text("a file where the folder should be")
+    carry_out(inst)
+    storage.unlink()
+    storage.mkdir()
+    (storage / "proven").touch()
+    clock.forward(minutes=1)
+    assert load_statuses(inst)[0].state == "UNKNOWN"
+    failed = {check.key: check.severity for check in examine(inst).checks}
+    assert (failed["access:storage/primary"], failed["connection:database/la_factoria"]) == ("failure", "failure")
+
+    if how == "backup":
+        now = clock.forward(minutes=1)
+        inst.catalog.backups.add(make_backup("later", started_at=now, finished_at=now, snapshot_at=now))
+    else:
+        run = inst.catalog.runs.add(
+            kind="copy", database="la_factoria", actor="worker", reason="", params={}, now=clock.forward(minutes=1)
+        )
+        claim = inst.catalog.runs.claim(run.id, worker="w", now=clock())
+        inst.catalog.runs.finish(claim, state="finished", now=clock(), result={"storage": "primary"})
+    assert load_statuses(inst)[0].state == "PROTECTED"
+    after = {check.key: check.severity for check in examine(inst).checks}
+    assert after["access:storage/primary"] == "ok"
+    assert after["connection:database/la_factoria"] == ("ok" if how == "backup" else "failure")
+    clock.forward(minutes=15)
+    assert (probe_again(inst) is None) == (how == "backup"), "the database is tried again where nothing used it"
+    inst.close()
+
+
 def test_nothing_is_tried_again_where_everything_could_be_used(
     server18: LocalServer, database: NewDatabase, tmp_path: Path, clock: TestClock
 ) -> None:

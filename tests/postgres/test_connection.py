@@ -69,6 +69,45 @@ def test_a_wrong_url_is_refused_without_showing_the_password(url: str) -> None:
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
+@pytest.mark.parametrize(
+    ("password", "example"),
+    [
+        ("s3c@ret", "a @ is written %40: a@b as a%40b"), ("s3c/ret", "a / is written %2F: a/b as a%2Fb"),
+        ("12/s3c", "a / is written %2F"), ("s3c%ret", "a % is written %25: a%b as a%25b"),
+        ("s3c%", "a % is written %25"), ("s3c ret", "a space is written %20: a b as a%20b"),
+        ("s3c?r@et", "a @ is written %40"), ("s3c/r@et", "a @ is written %40"),
+    ],
+)  # fmt: skip
+def test_a_password_that_must_be_escaped_is_refused_with_an_example_that_shows_nothing_of_it(
+    password: str, example: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Address.parse(f"postgresql://u:{password}@h:5432/d")
+    assert example in caught.value.hint
+    assert "s3c" not in str(caught.value)
+    assert "r@et" not in str(caught.value)
+
+
+@pytest.mark.parametrize("password", ["s3c#ret", "s3c?ret", "s3c:ret", "s3c&ret=", "s3c[ret]"])
+def test_a_password_that_needs_no_escape_is_taken_as_it_is(password: str) -> None:
+    address = Address.parse(f"postgresql://u:{password}@h:5432/d?options=-c%20a.b%3Dc@d")
+    assert address.password == SecretStr(password)
+    assert (address.user, address.host, address.dbname) == ("u", "h", "d")
+
+
+@pytest.mark.parametrize(
+    ("url", "missing"),
+    [
+        ("postgresql:///d", "names neither a server nor a user"), ("postgresql://", "neither a server nor a user"),
+        ("postgresql://h/d", "names no user"), ("postgresql://h:5432/d?sslmode=require", "names no user"),
+    ],
+)  # fmt: skip
+def test_what_a_url_lacks_is_named(url: str, missing: str) -> None:
+    with pytest.raises(SettingsError, match=missing) as caught:
+        Address.parse(url)
+    assert "postgresql://user:password@host:5432/dbname" in caught.value.hint
+
+
 def test_nothing_that_is_printed_shows_the_password() -> None:
     address = Address.parse("postgresql://u:s3cret@h/d?passfile=/s3cret")
     for text in (repr(address), str(address), address.label(), f"{address}", repr([address])):

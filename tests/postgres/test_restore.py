@@ -139,6 +139,31 @@ def test_a_role_that_a_policy_names_and_the_target_lacks_is_named(
         restore_archive(pg_restore(), database(server18), archive, jobs=1, run=RecordingRun())
 
 
+def test_what_the_role_may_not_do_is_said_of_the_role_and_not_of_the_server(
+    server18: LocalServer, database: NewDatabase, tmp_path: Path
+) -> None:
+    """To make an event trigger takes a superuser."""
+    source = database(
+        server18,
+        "CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; "
+        "CREATE EVENT TRIGGER e ON sql_drop EXECUTE FUNCTION f()",
+    )
+    archive, target = dump(source, tmp_path / "dump"), database(server18)
+    role = f"role_{target.dbname}"
+    with connect(target) as connection:
+        made = f"CREATE ROLE {role} LOGIN PASSWORD 'planted'; ALTER DATABASE {target.dbname} OWNER TO {role}"
+        connection.execute(f"{made}; ALTER SCHEMA public OWNER TO {role}".encode())
+    weak = Address(target.host, target.port, role, SecretStr("planted"), target.dbname, target.params)
+    try:
+        with pytest.raises(NotTestable) as caught:
+            restore_archive(pg_restore(), weak, archive, jobs=1, run=RecordingRun())
+    finally:
+        with connect(target) as connection:
+            connection.execute(f"REASSIGN OWNED BY {role} TO {server18.address.user}; DROP ROLE {role}".encode())
+    assert caught.value.message.startswith(f"The role {role} lacks the right for it (permission denied to create event")
+    assert caught.value.hint.startswith("Restore with a role that has it")
+
+
 def test_a_conflict_in_the_target_is_a_failure_not_a_lack(
     server18: LocalServer, database: NewDatabase, tmp_path: Path
 ) -> None:
