@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import hypothesis
 import pytest
 
 from services.postgres.connection import Address
 from services.postgres.server import LocalServer
 from tests.support.servers import NewDatabase, drop_database, make_database, make_server
+
+# How long an example takes depends on what else the machine does, and is measured by the benchmarks.
+hypothesis.settings.register_profile("busy", suppress_health_check=[hypothesis.HealthCheck.too_slow], deadline=None)
+hypothesis.settings.load_profile("busy")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
