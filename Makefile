@@ -30,7 +30,7 @@ run: $(VENV)/installed ## Install, then start the dashboard and a worker at http
 	@exec $(BIN)/backups serve --open
 
 test: $(VENV)/installed-dev ## Install, then run the whole suite
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup --durations=15 $(if $(BACKUPS_NO_SKIPS),-p tests.support.no_skips) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --durations=15 $(if $(BACKUPS_NO_SKIPS),-p tests.support.no_skips) $(PYTEST_ARGS)
 
 check: $(VENV)/installed-dev ## Lint, format, types and the direction of imports
 	$(BIN)/ruff check .
