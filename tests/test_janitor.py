@@ -29,7 +29,7 @@ ORPHAN = "la_factoria/orphan.dump.zst.age"
 @pytest.fixture
 def installation(tmp_path: Path) -> Iterator[Installation]:
     opened = make_installation(tmp_path, clock=lambda: NOW)
-    (tmp_path / "storage").mkdir()
+    (tmp_path / "storage").mkdir(exist_ok=True)
     yield opened
     opened.close()
 
@@ -184,7 +184,7 @@ def test_a_backup_of_a_database_that_is_not_configured_any_more_is_left_alone(in
 
 def _with_second(installation: Installation, tmp_path: Path) -> Installation:
     second = StorageSettings(name="second", url=f"file://{tmp_path / 'second'}")
-    (tmp_path / "second").mkdir()
+    (tmp_path / "second").mkdir(exist_ok=True)
     settings = installation.settings.model_copy(update={"storages": (*installation.settings.storages, second)})
     return Installation(settings, installation.catalog, lambda: NOW)
 

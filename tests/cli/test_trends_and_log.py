@@ -18,7 +18,7 @@ def test_trends_say_what_matters_and_give_every_number_as_json(shell: Shell) -> 
     shell.create("--name", "second")
     shell.json("restore-test", "--quiet")
     text = shell.run("trends").stdout
-    assert "Every day had a good backup." in text
+    assert "Every day on record had a good backup." in text
     assert "la_factoria" in text
     found = shell.json("trends", "--range", "30 days", "--database", "la_factoria")
     assert found["databases"] == ["la_factoria"]
