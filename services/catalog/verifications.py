@@ -77,17 +77,11 @@ class VerificationStore:
             self._add(verification, connection)
 
     def _add(self, verification: Verification, connection: sa.Connection) -> None:
-        self.hold(verification.backup_id, connection)
+        # Two checks that end at once would each miss the other, and the later one overwrite the verdict.
+        take_row(verification.backup_id, connection)
         connection.execute(verifications.delete().where(verifications.c.id == verification.id))
         connection.execute(verifications.insert().values(vars(verification)))
         self.settle(verification.backup_id, connection)
-
-    def hold(self, backup_id: str, connection: sa.Connection) -> None:
-        """Keep other transactions from judging a backup until this one ends. Comes before what is then judged.
-
-        Without it two checks that end at once each miss the other, and the later one overwrites the verdict.
-        """
-        take_row(backup_id, connection)
 
     def add_missing(self, verification: Verification, connection: sa.Connection) -> None:
         """Add a verification unless one has its id. Its backup is not touched: ``settle`` does that."""
@@ -97,24 +91,15 @@ class VerificationStore:
 
     def settle(self, backup_id: str, connection: sa.Connection) -> None:
         """Have a backup's row say what all of its verifications together say."""
-        self.hold(backup_id, connection)
+        take_row(backup_id, connection)
         connection.execute(
             backups.update().where(backups.c.id == backup_id).values(self.verdict(backup_id, connection).values())
         )
 
     def verdict(self, backup_id: str, connection: sa.Connection) -> Verdict:
         """Return what all verifications of a backup together say of it."""
-        detail = verifications.c.detail
         rows = connection.execute(
-            sa.select(
-                verifications.c.level,
-                verifications.c.outcome,
-                verifications.c.finished_at,
-                verifications.c.storage,
-                detail["scope"].as_string().label("scope"),
-                detail["copy_state"].as_string().label("copy_state"),
-                detail["stored_anew"].as_boolean().label("stored_anew"),
-            )
+            sa.select(*_JUDGED)
             .where(verifications.c.backup_id == backup_id, verifications.c.outcome != "not testable")
             .order_by(verifications.c.finished_at, verifications.c.id)
         ).all()
@@ -122,18 +107,8 @@ class VerificationStore:
 
     def verdicts(self, backup_ids: Iterable[str], *, before: datetime) -> dict[str, Verdict]:
         """Return what the verifications of each backup that had ended by then said together. One query."""
-        detail = verifications.c.detail
         query = (
-            sa.select(
-                verifications.c.backup_id,
-                verifications.c.level,
-                verifications.c.outcome,
-                verifications.c.finished_at,
-                verifications.c.storage,
-                detail["scope"].as_string().label("scope"),
-                detail["copy_state"].as_string().label("copy_state"),
-                detail["stored_anew"].as_boolean().label("stored_anew"),
-            )
+            sa.select(verifications.c.backup_id, *_JUDGED)
             .where(verifications.c.backup_id.in_(list(backup_ids)), verifications.c.outcome != "not testable")
             .where(verifications.c.finished_at < before)
             .order_by(verifications.c.backup_id, verifications.c.finished_at, verifications.c.id)
@@ -141,6 +116,18 @@ class VerificationStore:
         with self._engine.connect() as connection:
             rows = connection.execute(query).all()
         return {key: judge(_checks(found)) for key, found in groupby(rows, key=lambda row: row.backup_id)}
+
+
+_JUDGED = (
+    verifications.c.level,
+    verifications.c.outcome,
+    verifications.c.finished_at,
+    verifications.c.storage,
+    verifications.c.detail["scope"].as_string().label("scope"),
+    verifications.c.detail["copy_state"].as_string().label("copy_state"),
+    verifications.c.detail["stored_anew"].as_boolean().label("stored_anew"),
+)
+"""What a verdict is made of."""
 
 
 def _checks(rows: Iterable[Any]) -> Iterator[Check]:

@@ -13,7 +13,8 @@ from services.catalog.model import Run
 from services.cli.ages import RequiredAge, age_of
 from services.cli.app import app
 from services.cli.forms import run_form
-from services.cli.output import instant, note, say, stdout, table, write_json
+from services.cli.many_backups import carry_out_by_database, draw_skipped, end_with, lines_of, skipped_forms
+from services.cli.output import instant, say, stdout, table, write_json
 from services.cli.running import Mode, Queue, Quiet, Wait, carry_out, fail_unless_finished
 from services.cli.session import AsJson, DatabaseOption, StorageOption, actor, opened
 from services.cli.storage_commands import Apply, BackupName
@@ -43,7 +44,6 @@ def archive(
     The newest proven and the newest good backup of a database are never moved. Exit code: 1 when something failed.
     """
     mode = Mode(queue, wait, quiet, as_json)
-    runs: list[Run | None] = []
     with opened(quiet=as_json) as installation:
         age = age_of(older_than)
         plan = plan_archive(
@@ -52,16 +52,12 @@ def archive(
         if not apply:
             write_json(_form(plan)) if as_json else _draw(plan)
             return
-        for name in sorted({move.backup.database for move in plan.moves}):
-            moves = [move for move in plan.moves if move.backup.database == name]
-            run = carry_out(
-                installation,
-                lambda queued, moves=moves: commands.submit_archives(  # type: ignore[misc]
-                    installation, moves, age, actor=actor(), queue=queued
-                )[0],
-                mode,
-            )
-            runs.append(run)
+        runs = carry_out_by_database(
+            installation,
+            plan.moves,
+            lambda moves, queued: commands.submit_archives(installation, moves, age, actor=actor(), queue=queued)[0],
+            mode,
+        )
     _report(plan, [run for run in runs if run is not None], as_json=as_json, asked=len(runs))
 
 
@@ -78,9 +74,7 @@ def _draw(plan: ArchivePlan) -> None:
             for move in plan.moves
         ]
         stdout().print(table(["Backup", "Storage", "Finished (UTC)", "Size", "Class"], rows, right=["Size"]))
-    if plan.skipped:
-        left = [(each.what, each.storage, each.reason) for each in plan.skipped]
-        stdout().print(table(["Left as it is", "Storage", "Why"], left))
+    draw_skipped(plan.skipped)
     many = "1 copy" if len(plan.moves) == 1 else f"{len(plan.moves):,} copies"
     say(f"{many}, {format_bytes(plan.bytes)}, would be moved. Nothing was changed; add --apply.")
 
@@ -102,7 +96,7 @@ def _form(plan: ArchivePlan) -> dict[str, Any]:
             }
             for move in plan.moves
         ],
-        "skipped": [{"what": s.what, "storage": s.storage, "reason": s.reason} for s in plan.skipped],
+        "skipped": skipped_forms(plan.skipped),
     }
 
 
@@ -111,18 +105,11 @@ def _report(plan: ArchivePlan, runs: list[Run], *, as_json: bool, asked: int) ->
         return  # handed to the worker
     if as_json:
         write_json(_form(plan) | {"apply": True, "runs": [run_form(run) for run in runs]})
-    failed = [line for run in runs for line in run.result.get("failed", [])]
-    if not as_json:
-        moved = sum(len(run.result.get("moved", [])) for run in runs)
+    else:
+        moved = len(lines_of(runs, "moved"))
         size = sum(run.result.get("moved_bytes", 0) for run in runs)
         say(f"Moved {moved:,} {'copy' if moved == 1 else 'copies'}, {format_bytes(size)}.")
-        for line in [line for run in runs for line in run.result.get("skipped", [])]:
-            note(f"Left as it is: {line}")
-        for line in failed:
-            note(f"Failed: {line}", style="bold red")
-    for run in runs:
-        fail_unless_finished(run)
-    raise typer.Exit(1 if failed else 0)
+    end_with(runs, quiet=as_json)
 
 
 @app.command()

@@ -12,7 +12,8 @@ from services.catalog.model import Run
 from services.cli.ages import RequiredAge, age_of
 from services.cli.app import app
 from services.cli.forms import backup_forms, run_form
-from services.cli.output import instant, note, say, stdout, table, write_json
+from services.cli.many_backups import carry_out_by_database, draw_skipped, end_with, lines_of, skipped_forms
+from services.cli.output import instant, say, stdout, table, write_json
 from services.cli.running import Mode, Queue, Quiet, Wait, carry_out, fail_unless_finished
 from services.cli.session import AsJson, DatabaseOption, actor, opened
 from services.clock import isoformat
@@ -66,22 +67,17 @@ def compress(
     The new object is read back to its end before the old one goes. Exit code: 1 when something failed.
     """
     mode = Mode(queue, wait, quiet, as_json)
-    runs: list[Run | None] = []
     with opened(quiet=as_json) as installation:
         plan = plan_compress(installation, older_than=age_of(older_than), database=database)
         if not apply:
             write_json(_form(plan)) if as_json else _draw(plan)
             return
-        for name in sorted({each.backup.database for each in plan.backups}):
-            wishes = [each for each in plan.backups if each.backup.database == name]
-            run = carry_out(
-                installation,
-                lambda queued, wishes=wishes: commands.submit_compressions(  # type: ignore[misc]
-                    installation, wishes, actor=actor(), queue=queued
-                )[0],
-                mode,
-            )
-            runs.append(run)
+        runs = carry_out_by_database(
+            installation,
+            plan.backups,
+            lambda wishes, queued: commands.submit_compressions(installation, wishes, actor=actor(), queue=queued)[0],
+            mode,
+        )
     if runs and not any(runs):
         return  # handed to the worker
     _report(plan, [run for run in runs if run is not None], as_json=as_json)
@@ -101,9 +97,7 @@ def _draw(plan: CompressPlan) -> None:
         ]
         columns = ["Backup", "Finished (UTC)", "Compression", "Encrypted", "Takes up"]
         stdout().print(table(columns, rows, right=["Takes up"]))
-    if plan.skipped:
-        left = [(each.what, each.storage, each.reason) for each in plan.skipped]
-        stdout().print(table(["Left as it is", "Storage", "Why"], left))
+    draw_skipped(plan.skipped)
     many = "1 backup" if len(plan.backups) == 1 else f"{len(plan.backups):,} backups"
     say(f"{many}, {format_bytes(plan.bytes)}, would be compressed with zstd. Nothing was changed; add --apply.")
 
@@ -125,24 +119,17 @@ def _form(plan: CompressPlan) -> dict[str, Any]:
             }
             for each in plan.backups
         ],
-        "skipped": [{"what": s.what, "storage": s.storage, "reason": s.reason} for s in plan.skipped],
+        "skipped": skipped_forms(plan.skipped),
     }
 
 
 def _report(plan: CompressPlan, runs: list[Run], *, as_json: bool) -> None:
-    failed = [line for run in runs for line in run.result.get("failed", [])]
     if as_json:
         write_json(_form(plan) | {"apply": True, "runs": [run_form(run) for run in runs]})
     else:
-        many = sum(len(run.result.get("compressed", [])) for run in runs)
+        many = len(lines_of(runs, "compressed"))
         before = sum(run.result.get("bytes_before", 0) for run in runs)
         after = sum(run.result.get("bytes_after", 0) for run in runs)
         backups = "1 backup" if many == 1 else f"{many:,} backups"
         say(f"Compressed {backups}: {format_bytes(before)} became {format_bytes(after)}.")
-        for line in [line for run in runs for line in run.result.get("skipped", [])]:
-            note(f"Left as it is: {line}")
-        for line in failed:
-            note(f"Failed: {line}", style="bold red")
-    for run in runs:
-        fail_unless_finished(run)
-    raise typer.Exit(1 if failed else 0)
+    end_with(runs, quiet=as_json)
