@@ -18,6 +18,7 @@ from psycopg import sql
 
 from services.postgres.canonical import canonical
 from services.postgres.connection import Connection
+from services.postgres.fingerprint_later import read_later_kinds
 
 SEPARATOR = " = "
 SEQUENCES_A_QUERY = 200
@@ -268,6 +269,9 @@ def read_objects(connection: Connection, excluded: Collection[tuple[str, str]]) 
         left_out = sequences if kind.name == "sequences" else tables
         rows = connection.execute(kind.query).fetchall()
         found[kind.name] = tuple(_entries(kind, (row for row in rows if (row[0], row[1]) not in left_out)))
+    for name, later in read_later_kinds(connection).items():
+        kept = (f"{row[2]}{SEPARATOR}{row[3]}" for row in later if (row[0], row[1]) not in tables)
+        found[name] = tuple(sorted(kept))
     return found
 
 

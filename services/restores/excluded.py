@@ -74,6 +74,12 @@ class Excluded:
         """Say whether this view is built on an excluded table."""
         return (schema, name) in self._views
 
+    def explains_comment(self, identity: str) -> bool:
+        """Given ``on VIEW``, ``on VIEW.COLUMN`` or ``on FUNCTION(…)``, say whether that cannot be in the backup."""
+        commented = identity.removeprefix("on ")
+        on_view = not self._views.isdisjoint(relations_in(commented)[:1])
+        return on_view or ("functions", commented) in self.dependent
+
     def owns_sequence(self, name: str) -> bool:
         """Given ``schema.name``, say whether that sequence goes with the excluded tables.
 

@@ -249,6 +249,11 @@ CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'
 CREATE TRIGGER g BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION tf();
 CREATE SEQUENCE s;
 CREATE POLICY p ON t USING (a = 1);
+CREATE TABLE parted (a int) PARTITION BY RANGE (a);
+CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10);
+CREATE TRIGGER pg BEFORE UPDATE ON parted FOR EACH ROW EXECUTE FUNCTION tf();
+CREATE PUBLICATION pub FOR TABLE t;
+COMMENT ON COLUMN t.a IS 'one';
 """
 
 
@@ -272,6 +277,14 @@ CREATE POLICY p ON t USING (a = 1);
         ("CREATE SCHEMA more", {"schemas"}),
         ("CREATE STATISTICS st ON a, b FROM t", {"statistics"}),
         ("CREATE RULE r AS ON DELETE TO t DO INSTEAD NOTHING", {"rules"}),
+        ("ALTER TABLE parted_1 DISABLE TRIGGER pg", {"triggers of partitions"}),
+        ("ALTER PUBLICATION pub SET (publish = 'insert')", {"publication options"}),
+        ("ALTER PUBLICATION pub SET (publish_via_partition_root = true)", {"publication options"}),
+        ("COMMENT ON TABLE t IS 'x'", {"comments"}),
+        ("COMMENT ON COLUMN t.b IS 'x'", {"comments"}),
+        ("COMMENT ON VIEW v IS 'x'", {"comments"}),
+        ("COMMENT ON FUNCTION f(int) IS 'x'", {"comments"}),
+        ("COMMENT ON COLUMN t.a IS 'another'", {"comments"}),
     ],
 )
 def test_a_changed_object_is_seen(server18: LocalServer, database: NewDatabase, change: str, kinds: set[str]) -> None:

@@ -48,6 +48,12 @@ CREATE TABLE audit.counted (id int GENERATED ALWAYS AS IDENTITY);
 CREATE SEQUENCE audit.free;
 ALTER TABLE orders ADD FOREIGN KEY (log_id) REFERENCES audit.logs (id);
 CREATE FUNCTION first_log() RETURNS SETOF audit.logs LANGUAGE sql AS 'SELECT * FROM audit.logs LIMIT 1';
+
+COMMENT ON TABLE users IS 'kept';
+COMMENT ON TABLE archive.users IS 'left out';
+COMMENT ON VIEW old_names IS 'on what is left out';
+COMMENT ON COLUMN old_names.name IS 'on what is left out';
+COMMENT ON FUNCTION first_log() IS 'on what is left out';
 """
 HEALTHY = {
     "index": "SELECT count(*) FROM pg_indexes WHERE schemaname = 'public' AND indexname IN"
@@ -64,9 +70,10 @@ ALTER TABLE orders DROP CONSTRAINT orders_user_id_fkey
 """
 OF_ARCHIVE = {
     "orders_old_id_fkey on public.orders", "forget on public.orders", "public.old_names", "public.old_count",
-    "public.old_count_n",
+    "public.old_count_n", "on public.old_names", "on public.old_names.name",
 }  # fmt: skip
 """What is built on archive.users, and can be told from what is built on public.users by more than its bare name."""
+OF_AUDIT = {"orders_log_id_fkey on public.orders", "public.first_log()", "on public.first_log()"}
 FOUND = {"index": 3, "key": 1, "trigger": 1, "rule": 1, "view": 1, "function": 1}
 
 
@@ -103,9 +110,9 @@ def schemas(new_lab: NewLab) -> Lab:
 @pytest.mark.parametrize(
     ("excluded", "dependent"),
     [
-        (("audit.*",), {"orders_log_id_fkey on public.orders", "public.first_log()"}),
+        (("audit.*",), OF_AUDIT),
         (("archive.users",), OF_ARCHIVE),
-        (("archive.*", "audit.*"), {"orders_log_id_fkey on public.orders", "public.first_log()", *OF_ARCHIVE}),
+        (("archive.*", "audit.*"), OF_AUDIT | OF_ARCHIVE),
         (("audit.counted",), set()),
     ],
 )  # fmt: skip
