@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 
-from services.backups.mounted import not_mounted
+from services.backups.mounted import mounted_storage
 from services.catalog import summaries
 from services.catalog.model import Run
 from services.catalog.summaries import Day
@@ -32,7 +32,6 @@ from services.status import (
     worker_problem,
     worst_first,
 )
-from services.storage.local import LocalStorage
 
 STRIP_DAYS = 30
 
@@ -183,10 +182,7 @@ def _room(inst: Installation, storage: StorageSettings, use: summaries.StorageUs
     free, problem = None, ""
     if storage.is_local:  # only a disk knows what is free; S3 is not asked at all
         try:
-            place = inst.storage(storage.name)
-            if used.backups and isinstance(place, LocalStorage) and not place.is_mounted:
-                raise not_mounted(place, used.backups)
-            free = place.free_bytes()
+            free = mounted_storage(inst, storage.name).free_bytes()
         except StorageError as error:
             problem = str(error)
     return StorageRoom(storage.name, storage.url, used.backups, used.bytes, storage.limit_bytes, free, problem)

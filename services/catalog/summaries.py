@@ -176,9 +176,11 @@ def last_restore_tests(engine: sa.Engine, *, passed_only: bool) -> dict[str, Res
         wanted = sa.func.coalesce(wanted, _first(its.where(verifications.c.outcome == "not testable"), *order))
     columns = [verifications.c[name] for name in ("database", "backup_id", "outcome", "reason", "finished_at")]
     seconds = verifications.c.detail["rto_seconds"].as_float().label("rto_seconds")
+    scope = verifications.c.detail["scope"].as_string().label("scope")
+    of_backup = (verifications.c.storage, backups.c.name.label("backup_name"), backups.c.verification_passed)
     with engine.connect() as connection:
         newest = _found(connection, of, wanted)
-        query = sa.select(*columns, backups.c.name.label("backup_name"), seconds).join_from(verifications, backups)
+        query = sa.select(*columns, *of_backup, seconds, scope).join_from(verifications, backups)
         query = query.where(verifications.c.id.in_(newest))
         return {
             row.database: RestoreTest(
@@ -188,6 +190,7 @@ def last_restore_tests(engine: sa.Engine, *, passed_only: bool) -> dict[str, Res
                 reason=row.reason,
                 finished_at=row.finished_at,
                 seconds=row.rto_seconds,
+                damaged_in=row.storage if row.scope == "copy" and row.verification_passed else "",
             )
             for row in connection.execute(query)
         }
@@ -232,6 +235,18 @@ def storage_use(engine: sa.Engine) -> dict[str, StorageUse]:
     )
     with engine.connect() as connection:
         return {row.storage: StorageUse(row.storage, row.backups, int(row.bytes)) for row in connection.execute(query)}
+
+
+def copies_expected_in(engine: sa.Engine, storage: str) -> int:
+    """Return how many copies of kept backups were stored in a storage and not deleted by us, missing ones included."""
+    query = (
+        sa.select(sa.func.count())
+        .join_from(copies, backups, backups.c.id == copies.c.backup_id)
+        .where(copies.c.storage == storage, copies.c.state.in_(("stored", "damaged", "missing")))
+        .where(backups.c.state != "expired")
+    )
+    with engine.connect() as connection:
+        return int(connection.scalar(query) or 0)
 
 
 def first_backups(engine: sa.Engine) -> dict[str, datetime]:

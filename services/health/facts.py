@@ -9,12 +9,11 @@ from datetime import datetime, timedelta
 from services.catalog import summaries
 from services.catalog.copies import count_never_begun
 from services.catalog.model import Run
+from services.health.damage import Corruption, corruption
 from services.health.queries import (
     PROBES_SPEAK_FOR,
-    Corruption,
     GoodOne,
     Newest,
-    corruption,
     last_health_run,
     last_runs,
     newest_backups,
