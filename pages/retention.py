@@ -99,7 +99,7 @@ def simulate(plans: CurrentPlans, database: str) -> None:
         nothing_goes(own)
         return
     policy = numbers(own.policy, database)
-    horizon = horizon_choice()
+    horizon = horizon_choice(plans.rhythm(database))
     simulated, present = (plans.under(database, each, horizon) for each in (policy, own.policy))
     fate(simulated, present, horizon)
     stores = [(horizon, plans.store_at(database, policy, horizon)) for horizon in HORIZONS]

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from services.catalog.backups import good
 from services.catalog.duties import WORKER_LEFT
 from services.catalog.model import Outcome, Run
-from services.catalog.schema import active, backups, copies, duties, runs, verifications, workers
+from services.catalog.schema import active, backups, copies, duties, refused, runs, verifications, workers
 from services.catalog.workers import SILENT_AFTER
 from services.schedules.outcomes import SlotDay
 from services.status import GoodBackup, RestoreTest, WorkerSigns
@@ -197,10 +197,13 @@ def last_restore_tests(engine: sa.Engine, *, passed_only: bool) -> dict[str, Res
 
 
 def last_ended_backup_runs(engine: sa.Engine) -> dict[str, Run]:
-    """Return each database's newest backup run that ended and was not cancelled."""
+    """Return each database's newest backup run that ended and was neither cancelled nor refused."""
     of = _distinct(runs.c.database)
     its = sa.select(runs.c.id).where(
-        runs.c.database == of.c.name, runs.c.kind == "backup", runs.c.state.in_(("finished", "failed", "lost"))
+        runs.c.database == of.c.name,
+        runs.c.kind == "backup",
+        runs.c.state.in_(("finished", "failed", "lost")),
+        sa.not_(refused()),
     )
     columns = [c for c in runs.c if c.name not in ("idempotency_key", "leftovers")]
     with engine.connect() as connection:
@@ -288,7 +291,7 @@ def days(
     broken = _by_day(engine, runs.c.database, runs.c.finished_at).add_columns(
         sa.literal(0), sa.literal(0), sa.func.count(), sa.literal(0), sa.literal(0),
     ).where(
-        runs.c.kind == "backup", runs.c.state.in_(("failed", "lost")), runs.c.backup_id.is_(None),
+        runs.c.kind == "backup", runs.c.state.in_(("failed", "lost")), runs.c.backup_id.is_(None), sa.not_(refused()),
         *when(runs.c.database, runs.c.finished_at),
     )  # fmt: skip
     tested = _by_day(engine, verifications.c.database, verifications.c.finished_at).add_columns(

@@ -34,10 +34,16 @@ class Corruption:
     elsewhere_in: tuple[str, ...] = ()
     """The storages in which its copy is damaged."""
     elsewhere_since: datetime | None = None
+    unmade: int = 0
+    """Copies that could not be made."""
+    unmade_name: str = ""
+    unmade_in: str = ""
+    """The storage of the newest of them."""
+    unmade_error: str = ""
     missing: int = 0
-    """Copies that were looked for and not found, or could not be made."""
+    """Copies that were looked for and not found."""
     missing_in: Mapping[str, int] = field(default_factory=dict)
-    """By storage, those that were looked for and not found."""
+    """The same, by storage."""
     lost: int = 0
     """Kept backups of which no copy is left."""
     missing_name: str = ""
@@ -59,7 +65,7 @@ def corruption(engine: sa.Engine, storages: Sequence[str]) -> dict[str, Corrupti
         sa.select(
             backups.c.id, backups.c.database, backups.c.name, backups.c.finished_at, backups.c.verification_at,
             backups.c.verification_passed, bad_check.label("bad"), copies.c.storage, copies.c.state,
-            copies.c.checked_at,
+            copies.c.checked_at, copies.c.error,
         )
         .join_from(wrong, backups, backups.c.id == wrong.c.id)
         .join(copies, copies.c.backup_id == backups.c.id, isouter=True)
@@ -82,8 +88,8 @@ def _add(so_far: Corruption, rows: Sequence[sa.Row[Any]], storages: Sequence[str
     its = [row for row in rows if row.storage in storages or row.state == "stored"]
     damaged = tuple(row.storage for row in its if row.state == "damaged")
     stored = tuple(row.storage for row in its if row.state == "stored")
-    gone = [row for row in its if row.state == "missing"]
-    missing = [row for row in its if row.state in ("missing", "failed")]
+    missing = [row for row in its if row.state == "missing"]
+    unmade = [row for row in its if row.state == "failed"]
     found: dict[str, Any] = {}
     seen_at = max((row.checked_at for row in its if row.state == "damaged" and row.checked_at), default=None)
     if damaged and backup.verification_passed and stored:
@@ -100,10 +106,15 @@ def _add(so_far: Corruption, rows: Sequence[sa.Row[Any]], storages: Sequence[str
         }  # fmt: skip
     if missing:
         seen = max((row.checked_at for row in missing if row.checked_at), default=None)
-        counts = Counter(so_far.missing_in) + Counter(row.storage for row in gone)
+        counts = Counter(so_far.missing_in) + Counter(row.storage for row in missing)
         found |= {
             "missing": so_far.missing + len(missing), "missing_in": dict(counts), "missing_name": backup.name,
             "missing_since": _earlier(so_far.missing_since, seen), "lost": so_far.lost + (not stored),
+        }  # fmt: skip
+    if unmade:
+        found |= {
+            "unmade": so_far.unmade + len(unmade), "unmade_name": backup.name, "unmade_in": unmade[-1].storage,
+            "unmade_error": unmade[-1].error,
         }  # fmt: skip
     return replace(so_far, **found)
 

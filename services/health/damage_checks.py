@@ -98,6 +98,8 @@ def copies(facts: Facts) -> Iterator[HealthCheck]:
         late = facts.never_copied.get(status.database, 0)
         if found is not None and found.missing:
             yield _missing(status, found, emptied)
+        elif found is not None and found.unmade:
+            yield _unmade(status, found)
         elif late:
             many = f"{late} copies were" if late > 1 else "A copy was"
             sentence = f"{many} not even begun · limit {age(COPIES_WITHIN)} after the backup"
@@ -131,6 +133,16 @@ def _missing(status: DatabaseStatus, found: Corruption, emptied: Mapping[str, st
         Measure(found.missing, warning=0),
         count=found.missing,
         told_by=emptied[places[0]] if all_told else "",
+    )
+
+
+def _unmade(status: DatabaseStatus, found: Corruption) -> HealthCheck:
+    many = f"{found.unmade} copies could not be made, the newest" if found.unmade > 1 else "A copy could not be made,"
+    sentence = f"{many} that of {found.unmade_name} in {found.unmade_in}: {found.unmade_error}"
+    hint = f"It is tried again by itself. Once it is mended: backups copy {found.unmade_name} --to {found.unmade_in}"
+    measure = Measure(found.unmade, warning=0)
+    return HealthCheck(
+        "copies", _subject(status), "warning", sentence.rstrip(": "), hint, measure=measure, count=found.unmade
     )
 
 

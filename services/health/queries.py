@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from services.catalog.backups import good
 from services.catalog.model import Run
-from services.catalog.schema import backups, runs, verifications
+from services.catalog.schema import backups, refused, runs, verifications
 
 HISTORY = 7
 """How many good backups before the newest one make what is usual."""
@@ -107,7 +107,7 @@ def last_runs(engine: sa.Engine, *, since: datetime) -> list[Run]:
     ranked = (
         sa.select(*columns, rank.label("rank"))
         .where(runs.c.kind.not_in(_BY_ITSELF), runs.c.state.in_(("finished", "failed", "lost")))
-        .where(runs.c.queued_at >= since)
+        .where(runs.c.queued_at >= since, sa.not_(refused()))
         .subquery()
     )
     query = sa.select(*(c for c in ranked.c if c.name != "rank")).where(ranked.c.rank == 1)

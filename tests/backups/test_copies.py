@@ -20,6 +20,7 @@ from services.catalog.model import Backup, Copy, Run
 from services.clock import isoformat
 from services.commands import request_cancel, submit_copy, submit_verification
 from services.errors import Cancelled, StorageUnavailable, UnknownName
+from services.health.checks import examine
 from services.installation import Installation, open_configured
 from services.jobs.active_run import ActiveRun
 from services.jobs.execute import execute_run
@@ -361,6 +362,22 @@ def test_the_worker_and_the_backup_ask_for_the_same_run(on: NewInstallation, tmp
     backup = store_backup(inst)
     assert queue_missing(inst) == queue_copies(inst, backup.id, actor="ada")
     assert len(inst.catalog.runs.list(kind="copy")) == 1
+
+
+def test_what_only_a_person_can_mend_is_told_at_once_and_not_tried_again_soon(tmp_path: Path) -> None:
+    nowhere = StorageSettings(name="second", url=f"file://{tmp_path / 'not' / 'there'}")
+    inst = installation_on(tmp_path, folder_storage(tmp_path, "primary"), nowhere, clock=lambda: AT)
+    (tmp_path / "not" / "there" / "la_factoria").rmdir()
+    (tmp_path / "not" / "there").rmdir()
+    (tmp_path / "not").rmdir()
+    backup = store_backup(inst)
+    (run_id,) = queue_missing(inst)
+    assert not carry_out(inst, run_id).result["may_pass"]
+    assert copies(inst, backup)["second"].next_attempt_at == AT + LONGEST_PAUSE
+    [told] = [check for check in examine(inst).checks if check.name == "copies"]
+    assert told.severity == "warning"
+    assert told.sentence.startswith("A copy could not be made, that of b1 in second: The folder ")
+    assert told.hint.endswith("backups copy b1 --to second")
 
 
 def test_a_failed_copy_is_tried_again_when_its_pause_is_over_and_not_before(tmp_path: Path) -> None:
