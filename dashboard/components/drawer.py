@@ -25,6 +25,7 @@ from services.catalog.model import Backup, Trust
 from services.catalog.summaries import recent_checks
 from services.errors import StorageError
 from services.installation import Installation
+from services.printable import visible_lines
 from services.retention.planner import Decision
 from services.storage.classes import is_frozen
 
@@ -64,7 +65,7 @@ def backup_details(inst: Installation, backup: Backup, decision: Decision | None
     _verifications(inst, backup)
     _by_hand(inst, backup)
     with st.expander("Log entry for the runbook", icon=":material/description:"):
-        st.code(render_log_entry(backup), language=None, wrap_lines=True)
+        st.code(visible_lines(render_log_entry(backup)), language=None, wrap_lines=True)
     _manifest(inst, backup)
     with st.expander("Log of its run", icon=":material/terminal:"):
         log_lines(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 
-from services.catalog.summaries import copies_expected_in
+from services.catalog.summaries import copies_expected_by_database
 from services.errors import StorageUnavailable
 from services.installation import Installation
 from services.storage.local import LocalStorage
@@ -23,10 +23,22 @@ def mounted_storage(installation: Installation, name: str) -> Storage:
     storage = installation.storage(name)
     if not isinstance(storage, LocalStorage) or storage.is_mounted:
         return storage
-    expected = copies_expected_in(installation.catalog.engine, name)
+    expected = sum(copies_expected_by_database(installation.catalog.engine, name).values())
     if expected:
         raise _not_mounted(storage, expected)
     return storage
+
+
+def emptied_of(installation: Installation, storage: Storage) -> int:
+    """Return how many copies a storage should hold, when not one object of their databases is in it; else 0.
+
+    For storages whose folder or bucket is there: an emptied bucket, a wrong prefix or the disk of another machine is
+    seen by it. One query, and as a rule one listing of one object. Raise StorageError.
+    """
+    expected = copies_expected_by_database(installation.catalog.engine, storage.name)
+    if any(next(iter(storage.list(f"{database}/")), None) is not None for database in expected):
+        return 0
+    return sum(expected.values())
 
 
 def _not_mounted(storage: LocalStorage, copies: int) -> StorageUnavailable:

@@ -240,16 +240,18 @@ def storage_use(engine: sa.Engine) -> dict[str, StorageUse]:
         return {row.storage: StorageUse(row.storage, row.backups, int(row.bytes)) for row in connection.execute(query)}
 
 
-def copies_expected_in(engine: sa.Engine, storage: str) -> int:
-    """Return how many copies of kept backups were stored in a storage and not deleted by us, missing ones included."""
+def copies_expected_by_database(engine: sa.Engine, storage: str) -> dict[str, int]:
+    """Return by database how many copies of kept backups were stored in a storage and not deleted by us, missing ones
+    included; not those of simulated history, of which nothing was stored."""
     query = (
-        sa.select(sa.func.count())
+        sa.select(backups.c.database, sa.func.count().label("copies"))
         .join_from(copies, backups, backups.c.id == copies.c.backup_id)
         .where(copies.c.storage == storage, copies.c.state.in_(("stored", "damaged", "missing")))
-        .where(backups.c.state != "expired")
+        .where(backups.c.state != "expired", backups.c.sample.is_(False))
+        .group_by(backups.c.database)
     )
     with engine.connect() as connection:
-        return int(connection.scalar(query) or 0)
+        return {row.database: row.copies for row in connection.execute(query)}
 
 
 def first_backups(engine: sa.Engine) -> dict[str, datetime]:

@@ -382,9 +382,10 @@ def test_what_only_a_person_can_mend_is_told_at_once_and_not_tried_again_soon(tm
 
 def test_a_failed_copy_is_tried_again_when_its_pause_is_over_and_not_before(tmp_path: Path) -> None:
     now = [AT]
-    (tmp_path / "second").write_text("no folder")
-    broken = StorageSettings(name="second", url=f"file://{tmp_path / 'second'}")
-    inst = installation_on(tmp_path, folder_storage(tmp_path, "primary"), broken, clock=lambda: now[0])
+    second = folder_storage(tmp_path, "second")
+    inst = installation_on(tmp_path, folder_storage(tmp_path, "primary"), second, clock=lambda: now[0])
+    assert copy(inst, store_backup(inst, "b0", at=AT - timedelta(days=1))).state == "finished"
+    (tmp_path / "second").rename(tmp_path / "unmounted")
     backup = store_backup(inst)
     pauses = []
     for attempt in range(1, 5):
@@ -398,8 +399,7 @@ def test_a_failed_copy_is_tried_again_when_its_pause_is_over_and_not_before(tmp_
         assert queue_missing(inst) == []
         now[0] += timedelta(seconds=1)
     assert pauses == [pause_after(n) for n in range(1, 5)]
-    (tmp_path / "second").unlink()
-    (tmp_path / "second").mkdir()
+    (tmp_path / "unmounted").rename(tmp_path / "second")
     (run_id,) = queue_missing(inst)
     assert carry_out(inst, run_id).state == "finished"
     assert copies(inst, backup)["second"].state == "stored"

@@ -44,6 +44,14 @@ def test_no_punctuation_mark_of_foreign_text_stays_markup(text: str) -> None:
     assert not re.search(r"(?<!\\)(?:\\\\)*[*_`\[\]<>$#|!:&]", escaped)
 
 
+def test_what_turns_the_direction_of_writing_or_has_no_width_is_seen() -> None:
+    assert shown(escape("invoice\u202egpj.exe")) == r"invoice\u202egpj.exe"
+    assert shown(escape("a\u200bb\ufeffc\x1b[2J")) == r"a\u200bb\ufeffc\x1b[2J"
+    assert shown(advice("a\u2067b")) == r"a\u2067b"
+    for needed in ("می\u200cخواهم", "👩\u200d🔧"):
+        assert shown(escape(needed)) == needed
+
+
 @pytest.mark.parametrize(
     "text", ["https://evil.example", "www.evil.example", "x@evil.example", "a --> b", ":streamlit:"]
 )
