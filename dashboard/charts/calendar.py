@@ -81,7 +81,8 @@ def calendar_chart(rows: Rows, colours: Palette) -> alt.LayerChart:
     def of(keep: str) -> alt.Chart:
         return alt.Chart(rows).transform_filter(keep).encode(x=x, y=y, tooltip=tooltip)
 
-    months = alt.Chart(rows).transform_filter("datum.month !== ''").mark_text(
+    # Of every week, most of them without a text: the columns are those of the layers' data.
+    months = alt.Chart(rows).transform_filter("datum.state === ''").mark_text(
         align="left", dx=-4, fontSize=11, color=colours.idle, aria=False
     ).encode(x=x, y=alt.value(-10), text="month:N")  # fmt: skip
     layers = [

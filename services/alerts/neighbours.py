@@ -40,9 +40,9 @@ def verify_neighbours(installation: Installation, now: datetime) -> dict[str, st
             if _ask(installation, finding, backup_id, storage, storage_class)
         ]
         if asked:
-            said[finding.database] = (
-                f"What lies beside {finding.backup_name} is being verified, too: {', '.join(dict.fromkeys(asked))}."
-            )
+            names = ", ".join(dict.fromkeys(asked))
+            sentence = f"What lies beside {finding.backup_name} is being verified, too: {names}."
+            said[finding.database] = f"{said[finding.database]} {sentence}" if finding.database in said else sentence
     return said
 
 

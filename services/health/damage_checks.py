@@ -44,7 +44,11 @@ def _lost(facts: Facts, status: DatabaseStatus, found: Corruption, proven: GoodO
         vouching = f"its copy in {others} was not checked, so nobody knows whether that is whole"
     else:
         vouching = "no other copy vouches for it, so what it held is lost"
-    further = f" Of {found.elsewhere} more a copy is damaged, and another one is safe." if found.elsewhere else ""
+    further = ""
+    if found.elsewhere == 1:
+        further = f" A copy of {found.elsewhere_name} is damaged, too; that backup is safe in another storage."
+    elif found.elsewhere:
+        further = f" Of {found.elsewhere} more backups a copy is damaged; those are safe in another storage."
     hint = "Do not rely on them. Look at the storage, verify the other backups, and take a new one."
     if found.unchecked_in:
         hint = f"Run: backups verify {found.damaged_name} --storage {found.unchecked_in[0]}. {hint}"
@@ -161,7 +165,8 @@ def _contents(facts: Facts, room: StorageRoom, gone: int) -> HealthCheck:
     measure = Measure(gone, failure=MANY_GONE - 1)
     empty = room.backups == 0 and gone > 1
     if gone < MANY_GONE and not empty:
-        sentence = f"Fewer than {MANY_GONE} copies are known to be missing from it ({gone})."
+        known = {0: "No copy is", 1: "A copy is"}.get(gone, f"{gone} copies are")
+        sentence = f"{known} known to be missing from it · fails at {MANY_GONE}, or when all are"
         return HealthCheck("storage_contents", subject, "ok", sentence, measure=measure)
     since = [c.missing_since for c in facts.corruption.values() if room.name in c.missing_in and c.missing_since]
     if empty:

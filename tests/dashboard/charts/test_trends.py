@@ -327,6 +327,12 @@ def test_each_state_of_a_day_has_a_silhouette_of_its_own() -> None:
     assert [mark["shape"] for mark in marks if "shape" in mark] == ["triangle-up", "cross", "stroke", "diamond"]
 
 
+def test_a_layer_of_the_calendar_has_every_week() -> None:
+    """The columns are the weeks that any layer draws, so one that draws nothing has to have them all."""
+    [months] = [layer for layer in layers(chart_spec(calendar_chart, LIGHT)) if layer["mark"]["type"] == "text"]
+    assert months["transform"] == [{"filter": "datum.state === ''"}]
+
+
 def test_the_calendar_is_of_the_year_that_ends_with_the_range(orders: Installation) -> None:
     panel = calendar_panel(seen(orders))
     assert sum(panel.rows["state"] != "") == 30
