@@ -14,11 +14,13 @@ from services.alerts.store import open_alerts
 from services.backups.damage import tell_damage
 from services.backups.look_again import AGAIN_AFTER, look_again
 from services.backups.mounted import MARK
-from services.catalog.model import Backup, Run
+from services.catalog.model import Backup, Outcome, Run
 from services.health.checks import examine
 from services.health.model import HealthCheck
 from services.installation import Installation
+from services.overview import load_statuses
 from services.settings.model import VerificationLevel
+from tests.catalog.rows import make_verification
 from tests.pages.conftest import OpenPage, everything, open_page  # noqa: F401 - a fixture
 from tests.support.stored import AT, carry_out, flip, folder_storage, installation_on, store_backup
 from tests.support.time import TestClock
@@ -94,6 +96,21 @@ def test_a_damaged_copy_is_told_as_that_and_what_lies_beside_it_is_verified(
     shown = open_page(inst, "inventory", backup=named(inst, "b2").id)
     assert not shown.exception
     assert "Its copy in second is damaged. The backup is safe in primary" in everything(shown).replace("\\", "")
+
+
+def test_a_restore_test_that_met_a_damaged_copy_does_not_make_the_database_unprotected(inst: Installation) -> None:
+    proven = named(inst, "b3")
+    tests: tuple[tuple[str, Outcome], ...] = (("primary", "passed"), ("second", "failed"))
+    for storage, outcome in tests:
+        assert isinstance(inst.clock, TestClock)
+        detail = {"scope": "copy", "copy_state": "damaged"} if outcome == "failed" else {}
+        at = inst.clock.forward(seconds=2)
+        made = make_verification(proven, "restore", outcome, at=at, storage=storage, detail=detail)
+        inst.catalog.verifications.add(made)
+    [status] = load_statuses(inst)
+    assert status.state == "AT RISK"
+    assert status.reasons[0].text.startswith("The restore test of b3 met a damaged copy in second")
+    assert named(inst, "b3").proven_at is not None
 
 
 def test_only_when_no_other_copy_vouches_for_it_is_it_lost(inst: Installation, tmp_path: Path) -> None:
