@@ -24,6 +24,7 @@ from dashboard.format import (
     short,
     size,
 )
+from services.printable import visible
 
 NOW = datetime(2026, 11, 22, 2, 0, 5, tzinfo=UTC)
 
@@ -63,7 +64,7 @@ def test_what_streamlit_finds_even_when_escaped_is_broken_by_an_invisible_joiner
 def test_foreign_text_is_one_line_and_reads_the_same(text: str) -> None:
     escaped = escape(text)
     assert "\n" not in escaped
-    assert shown(escaped) == " ".join(text.split()).replace("\u2060", "")
+    assert shown(escaped) == visible(text)
 
 
 def test_times_are_relative_and_exact() -> None:
@@ -120,4 +121,4 @@ def test_a_command_in_advice_is_code_and_nothing_else_is_markup(text: str, markd
 
 @given(st.text())
 def test_advice_shows_the_same_text_as_it_was_given(text: str) -> None:
-    assert " ".join(shown(advice(text)).split()) == " ".join(text.replace("\u2060", "").split())
+    assert " ".join(shown(advice(text)).split()) == visible(text)
