@@ -43,6 +43,7 @@ def contradictions(settings: Settings, *, complete: bool) -> list[str]:
     faults += _bad_keys(settings)
     faults += _bad_urls(settings)
     faults += _unreadable_archives(settings)
+    faults += _one_way_commands(settings)
     return faults
 
 
@@ -110,4 +111,14 @@ def _unreadable_archives(settings: Settings) -> list[str]:
         'set encryption_key (BACKUP_ENCRYPTION_KEY), or verify_after = "checksum"'
         for database in settings.databases
         if database.verify_after == "archive" and database.encrypt and settings.encryption_key is None
+    ]
+
+
+def _one_way_commands(settings: Settings) -> list[str]:
+    """What stops an application from writing without anything that lets it write again must not be run at all."""
+    return [
+        f"databases[{database.name}].read_only_on_command and read_only_off_command: one is set without the other; "
+        f"{example_of('databases.read_only_on_command')}"
+        for database in settings.databases
+        if bool(database.read_only_on_command) != bool(database.read_only_off_command)
     ]

@@ -55,6 +55,11 @@ EXAMPLES = {
     "alerts.urls": "ntfy://backups-la-factoria",
     "alerts.heartbeat_url": "https://hc-ping.com/UUID",
     "alerts": "smtp://user:password@mail.example.com:587",
+    "databases.read_only_limit": "30min",
+    "databases.read_only_on_command": 'both as lists: ["railway", "variable", "set", "READ_ONLY_MODE=true"]',
+    "databases.read_only_off_command": '["railway", "variable", "set", "READ_ONLY_MODE=false"]',
+    "databases.read_only_command_timeout": "1min",
+    "databases.read_only_command_environment": '["RAILWAY_TOKEN", "HOME"]',
 }
 _ENVIRONMENT_NAMES = {
     "databases.url": "DATABASE_URL",

@@ -207,6 +207,18 @@ class DatabaseSettings(_Strict):
     """When the good backup that was looked at longest ago is read to its end; beside the check after each backup."""
     retention: RetentionSettings = RetentionSettings()
     """What differs from the policy of all databases."""
+    read_only_limit: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(days=1))] = timedelta(minutes=30)
+    """The longest that an emergency backup may hold the database in read-only mode."""
+    read_only_on_command: tuple[str, ...] = ()
+    """A program and its arguments (never a shell) that tells the application to stop writing. Done again it must do no
+    harm; likewise the next one, which allows it to write again."""
+    read_only_off_command: tuple[str, ...] = ()
+    read_only_command_timeout: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(minutes=10))] = (
+        timedelta(minutes=1)
+    )
+    """The longest that one of the two may take."""
+    read_only_command_environment: tuple[str, ...] = ()
+    """Names of the environment variables that they are given; of ours they see nothing else."""
 
     @field_validator("name")
     @classmethod
