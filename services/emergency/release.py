@@ -8,10 +8,11 @@ lock and only while it is the one that we set, and of two that want to run the a
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from services.catalog.duties import claim_duty, drop_duty
 from services.catalog.model import LogLine, Run
@@ -72,11 +73,14 @@ def run_of(installation: Installation, mode: ReadOnlyMode) -> Run | None:
         return None
 
 
-def release(installation: Installation, mode: ReadOnlyMode, *, by: str) -> bool:
+def release(
+    installation: Installation, mode: ReadOnlyMode, *, by: str, tell: Callable[[str], None] | None = None
+) -> bool:
     """Undo what is left of a mode; return True once nothing is, False when that was not possible now.
 
-    What went wrong is in the mode's row, for all to see. Raise SQLAlchemyError when the catalogue does not answer: the
-    database is released all the same, only the row does not say so yet.
+    ``tell`` is given the sentence that goes into the run's log otherwise. What went wrong is in the mode's row, for all
+    to see. Raise SQLAlchemyError when the catalogue does not answer: the database is released all the same, only the
+    row does not say so yet.
     """
     failures: list[str] = []
     away: SQLAlchemyError | None = None
@@ -97,7 +101,11 @@ def release(installation: Installation, mode: ReadOnlyMode, *, by: str) -> bool:
         raise away
     if done and modes.note_released(mode.id, by=by, now=now):
         said = f"Read-only mode of {mode.database} is released by {by}: writes are allowed again."
-        installation.catalog.runs.add_log(mode.run_id, [LogLine(now, "info", said)])
+        if tell is not None:
+            tell(said)
+        else:
+            with suppress(IntegrityError):  # the run's row may be gone
+                installation.catalog.runs.add_log(mode.run_id, [LogLine(now, "info", said)])
     return done
 
 

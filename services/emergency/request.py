@@ -10,7 +10,7 @@ from services.backups.request import BackupRequest
 from services.errors import InputError
 from services.names import unknown_name
 from services.settings.model import DatabaseSettings
-from services.units import format_duration
+from services.units import format_limit
 
 Sessions = Literal["end", "wait", "wait-or-stop"]
 """What becomes of the sessions that were there before and may still write: they are ended at once; waited for, then
@@ -80,9 +80,9 @@ def check_request(request: EmergencyRequest) -> None:
         raise unknown_name("way with sessions", request.sessions, SESSIONS)
     if not timedelta(0) <= request.wait <= _LONGEST_WAIT:
         raise InputError(
-            f"Sessions cannot be waited for {format_duration(request.wait)}.", hint="Use up to an hour: 60s, 5min."
+            f"Sessions cannot be waited for {format_limit(request.wait)}.", hint="Use up to an hour: 60s, 5min."
         )
     if request.limit is not None and not _SHORTEST_LIMIT <= request.limit <= _LONGEST_LIMIT:
         raise InputError(
-            f"A limit of {format_duration(request.limit)} is out of range.", hint="Use 1min to 1d; 30min is usual."
+            f"A limit of {format_limit(request.limit)} is out of range.", hint="Use 1min to 1d; 30min is usual."
         )

@@ -35,7 +35,7 @@ from services.installation import Installation
 from services.jobs.context import RunContext
 from services.jobs.identity import process_identity
 from services.settings.model import DatabaseSettings
-from services.units import format_duration
+from services.units import format_limit
 
 logger = logging.getLogger(__name__)
 
@@ -136,7 +136,7 @@ def _switch_on(
         with visit(database) as connection:
             since = switch_on(connection, mode.previous)
         run.log(
-            f"{database.name} is in read-only mode for {format_duration(request.limit_of(database))} at most: "
+            f"{database.name} is in read-only mode for {format_limit(request.limit_of(database))} at most: "
             "new sessions cannot write."
         )
     if database.read_only_on_command:
@@ -154,7 +154,7 @@ def _end_writers(database: DatabaseSettings, since: datetime, request: Emergency
         left = _wait(database, since, request.wait, run)
         if left and request.sessions == "wait-or-stop":
             raise TimedOut(
-                f"After {format_duration(request.wait)} {_count(left)} could still write to {database.name}.",
+                f"After {format_limit(request.wait)} {_count(left)} could still write to {database.name}.",
                 hint="Wait longer, or have them ended: `--sessions end`.",
             )
     with visit(database) as connection:
@@ -196,7 +196,7 @@ def _release(installation: Installation, mode: ReadOnlyMode, run: RunContext) ->
             if number:
                 time.sleep(LOOK_SECONDS)
             fresh = modes.get(mode.id)
-            if fresh.released_at is not None or release(installation, fresh, by="its run"):
+            if fresh.released_at is not None or release(installation, fresh, by="its run", tell=run.log):
                 return
         left = modes.get(mode.id)
         run.log(f"Read-only mode could not be released yet and is tried again: {left.last_error}", "error")
