@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -12,6 +14,7 @@ from services import commands
 from services.catalog.model import Run
 from services.emergency.request import EmergencyRequest
 from services.installation import Installation
+from services.jobs.active_run import ActiveRun
 from services.jobs.execute import execute_run
 from services.jobs.identity import process_identity
 from services.postgres.connection import Address, connect
@@ -37,13 +40,13 @@ def make(tmp_path: Path, source: Address) -> Iterator[MakeInstallation]:
     """Return a function that opens an installation with two storages; keywords are of the database's settings."""
     opened: list[Installation] = []
 
-    def new(**database: object) -> Installation:
+    def new(url: str = "", **database: object) -> Installation:
         home = tmp_path / f"home{len(opened)}"
         home.mkdir()
         storages = tuple(StorageSettings(name=name, url=f"file://{home / name}") for name in ("primary", "second"))
         made = make_installation(
             home,
-            url=source.url().get_secret_value(),
+            url=url or source.url().get_secret_value(),
             storages=storages,
             database={"storages": ("primary", "second")} | database,
         )
@@ -85,3 +88,28 @@ def setting(address: Address) -> list[str]:
     )
     with connect(address) as connection:
         return [row[0] for row in connection.execute(query)]
+
+
+def told(folder: Path, on: str = "echo on >> {file}", off: str = "echo off >> {file}") -> dict[str, object]:
+    """Return settings whose commands write down that they ran: in the file ``told``, a line each."""
+    file = folder / "told"
+    return {
+        "read_only_on_command": ("sh", "-c", on.format(file=file)),
+        "read_only_off_command": ("sh", "-c", off.format(file=file)),
+    }
+
+
+@contextmanager
+def working(installation: Installation) -> Iterator[ActiveRun]:
+    """A run that is being worked on by this process, for code that wants one."""
+    runs, now = installation.catalog.runs, installation.clock()
+    run = runs.add(kind="backup", database="la_factoria", actor="ada", reason=REASON, params={}, now=now)
+    with ActiveRun(installation, runs.claim(run.id, worker=process_identity(), now=now), actor="ada") as active:
+        yield active
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s"
+        time.sleep(0.1)
