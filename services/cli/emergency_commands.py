@@ -17,7 +17,7 @@ from services.cli.running import Mode, Queue, Quiet, Wait, carry_out
 from services.cli.session import AsJson, actor, chosen_database, opened
 from services.clock import isoformat
 from services.emergency.plan import EmergencyPlan, make_plan
-from services.emergency.request import WAIT, EmergencyRequest, Sessions
+from services.emergency.request import WAIT, EmergencyRequest, Sessions, check_request
 from services.errors import Blocked, InputError
 from services.settings.model import parse_duration
 from services.units import format_duration
@@ -61,13 +61,15 @@ def emergency(
     with opened(quiet=as_json) as installation:
         request = EmergencyRequest(
             database=chosen_database(installation, database).name,
-            reason=reason or ("(plan)" if plan_only else ""),
+            reason=reason,
             read_only=read_only_mode,
             sessions=cast(Sessions, sessions),
             wait=_duration(wait_for, "--wait-for") or WAIT,
             limit=_duration(limit, "--limit"),
             force_reason=force,
         )
+        if not plan_only:
+            check_request(request)
         plan = make_plan(installation, request)
         if plan_only and as_json:
             write_json(_plan_form(plan))

@@ -37,7 +37,7 @@ def emergency_backup(installation: Installation, request: EmergencyRequest, run:
             "warning",
         )
         return create_backup(installation, wish, run, further=further)
-    run.phase("checking")
+    run.phase("checking first")
     # Nothing is switched for a backup that cannot be made.
     pass_or_stop(preflight(installation, database, run=run), request.force_reason, run)
     with read_only_mode(installation, request, run) as mode:

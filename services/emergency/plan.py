@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.emergency.commands import shown
 from services.emergency.read_only import ReadOnlyFacts, read_facts, visit
@@ -47,7 +47,7 @@ READ_ONLY = "read-only mode"
 def make_plan(installation: Installation, request: EmergencyRequest) -> EmergencyPlan:
     """Return the plan, as things are now. Raise UnknownName, InputError for a request that cannot be met."""
     database = installation.settings.database(request.database)
-    check_request(request)
+    check_request(replace(request, reason=request.reason or "not said yet"))
     found = preflight(installation, database)
     problems = [check for check in found.checks if check.severity != "ok"]
     facts: ReadOnlyFacts | None = None

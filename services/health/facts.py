@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from services.catalog import summaries
 from services.catalog.copies import count_never_begun
 from services.catalog.model import Run
+from services.catalog.read_only_modes import ReadOnlyMode
 from services.health.queries import (
     PROBES_SPEAK_FOR,
     Corruption,
@@ -55,6 +56,8 @@ class Facts:
     delivery: Delivery
     slo: Slo
     """Of the last thirty days."""
+    held: tuple[ReadOnlyMode, ...]
+    """The read-only modes that are not released, the oldest first."""
 
     @property
     def limits(self) -> AlertSettings:
@@ -90,4 +93,5 @@ def gather(installation: Installation, *, free: Mapping[str, int | None] | None 
         last_health_run=last_health_run(engine, since=now - PROBES_SPEAK_FOR),
         delivery=delivery(engine, now),
         slo=load_slo(installation),
+        held=tuple(installation.catalog.read_only_modes.unreleased()),
     )
