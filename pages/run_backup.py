@@ -27,7 +27,7 @@ from services.installation import Installation
 from services.preflight import Preflight
 from services.settings.model import DatabaseSettings
 
-KINDS = {"on-demand": ":material/backup: On demand", "emergency": ":material/emergency: Emergency"}
+ON_DEMAND, EMERGENCY = "On demand", "Emergency"
 
 
 def show() -> None:
@@ -49,11 +49,8 @@ def show() -> None:
             outcome(inst, run)
         else:
             st.query_params.pop("run", None)
-            kind = st.segmented_control(
-                "Kind of backup", list(KINDS), default="on-demand", key="kind", bind="query-params",
-                format_func=lambda name: KINDS[name], label_visibility="collapsed",
-            )  # fmt: skip
-            (ask_emergency if kind == "emergency" else ask)(inst, database, newest)
+            kind = st.radio("Kind", [ON_DEMAND, EMERGENCY], horizontal=True, key="kind", bind="query-params")
+            (ask_emergency if kind == EMERGENCY else ask)(inst, database, newest)
 
 
 def outcome(inst: Installation, run: Run) -> None:

@@ -17,8 +17,8 @@ from services.units import format_limit
 
 WAYS: dict[Sessions, str] = {
     "end": "End them",
-    "wait": "Wait 1 min, then end",
-    "wait-or-stop": "Wait 1 min, or give up",
+    "wait": "Wait 1 min, then end them",
+    "wait-or-stop": "Wait 1 min, then give up",
 }
 
 
@@ -49,14 +49,13 @@ def emergency_options(database: DatabaseSettings) -> EmergencyRequest:
     )
     sessions: Sessions = "end"
     if read_only:
-        chosen = st.segmented_control(
+        sessions = st.radio(
             "Sessions that are connected now and could go on writing",
             list(WAYS),
-            default="end",
             format_func=lambda way: WAYS[way],
+            horizontal=True,
             key=f"sessions-{database.name}",
         )
-        sessions = chosen or "end"
     return EmergencyRequest(database.name, reason="", read_only=read_only, sessions=sessions)
 
 

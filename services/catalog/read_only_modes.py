@@ -76,10 +76,10 @@ class ReadOnlyModeStore:
         """Write a mode down, in the caller's transaction: before anything is switched."""
         connection.execute(modes.insert().values(vars(mode)))
 
-    def note_step(self, mode_id: str, *, sql_step: bool | None = None, command_step: bool | None = None) -> None:
-        """Note that a step is about to be taken (True), or was undone (False)."""
+    def note_step(self, mode_id: str, *, sql_step: bool | None = None, command_step: bool | None = None) -> bool:
+        """Note that a step is about to be taken (True), or was undone (False); False when the mode is released."""
         steps = {"sql_step": sql_step, "command_step": command_step}
-        self._set(mode_id, {name: taken for name, taken in steps.items() if taken is not None})
+        return self._set(mode_id, {name: taken for name, taken in steps.items() if taken is not None})
 
     def note_failure(self, mode_id: str, error: str, *, now: datetime) -> None:
         """Note why it could not be released now."""

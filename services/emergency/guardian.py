@@ -66,7 +66,7 @@ def guarded_by_process(installation: Installation, mode: ReadOnlyMode) -> Iterat
             process.kill()
             raise BackupsError(
                 "The process that releases read-only mode if all others die did not start; nothing was switched.",
-                hint="Back up without read-only mode: `--no-read-only`.",
+                hint="Try again, or back up without read-only mode.",
             )
         yield
     finally:

@@ -54,7 +54,7 @@ def make_plan(installation: Installation, request: EmergencyRequest) -> Emergenc
     if request.read_only and all(check.name != "connection" for check in problems):
         try:
             with visit(database) as connection:
-                facts = read_facts(connection)
+                facts = read_facts(connection, database)
             refuse_switch(database, facts)
             problems += _warnings(facts, request)
         except BackupsError as error:
@@ -101,10 +101,13 @@ def _steps(
 
 def _about_sessions(request: EmergencyRequest, facts: ReadOnlyFacts | None) -> str:
     number = len(facts.sessions) if facts else 0
-    who = f"{number} {'session' if number == 1 else 'sessions'} connected now"
+    if number:
+        who = f"{number} {'session' if number == 1 else 'sessions'} connected now"
+    else:
+        who = "sessions that are connected then (none now)"
     wait = format_limit(request.wait)
     if request.sessions == "end":
-        return f"End {who}: they could go on writing. Applications connect again, and read."
+        return f"End {who}: they could go on writing. Applications connect again, and can read."
     if request.sessions == "wait":
         return f"Wait up to {wait} for {who} to end by themselves, then end them."
     return f"Wait up to {wait} for {who} to end by themselves; if some do not, give the backup up."

@@ -60,7 +60,7 @@ SELECT a.pid, a.usename, coalesce(a.application_name, ''), coalesce(a.state, '')
 FROM pg_catalog.pg_stat_activity a LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid
 WHERE a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid() AND a.usename IS NOT NULL
   AND (a.backend_type = 'client backend' OR a.backend_type IS NULL)
-  AND NOT (a.usename = current_user AND a.application_name = %(ours)s)
+  AND NOT (a.usename = ANY (%(we)s) AND a.application_name = %(ours)s)
   AND (%(before)s::timestamptz IS NULL OR a.backend_start IS NULL OR a.backend_start <= %(before)s)
 ORDER BY a.pid
 """
@@ -100,11 +100,12 @@ class ReadOnlyFacts:
 
 @contextmanager
 def visit(database: DatabaseSettings) -> Iterator[Connection]:
-    """Connect to the database for a few short questions. Raise ConnectionFailed, BackupsError for what it refuses.
+    """Connect to the database, as its owner where one is set, for a few short questions.
 
-    However the server behaves, that is over after CONNECTION_SECONDS: then its socket is shut.
+    Raise ConnectionFailed, BackupsError for what it refuses. However the server behaves, that is over after
+    CONNECTION_SECONDS: then its socket is shut.
     """
-    address = Address.parse(database.url.get_secret_value())
+    address = Address.parse((database.owner_url or database.url).get_secret_value())
     with connect(address, application_name=APPLICATION) as connection, _cut_off(connection):
         try:
             for name in ("statement_timeout", "lock_timeout"):
@@ -133,7 +134,7 @@ def _cut_off(connection: Connection) -> Iterator[None]:
         timer.cancel()
 
 
-def read_facts(connection: Connection) -> ReadOnlyFacts:
+def read_facts(connection: Connection, database: DatabaseSettings) -> ReadOnlyFacts:
     """Return what matters before the switch."""
     row = connection.execute(_FACTS).fetchone()
     assert row is not None  # one row: the database that we are connected to
@@ -146,7 +147,7 @@ def read_facts(connection: Connection) -> ReadOnlyFacts:
         may_switch=may_switch,
         is_standby=is_standby,
         overriding=tuple(name for (name,) in connection.execute(_OVERRIDING)),
-        sessions=tuple(find_sessions(connection)),
+        sessions=tuple(find_sessions(connection, database)),
     )
 
 
@@ -183,15 +184,18 @@ def restore_setting(connection: Connection, previous: str | None) -> bool:
         return True
 
 
-def find_sessions(connection: Connection, *, before: datetime | None = None) -> list[Session]:
-    """Return the sessions of other clients in this database: all, or those that began until ``before``."""
+def find_sessions(
+    connection: Connection, database: DatabaseSettings, *, before: datetime | None = None
+) -> list[Session]:
+    """Return the sessions of other clients in this database: all, or those that began until ``before``. Not ours."""
+    we = [Address.parse(url.get_secret_value()).user for url in (database.url, database.owner_url) if url]
     row = connection.execute(_FACTS).fetchone()
     assert row is not None
     is_super, signals = row[3], row[4]
     return [
         Session(pid, user, application, state, writes, is_super or member or (signals and not of_superuser))
         for pid, user, application, state, writes, of_superuser, member in connection.execute(
-            _SESSIONS, {"ours": APPLICATION, "before": before}
+            _SESSIONS, {"we": we, "ours": APPLICATION, "before": before}
         )
     ]
 

@@ -56,15 +56,17 @@ def read_only_mode(installation: Installation, request: EmergencyRequest, run: R
     run.phase("switching to read-only mode")
     _release_earlier(installation, database)
     with visit(database) as connection:
-        facts = read_facts(connection)
+        facts = read_facts(connection, database)
     refuse_switch(database, facts)
     mode = _write_down(installation, request, database, facts, run)
+    is_on = False
     try:
         with guarded_by_process(installation, mode):
             _switch_on(installation, database, mode, request, run)
+            is_on = True
             yield mode
     finally:
-        _release(installation, mode, run)
+        _release(installation, mode, run, half_way=not is_on)
 
 
 def refuse_switch(database: DatabaseSettings, facts: ReadOnlyFacts) -> None:
@@ -72,12 +74,12 @@ def refuse_switch(database: DatabaseSettings, facts: ReadOnlyFacts) -> None:
     if facts.is_standby:
         raise InputError(
             f"The server of {database.name} is a standby: its primary must be switched, not it.",
-            hint="Back up without read-only mode, `--no-read-only`, or set the URL of the primary.",
+            hint="Set owner_url (BACKUP_OWNER_URL) to the primary's, or back up without read-only mode.",
         )
     if not facts.is_read_only and not facts.may_switch:
         raise InputError(
             f"The user {facts.user} is neither the owner of {database.name} nor a superuser, and may not switch it.",
-            hint="Back up without read-only mode, `--no-read-only`, or use the owner in the database's URL.",
+            hint="Set owner_url (BACKUP_OWNER_URL) to the owner's URL, or back up without read-only mode.",
         )
 
 
@@ -132,7 +134,7 @@ def _switch_on(
             since = server_time(connection)
     else:
         run.check_cancelled()
-        modes.note_step(mode.id, sql_step=True)
+        _refuse_released(modes.note_step(mode.id, sql_step=True))
         with visit(database) as connection:
             since = switch_on(connection, mode.previous)
         run.log(
@@ -141,10 +143,20 @@ def _switch_on(
         )
     if database.read_only_on_command:
         run.check_cancelled()
-        modes.note_step(mode.id, command_step=True)
+        _refuse_released(modes.note_step(mode.id, command_step=True))
         said = run_command(installation.settings, database, database.read_only_on_command)
         run.log(f"{shown(installation.settings, database.read_only_on_command)}: done. {said}".strip())
+    # Had somebody released it between a step's note and the step, nobody would know of the step.
+    _refuse_released(modes.get(mode.id).released_at is None)
     _end_writers(database, since, request, run)
+
+
+def _refuse_released(is_held: bool) -> None:
+    if not is_held:
+        raise TimedOut(
+            "Read-only mode was released, by its limit or by somebody, before it was quite on.",
+            hint="Start again, with a longer limit if that was it.",
+        )
 
 
 def _end_writers(database: DatabaseSettings, since: datetime, request: EmergencyRequest, run: RunContext) -> None:
@@ -158,7 +170,7 @@ def _end_writers(database: DatabaseSettings, since: datetime, request: Emergency
                 hint="Wait longer, or have them ended: `--sessions end`.",
             )
     with visit(database) as connection:
-        sessions = find_sessions(connection, before=since)
+        sessions = find_sessions(connection, database, before=since)
         refused = end_sessions(connection, sessions)
     if refused:
         users = ", ".join(sorted({session.user for session in refused}))
@@ -177,7 +189,7 @@ def _wait(database: DatabaseSettings, since: datetime, limit: timedelta, run: Ru
     end = time.monotonic() + limit.total_seconds()
     while True:
         with visit(database) as connection:
-            left = len(find_sessions(connection, before=since))
+            left = len(find_sessions(connection, database, before=since))
         if not left or time.monotonic() >= end:
             return left
         run.check_cancelled()
@@ -188,23 +200,27 @@ def _count(sessions: int) -> str:
     return f"{sessions} {'session' if sessions == 1 else 'sessions'}"
 
 
-def _release(installation: Installation, mode: ReadOnlyMode, run: RunContext) -> None:
-    """Release it now; what cannot be undone now is tried again by the guardian and by each worker. Never raises."""
+def _release(installation: Installation, mode: ReadOnlyMode, run: RunContext, *, half_way: bool) -> None:
+    """Release it now; what cannot be undone now is tried again by the guardian and by each worker. Never raises.
+
+    ``half_way``: the switch did not get to its end, so that a step may have been taken after somebody's release.
+    """
     modes = installation.catalog.read_only_modes
+    database = installation.settings.database(mode.database)
+    all_steps = replace(mode, sql_step=not mode.already_read_only, command_step=bool(database.read_only_off_command))
     try:
         for number in range(_TRIES):
             if number:
                 time.sleep(LOOK_SECONDS)
             fresh = modes.get(mode.id)
-            if fresh.released_at is not None or release(installation, fresh, by="its run", tell=run.log):
+            if fresh.released_at is not None and not half_way:
                 return
-        left = modes.get(mode.id)
-        run.log(f"Read-only mode could not be released yet and is tried again: {left.last_error}", "error")
+            left = fresh if fresh.released_at is None else all_steps
+            if release(installation, left, by="its run", tell=run.log):
+                return
+        why = modes.get(mode.id).last_error
+        run.log(f"Read-only mode could not be released yet and is tried again: {why}", "error")
     except (SQLAlchemyError, BackupsError):
         logger.exception("read-only mode %s: the catalogue does not answer; releasing all that may be on", mode.id)
-        database = installation.settings.database(mode.database)
-        all_steps = replace(
-            mode, sql_step=not mode.already_read_only, command_step=bool(database.read_only_off_command)
-        )
         with suppress(SQLAlchemyError):  # its row will be put right by the guardian, or a worker
             release(installation, all_steps, by="its run")

@@ -207,6 +207,8 @@ class DatabaseSettings(_Strict):
     """When the good backup that was looked at longest ago is read to its end; beside the check after each backup."""
     retention: RetentionSettings = RetentionSettings()
     """What differs from the policy of all databases."""
+    owner_url: SecretStr | None = None
+    """The same database, as its owner or a superuser: to switch it to read-only mode. None: ``url``, if that may."""
     read_only_limit: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(days=1))] = timedelta(minutes=30)
     """The longest that an emergency backup may hold the database in read-only mode."""
     read_only_on_command: tuple[str, ...] = ()
@@ -227,10 +229,10 @@ class DatabaseSettings(_Strict):
             raise ValueError(NAME_RULE)
         return value
 
-    @field_validator("url")
+    @field_validator("url", "owner_url")
     @classmethod
-    def _url(cls, value: SecretStr) -> SecretStr:
-        if not re.match(r"postgres(ql)?://", value.get_secret_value()):
+    def _url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.match(r"postgres(ql)?://", value.get_secret_value()):
             raise ValueError("write postgresql://user:password@host:5432/dbname")
         return value
 

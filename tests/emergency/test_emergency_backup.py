@@ -70,7 +70,7 @@ def test_writes_stop_while_an_emergency_backup_is_made_and_go_on_after_it(
     monkeypatch.setattr(ActiveRun, "phase", phase)
     run = emergency(installation)
     assert run.state == "finished", run.error
-    assert {name for name, writable in seen.items() if writable} == {"switching to read-only mode"}
+    assert {name for name, writable in seen.items() if writable} == {"checking first", "switching to read-only mode"}
     assert set(PHASES) < set(seen)
     assert can_write(source)
     assert setting(source) == []

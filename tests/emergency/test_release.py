@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,8 @@ from psycopg import sql
 
 from services import commands
 from services.catalog.read_only_modes import ReadOnlyMode
+from services.catalog.schema import read_only_modes
+from services.emergency import switch
 from services.emergency.read_only import switch_on, visit
 from services.emergency.release import due_reason, may_be_tried, release, release_due
 from services.emergency.request import EmergencyRequest
@@ -20,7 +22,7 @@ from services.errors import BackupsError, InputError
 from services.installation import Installation
 from services.jobs.execute import execute_run
 from services.jobs.identity import process_identity
-from services.postgres.connection import Address, connect
+from services.postgres.connection import Address, Connection, connect
 from tests.emergency.conftest import REASON, MakeInstallation, can_write, emergency, setting, told, wait_for, working
 
 NOWHERE = "postgresql://ada@127.0.0.1:1/la_factoria"
@@ -133,13 +135,34 @@ def test_a_release_is_tried_again_until_the_server_is_back(
 
 
 def test_the_limit_releases_while_the_run_goes_on(installation: Installation, source: Address) -> None:
-    with working(installation) as active:
-        wish = EmergencyRequest("la_factoria", REASON, limit=timedelta(seconds=2))
-        with read_only_mode(installation, wish, active) as mode:
-            assert not can_write(source)
-            wait_for(lambda: can_write(source))
-            wait_for(lambda: installation.catalog.read_only_modes.get(mode.id).released_at is not None)
+    # The guardian looks at the row: a limit that passes once read-only mode is on, however long that took to come.
+    wish = EmergencyRequest("la_factoria", REASON)
+    with working(installation) as active, read_only_mode(installation, wish, active) as mode:
+        assert not can_write(source)
+        with installation.catalog.engine.begin() as connection:
+            connection.execute(read_only_modes.update().values(release_by=installation.clock()))
+        wait_for(lambda: can_write(source))
+        wait_for(lambda: installation.catalog.read_only_modes.get(mode.id).released_at is not None)
     assert installation.catalog.read_only_modes.get(mode.id).released_by == "the guardian, since its limit has passed"
+
+
+def test_a_limit_that_passes_while_the_mode_is_being_switched_on_leaves_the_database_writable(
+    installation: Installation, source: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody releases between the note of the step and the step: the hardest moment."""
+    switch_on = switch.switch_on
+
+    def late(connection: Connection, previous: str | None) -> datetime:
+        (mode,) = installation.catalog.read_only_modes.unreleased()
+        assert release(installation, mode, by="its limit")
+        return switch_on(connection, previous)
+
+    monkeypatch.setattr(switch, "switch_on", late)
+    run = emergency(installation)
+    assert run.state == "failed"
+    assert "before it was quite on" in run.error
+    assert setting(source) == []
+    assert can_write(source)
 
 
 def test_an_emergency_backup_first_releases_what_an_earlier_one_left(
