@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.format import advice, duration, escape, size
+from dashboard.format import advice, escape
 from dashboard.session import ACTOR, fresh_plan, last_seen, once
 from dashboard.theme import CHECK_MARKS
 from services.catalog.model import Run
@@ -67,9 +67,6 @@ def emergency_plan(plan: EmergencyPlan) -> None:
         st.markdown(f"{CHECK_MARKS[check.severity].inline()} **{escape(check.name)}** · {escape(check.message)}{hint}")
     if not plan.problems:
         st.markdown(CHECK_MARKS["ok"].inline("**Nothing stands in the way.**"))
-    expected = plan.preflight.expected_bytes
-    if expected and plan.expected_seconds:
-        st.caption(f"From earlier backups: about {size(expected)} in {duration(plan.expected_seconds)}.")
 
 
 def emergency_form(plan: EmergencyPlan, request: EmergencyRequest) -> EmergencyRequest | None:
