@@ -25,7 +25,7 @@ def main() -> None:
                 ":blue-badge[:material/science: Sample environment] :small[This is not your data. "
                 "Set DATABASE\\_URL and BACKUP\\_STORAGE to protect a database of your own.]"
             )
-        read_only_banner()
+        read_only_banner(installation())
         show_message()
         page.run()
 

@@ -8,21 +8,21 @@ import streamlit as st
 
 from dashboard.format import duration, escape
 from dashboard.guard import reported
-from dashboard.session import ACTOR, held_databases, installation, remember_message
+from dashboard.session import ACTOR, held_databases, remember_message
 from services.catalog.read_only_modes import ReadOnlyMode
 from services.commands import release_read_only
+from services.installation import Installation
 
 EVERY = 3.0  # seconds
 
 
-def read_only_banner() -> None:
+def read_only_banner(inst: Installation) -> None:
     """Draw the banner, anew every few seconds: it comes and goes by itself, on whatever page somebody looks at."""
-    st.fragment(_banner, run_every=EVERY)()
+    st.fragment(_banner, run_every=EVERY)(inst)
 
 
-def _banner() -> None:
+def _banner(inst: Installation) -> None:
     with reported():
-        inst = installation()
         for mode in held_databases():
             with st.container(horizontal=True, vertical_alignment="center", key=f"held-{mode.database}"):
                 st.warning(_words(mode, inst.clock()), icon=":material/edit_off:", title=_title(mode))

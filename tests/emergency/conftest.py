@@ -42,20 +42,20 @@ def make(tmp_path: Path, source: Address) -> Iterator[MakeInstallation]:
 
     def new(url: str = "", **database: object) -> Installation:
         home = tmp_path / f"home{len(opened)}"
-        home.mkdir()
-        storages = tuple(StorageSettings(name=name, url=f"file://{home / name}") for name in ("primary", "second"))
-        made = make_installation(
-            home,
-            url=url or source.url().get_secret_value(),
-            storages=storages,
-            database={"storages": ("primary", "second")} | database,
-        )
-        opened.append(made)
-        return made
+        opened.append(in_two_storages(home, url or source.url().get_secret_value(), **database))
+        return opened[-1]
 
     yield new
     for one in opened:
         one.close()
+
+
+def in_two_storages(home: Path, url: str, **database: object) -> Installation:
+    """Return an installation with two storages, in a home that is made."""
+    home.mkdir()
+    storages = tuple(StorageSettings(name=name, url=f"file://{home / name}") for name in ("primary", "second"))
+    its = {"storages": ("primary", "second")} | database
+    return make_installation(home, url=url, storages=storages, database=its)
 
 
 @pytest.fixture
