@@ -39,7 +39,9 @@ def emergency_backup(installation: Installation, request: EmergencyRequest, run:
         return create_backup(installation, wish, run, further=further)
     run.phase("checking first")
     # Nothing is switched for a backup that cannot be made.
-    pass_or_stop(preflight(installation, database, run=run), request.force_reason, run)
+    checks = preflight(installation, database, run=run)
+    if not request.force_reason and any(check.severity == "blocking" for check in checks.checks):
+        pass_or_stop(checks, "", run)
     with read_only_mode(installation, request, run) as mode:
         backup = create_backup(installation, wish, run, further=further)
         if installation.catalog.read_only_modes.get(mode.id).released_at is not None:

@@ -15,7 +15,7 @@ from services.errors import BackupsError
 from services.settings.model import DatabaseSettings, Settings
 from services.settings.secret_texts import secrets_of
 
-_PATH = "/usr/local/bin:/usr/bin:/bin"
+SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin"
 _SHOWN = 300
 """Characters of what the program wrote that are shown, from its end."""
 _END_SECONDS = 5.0
@@ -30,7 +30,7 @@ def run_command(
     there, fails, or takes longer than its limit: then it is ended with everything that it started.
     """
     named = {name: environ[name] for name in database.read_only_command_environment if name in environ}
-    environment = {"PATH": _PATH, "LANG": "C.UTF-8"} | named
+    environment = {"PATH": SEARCH_PATH, "LANG": "C.UTF-8"} | named
     secrets = secrets_of(settings) | {text for name, text in named.items() if len(text) >= 4 and name not in _PLAIN}
     program = shutil.which(command[0], path=environment["PATH"])
     if program is None:

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from services.emergency.commands import run_command
+from services.emergency.readiness import check_readiness, is_prepared
 from services.errors import BackupsError
 from services.postgres.connection import Address
 from tests.emergency.conftest import MakeInstallation, can_write, emergency, told
+
+READY = {"read_only_on_command": ("true",), "read_only_off_command": ("true",)}
 
 
 def test_the_application_is_told_to_stop_and_to_go_on(make: MakeInstallation, source: Address, tmp_path: Path) -> None:
@@ -52,3 +55,14 @@ def test_a_command_that_hangs_or_is_not_there_ends_in_time(make: MakeInstallatio
         run_command(installation.settings, database, ("railwai", "variable"))
     # What it leaves in the background does not keep us.
     assert run_command(installation.settings, database, ("sh", "-c", "sleep 5 & echo done")) == "done"
+
+
+def test_doctor_says_on_a_quiet_day_what_would_be_missing(make: MakeInstallation, source: Address) -> None:
+    ready = list(check_readiness(make(**READY).settings.databases[0]))
+    assert [result for result, _, _ in ready] == ["ok"]
+    database = make(read_only_on_command=("railwai", "on"), read_only_off_command=("true",)).settings.databases[0]
+    assert is_prepared(database)
+    found = list(check_readiness(database))
+    assert [result for result, _, _ in found] == ["ok", "failed"]
+    assert "no program railwai" in found[1][1]
+    assert not is_prepared(make().settings.databases[0])
