@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -10,9 +12,13 @@ from typing import Any
 import pytest
 
 from services.backups.missing_copies import find_missing
+from services.backups.naming import manifest_key
+from services.catalog import schema
 from services.errors import StorageError
 from services.health.checks import examine
 from services.installation import Installation
+from services.jobs.identity import DeathWatch
+from services.jobs.recovery import recover_dead_runs
 from services.settings.model import StorageSettings
 from services.storage import tee
 from services.storage.open import open_storage
@@ -130,3 +136,30 @@ def test_a_first_storage_that_refuses_fails_the_backup_and_leaves_nothing_in_the
         assert installation.storage(name).unfinished() == []
     assert installation.catalog.backups.list() == []
     assert installation.catalog.read_only_modes.unreleased() == []
+
+
+@pytest.mark.parametrize("second_is_real", [True, False])
+def test_what_a_killed_process_had_stored_in_several_storages_is_recorded_or_removed(
+    installation: Installation, second_is_real: bool
+) -> None:
+    """Killed after the primary manifest, before or after the second one: nobody has written into the catalogue yet."""
+    run = emergency(installation, read_only=False)
+    (backup,) = installation.catalog.backups.list()
+    key, manifest = backup.copies[0].key, manifest_key("la_factoria", backup.name)
+    second = installation.storage("second")
+    if not second_is_real:
+        second.delete(manifest)
+    dead = f"{socket.gethostname()}:{os.getpid()}:1"
+    left = [{"kind": "object", "storage": name, "key": key, "manifest": manifest} for name in ("primary", "second")]
+    with installation.catalog.engine.begin() as connection:
+        connection.execute(schema.backups.delete())
+        values = {"state": "running", "worker": dead, "backup_id": None, "leftovers": left}
+        connection.execute(schema.runs.update().where(schema.runs.c.id == run.id).values(values))
+    recover_dead_runs(installation, DeathWatch(), enqueue=None)
+    (found,) = installation.catalog.backups.list()
+    there = [(copy.storage, copy.state) for copy in found.copies]
+    if second_is_real:
+        assert there == [("primary", "stored"), ("second", "stored")]
+    else:
+        assert there == [("primary", "stored")]
+        assert [entry.key for entry in second.list() if ".dump" in entry.key] == []
