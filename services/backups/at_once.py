@@ -6,9 +6,10 @@ copies in one transaction. What a further storage refuses becomes a copy that is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from typing import cast
 
 from services.backups.copy_failures import pause_after
 from services.backups.manifest import store_document
@@ -57,16 +58,20 @@ class FurtherStorages:
                     self._remove()
                 raise
 
-    def writer(self, primary: ObjectWriter, *, expected_bytes: int) -> ObjectWriter:
-        """Return a writer into all storages, given the begun one of the primary storage; that one where it is alone."""
+    @property
+    def plan(self) -> Plan:
+        """The plan, with a storage whose writer writes into all of them."""
+        if not self._storages:
+            return self._plan
+        return replace(self._plan, storage=cast(Storage, _AllStorages(self._plan.storage, self._begin)))
+
+    def _begin(self, primary: ObjectWriter, key: str, *, expected_bytes: int | None) -> ObjectWriter:
         further: dict[str, ObjectWriter] = {}
-        for name, storage in list(self._storages.items()):
+        for name, storage in self._storages.items():
             try:
-                further[name] = storage.writer(self._plan.key, expected_bytes=expected_bytes)
+                further[name] = storage.writer(key, expected_bytes=expected_bytes)
             except StorageError as error:
                 self._fail(name, error)
-        if not further:
-            return primary
         self._tee = TeeWriter(primary, further)
         return self._tee
 
@@ -144,3 +149,18 @@ class FurtherStorages:
             attempts=1,
             next_attempt_at=self._installation.clock() + pause_after(1),
         )
+
+
+class _AllStorages:
+    """The primary storage, but for its writer."""
+
+    def __init__(self, primary: Storage, begin: Callable[..., ObjectWriter]) -> None:
+        self._primary = primary
+        self._begin = begin
+
+    def writer(self, key: str, *, expected_bytes: int | None = None, replace: bool = False) -> ObjectWriter:
+        primary = self._primary.writer(key, expected_bytes=expected_bytes, replace=replace)
+        return self._begin(primary, key, expected_bytes=expected_bytes)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._primary, name)

@@ -76,7 +76,7 @@ def create_backup(
         run.leftover("object", storage=plan.storage.name, key=plan.key, manifest=plan.manifest_key),
         others.held(),
     ):
-        dumped = _dump_into_storage(installation, plan, others, checks, patterns, excluded, run)
+        dumped = _dump_into_storage(installation, others.plan, checks, patterns, excluded, run)
         with removed_on_failure(plan.storage, (plan.manifest_key, plan.key), run):
             run.phase("writing the manifest")
             backup = describe_backup(
@@ -201,7 +201,6 @@ def remove_objects(storage: Storage, keys: Sequence[str], run: RunContext) -> No
 def _dump_into_storage(
     installation: Installation,
     plan: Plan,
-    further: FurtherStorages,
     checks: Preflight,
     patterns: Sequence[str],
     excluded: Sequence[tuple[str, str]],
@@ -216,7 +215,6 @@ def _dump_into_storage(
         )
         run.phase("dumping", total_bytes=checks.expected_plain_bytes)
         writer = plan.storage.writer(plan.key, expected_bytes=snapshot.database_bytes)
-        writer = further.writer(writer, expected_bytes=snapshot.database_bytes)
         beside = Beside(run)
         try:
             with ThreadPoolExecutor(1, thread_name_prefix="fingerprint") as pool, beside:
