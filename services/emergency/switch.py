@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -39,7 +39,8 @@ from services.units import format_limit
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.5
+FIRST_LOOK_SECONDS, LOOK_SECONDS = 0.2, 2.0
+TELL_SECONDS = 60.0
 GONE_SECONDS = 15.0
 """How long sessions that were told to end may take."""
 _TRIES = 2
@@ -146,9 +147,14 @@ def _switch_on(
         _refuse_released(modes.note_step(mode.id, command_step=True))
         said = run_command(installation.settings, database, database.read_only_on_command)
         run.log(f"{shown(installation.settings, database.read_only_on_command)}: done. {said}".strip())
+
     # Had somebody released it between a step's note and the step, nobody would know of the step.
-    _refuse_released(modes.get(mode.id).released_at is None)
-    _end_writers(database, since, request, run)
+    def is_held() -> bool:
+        return modes.get(mode.id).released_at is None
+
+    _refuse_released(is_held())
+    if not _end_writers(database, since, request, run, is_held):
+        run.log("Read-only mode was released meanwhile; the backup goes on, and so do writes.", "warning")
 
 
 def _refuse_released(is_held: bool) -> None:
@@ -159,16 +165,27 @@ def _refuse_released(is_held: bool) -> None:
         )
 
 
-def _end_writers(database: DatabaseSettings, since: datetime, request: EmergencyRequest, run: RunContext) -> None:
-    """See to it that no session is left that began before the mode: such a one can still write."""
+def _end_writers(
+    database: DatabaseSettings,
+    since: datetime,
+    request: EmergencyRequest,
+    run: RunContext,
+    is_held: Callable[[], bool],
+) -> bool:
+    """See to it that no session is left that began before the mode: such a one can still write.
+
+    Return False when the mode was released meanwhile: then nobody is ended any more.
+    """
     run.phase("ending sessions that can write")
     if request.sessions != "end":
-        left = _wait(database, since, request.wait, run)
+        left = _wait(database, since, request.wait, run, is_held)
         if left and request.sessions == "wait-or-stop":
             raise TimedOut(
                 f"After {format_limit(request.wait)} {_count(left)} could still write to {database.name}.",
                 hint="Wait longer, or have them ended: `--sessions end`.",
             )
+    if not is_held():
+        return False
     with visit(database) as connection:
         sessions = find_sessions(connection, database, before=since)
         refused = end_sessions(connection, sessions)
@@ -178,22 +195,30 @@ def _end_writers(database: DatabaseSettings, since: datetime, request: Emergency
             f"Sessions of {users} can still write to {database.name}, and may not be ended by us.",
             hint="GRANT pg_signal_backend to the user of the database's URL; a superuser's sessions: end them by hand.",
         )
-    left = _wait(database, since, timedelta(seconds=GONE_SECONDS), run)
+    left = _wait(database, since, timedelta(seconds=GONE_SECONDS), run, is_held)
     if left:
         raise TimedOut(f"{_count(left)} did not end in {GONE_SECONDS:.0f} s.", hint="Look at pg_stat_activity.")
     run.log(f"{_count(len(sessions))} ended. Nobody who was connected before can write any more.")
+    return True
 
 
-def _wait(database: DatabaseSettings, since: datetime, limit: timedelta, run: RunContext) -> int:
-    """Wait until no earlier session is left, or the limit has passed; return how many are."""
-    end = time.monotonic() + limit.total_seconds()
+def _wait(
+    database: DatabaseSettings, since: datetime, limit: timedelta, run: RunContext, is_held: Callable[[], bool]
+) -> int:
+    """Wait until no earlier session is left, the limit has passed or the mode is released; return how many are left."""
+    end, told, pause = time.monotonic() + limit.total_seconds(), time.monotonic(), FIRST_LOOK_SECONDS
     while True:
         with visit(database) as connection:
             left = len(find_sessions(connection, database, before=since))
-        if not left or time.monotonic() >= end:
-            return left
+        now = time.monotonic()
+        if not left or now >= end or not is_held():
+            return left if is_held() else 0
+        if now - told > TELL_SECONDS:
+            run.log(f"Waiting for {_count(left)} to end.")
+            told = now
         run.check_cancelled()
-        time.sleep(LOOK_SECONDS)
+        time.sleep(min(pause, max(0.0, end - now)))
+        pause = min(2 * pause, LOOK_SECONDS)
 
 
 def _count(sessions: int) -> str:
@@ -211,7 +236,7 @@ def _release(installation: Installation, mode: ReadOnlyMode, run: RunContext, *,
     try:
         for number in range(_TRIES):
             if number:
-                time.sleep(LOOK_SECONDS)
+                time.sleep(FIRST_LOOK_SECONDS)
             fresh = modes.get(mode.id)
             if fresh.released_at is not None and not half_way:
                 return

@@ -186,3 +186,21 @@ def test_an_attempt_after_a_crash_backs_up_without_read_only_mode(installation: 
     assert run.state == "finished"
     assert any("This one backs up without it" in line.message for line in installation.catalog.runs.log(run_id))
     assert len(installation.catalog.read_only_modes.of_run(run_id)) == 1
+
+
+def test_who_releases_while_sessions_are_waited_for_has_none_of_them_ended(
+    installation: Installation, source: Address
+) -> None:
+    def click() -> None:
+        wait_for(lambda: not can_write(source))
+        commands.release_read_only(installation, "la_factoria", actor="ada")
+
+    clicking = threading.Thread(target=click)
+    clicking.start()
+    with connect(source, application_name="the application") as application:
+        run = emergency(installation, sessions="wait", wait=timedelta(minutes=5))
+        clicking.join()
+        application.execute("INSERT INTO content VALUES (-1)")
+    assert run.state == "finished", run.error
+    assert any("so do writes" in line.message for line in installation.catalog.runs.log(run.id))
+    assert can_write(source)
