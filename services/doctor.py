@@ -24,6 +24,7 @@ from services.backups.signing import signing_key
 from services.catalog.catalog import Catalog
 from services.catalog.model import Backup
 from services.clock import Clock, utc_now
+from services.emergency.readiness import check_readiness, is_prepared
 from services.errors import BackupsError, InputError, NotTestable, SettingsError
 from services.installation import Installation, make_home
 from services.notify.channels import open_channels
@@ -98,6 +99,9 @@ def _examine_installed(installation: Installation) -> Iterator[Diagnosis]:
     for storage in settings.storages:
         name = f"storage {storage.name}"
         yield from _diagnose(name, partial(check_storage, installation, storage, tried))
+    for database in settings.databases:
+        if is_prepared(database):
+            yield from _diagnose(f"read-only mode of {database.name}", partial(check_readiness, database))
     yield from _diagnose("key", lambda: check_key(settings))
     for database in settings.databases:
         name = f"restore test of {database.name}"

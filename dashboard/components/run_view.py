@@ -24,6 +24,16 @@ STEPS: dict[str, tuple[tuple[str, str], ...]] = {
         ("writing the manifest", "manifest"),
         ("verifying", "verifying"),
     ),
+    "emergency": (
+        ("checking first", "pre-checks"),
+        ("switching to read-only mode", "read-only on"),
+        ("ending sessions that can write", "sessions"),
+        ("dumping", "dumping"),
+        ("taking the fingerprint", "fingerprint"),
+        ("storing", "storing"),
+        ("writing the manifest", "manifest"),
+        ("verifying", "verifying"),
+    ),
     "cleanup": (("planning", "planning"), ("deleting", "deleting")),
 }
 """Phases in their order, and the word for each. A phase that is not listed is shown by its own name."""
@@ -149,17 +159,24 @@ def log_lines(lines: Sequence[LogLine], *, empty: str) -> None:
 
 def _title(run: Run) -> str:
     of = f" of {escape(run.database)}" if run.database else ""
-    return f"{RUN_WORDS[run.kind]}{of}"
+    return f"{'Emergency backup' if is_emergency(run) else RUN_WORDS[run.kind]}{of}"
+
+
+def is_emergency(run: Run) -> bool:
+    """Say whether a run makes an emergency backup."""
+    return run.kind == "backup" and run.params.get("type") == "emergency"
 
 
 def _note(run: Run) -> None:
-    for label, said in (("Note", str(run.params.get("note") or "")), ("Reason", run.reason)):
+    note = str(run.params.get("note") or "")
+    for label, said in (("Note", note if note != run.reason else ""), ("Reason", run.reason)):
         if said.strip():
             st.markdown(f"**{label}:** {escape(said)}")
 
 
 def _steps(run: Run) -> None:
-    steps = STEPS.get(run.kind)
+    read_only = is_emergency(run) and run.params["emergency"]["read_only"]
+    steps = STEPS.get("emergency" if read_only else run.kind)
     if steps is None:
         return
     names = [phase for phase, _ in steps]

@@ -49,6 +49,7 @@ RULES: dict[str, AlertRule] = {
     "connection": AlertRule("Database cannot be reached or backed up", fires_on=frozenset({"failure"})),
     "access": AlertRule("Storage cannot be used"),
     "keys": AlertRule("Keys do not fit", fires_on=frozenset({"failure"})),
+    "read_only": AlertRule("Read-only mode still on"),
     # A message about messages that cannot be delivered would wait behind them; the page and the watchdog say it.
     "notifications": AlertRule("Messages are not delivered", fires_on=_NEVER),
     "catalogue": AlertRule("Catalogue out of reach", fires_on=_NEVER),

@@ -15,6 +15,7 @@ from services.health import damage_checks as damage
 from services.health import database_checks as database
 from services.health import place_checks as place
 from services.health import promise_checks as promise
+from services.health import read_only_checks as read_only
 from services.health.facts import Facts, gather
 from services.health.model import INSTALLATION, HealthCheck, HealthReport, make_report
 from services.installation import Installation
@@ -42,6 +43,7 @@ RULES: tuple[Rule, ...] = (
     place.other_runs,
     place.storage_room,
     place.probes,
+    read_only.read_only,
 )
 
 

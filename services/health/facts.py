@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from services.catalog import summaries
 from services.catalog.copies import count_never_begun
 from services.catalog.model import Run
+from services.catalog.read_only_modes import ReadOnlyMode
 from services.health.damage import Corruption, corruption
 from services.health.queries import (
     GoodOne,
@@ -53,6 +54,8 @@ class Facts:
     delivery: Delivery
     slo: Slo
     """Of the last thirty days."""
+    held: tuple[ReadOnlyMode, ...]
+    """The read-only modes that are not released, the oldest first."""
 
     @property
     def limits(self) -> AlertSettings:
@@ -89,4 +92,5 @@ def gather(installation: Installation, *, free: Mapping[str, int | None] | None 
         probes=probes,
         delivery=delivery(engine, now),
         slo=load_slo(installation),
+        held=tuple(installation.catalog.read_only_modes.unreleased()),
     )

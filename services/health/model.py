@@ -124,6 +124,7 @@ CHECK_WORDS: dict[str, str] = {
     "connection": "Connection",
     "access": "Access",
     "keys": "Keys",
+    "read_only": "Read-only mode",
 }
 
 
