@@ -36,6 +36,12 @@ def make_catalog(url: str) -> Catalog:
     return Catalog(url)
 
 
+def prepare_home(home: Path) -> None:
+    """Make the product's own folder, with a migrated catalogue in it."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_catalog(f"sqlite:///{home / 'catalog.db'}").close()
+
+
 @cache
 def _sqlite_file() -> Path:
     """Return the file of a migrated catalogue that nobody has written to."""
