@@ -10,6 +10,7 @@ import streamlit as st
 from dashboard.format import day, duration, escape, percent, rate, size
 from dashboard.theme import RUN_MARKS, run_outcome
 from services.catalog.model import RUN_WORDS, LogLine, Run
+from services.printable import visible_lines
 from services.status import age
 
 LOG_LINES = 25
@@ -153,7 +154,7 @@ def log_lines(lines: Sequence[LogLine], *, empty: str) -> None:
         return
     marks = {"info": " ", "warning": "!", "error": "✕"}
     text = "\n".join(f"{line.at:%H:%M:%S} {marks[line.level]} {line.message}" for line in lines)
-    st.code(text, language=None, wrap_lines=True, height=min(300, 40 + 22 * len(lines)))
+    st.code(visible_lines(text), language=None, wrap_lines=True, height=min(300, 40 + 22 * len(lines)))
 
 
 def _title(run: Run) -> str:

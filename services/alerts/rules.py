@@ -39,6 +39,7 @@ RULES: dict[str, AlertRule] = {
     "verification": AlertRule("Verification failed or overdue", covered_by=("corruption", "copies", "restore_test")),
     "corruption": AlertRule("Corruption found"),
     "copies": AlertRule("Copy missing"),
+    "storage_contents": AlertRule("Storage looks empty"),
     "backup_size": AlertRule("Backup size out of the ordinary"),
     "backup_duration": AlertRule("Backup duration out of the ordinary"),
     "storage_room": AlertRule("Storage nearly full", fires_on=_ALSO_UNKNOWN),

@@ -382,6 +382,11 @@ def active() -> sa.ColumnElement[bool]:
     return runs.c.state.in_([sa.literal_column("'queued'"), sa.literal_column("'running'")])
 
 
+def refused() -> sa.ColumnElement[bool]:
+    """Say of a run that it was refused to the person who asked for it (``services.jobs.execute``)."""
+    return sa.func.coalesce(runs.c.result["refused"].as_boolean(), sa.false())
+
+
 def sound(state: str = "finished") -> sa.ColumnElement[bool]:
     """Say of a backup that it is good as far as its own row tells: *good* wants a stored copy besides.
 

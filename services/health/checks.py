@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.errors import ConnectionFailed
+from services.health import damage_checks as damage
 from services.health import database_checks as database
 from services.health import place_checks as place
 from services.health import promise_checks as promise
@@ -34,8 +35,9 @@ RULES: tuple[Rule, ...] = (
     database.restore_test,
     database.restore_time,
     database.verification,
-    database.corruption,
-    database.copies,
+    damage.corruption,
+    damage.copies,
+    damage.storage_contents,
     database.backup_size,
     database.backup_duration,
     place.other_runs,

@@ -15,6 +15,7 @@ from dbos import DBOS
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.alerts.watch import AlertWatch
+from services.backups.look_again import look_again
 from services.backups.missing_copies import queue_missing
 from services.backups.thaws import look_at_thaws
 from services.catalog.duties import WORKER_LEFT, claim_duty
@@ -221,7 +222,8 @@ def _probe_again(state: _State) -> None:
 
 
 def _copies(state: _State) -> None:
-    """Have copies made that are wanting, and see how far those are that are being thawed."""
+    """Have copies made that are wanting, see whether missing ones are back, and how far those are that are thawed."""
+    look_again(state.installation)
     queue_missing(state.installation)
     look_at_thaws(state.installation)
 
