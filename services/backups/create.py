@@ -7,43 +7,30 @@ once its manifest is stored.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from services.backups.describe import Dump, describe_backup
+from services.backups.dumped import Dumped
+from services.backups.fingerprint_beside import fingerprint_beside
 from services.backups.manifest import to_document, write_manifest
+from services.backups.parallel import dump_in_parallel
 from services.backups.plan import Plan, plan_backup
-from services.backups.request import BackupRequest
+from services.backups.request import BackupRequest, jobs_of
 from services.catalog.model import Backup
 from services.catalog.runs import ClaimLost
 from services.errors import Blocked, CorruptBackup, StorageError
 from services.installation import Installation
-from services.jobs.beside import Beside
 from services.jobs.context import RunContext
 from services.postgres.clients import choose_client, find_clients
 from services.postgres.connection import Address, connect
 from services.postgres.dump import dump_stream, match_tables
-from services.postgres.fingerprint import take_fingerprint
-from services.postgres.fingerprint_model import Fingerprint
 from services.postgres.snapshot import exported_snapshot
 from services.preflight import Preflight, preflight
 from services.settings.model import DatabaseSettings
-from services.storage.protocol import Storage, StoredObject
-from services.stream.result import StreamResult
+from services.storage.protocol import Storage
 from services.stream.write import write_stream
 from services.units import format_bytes, format_duration
 from services.verification.levels import verify_backup
-
-
-@dataclass(frozen=True)
-class _Dumped:
-    """What the one snapshot gave."""
-
-    dump: Dump
-    stream: StreamResult
-    stored: StoredObject
-    fingerprint: Fingerprint
 
 
 def create_backup(installation: Installation, request: BackupRequest, run: RunContext) -> Backup:
@@ -59,6 +46,7 @@ def create_backup(installation: Installation, request: BackupRequest, run: RunCo
         name=request.name,
         encrypt=request.encrypt,
         level=request.compression_level,
+        jobs=jobs_of(installation, request),
     )
     patterns = tuple(dict.fromkeys(plan.database.exclude_tables + request.exclude_tables))
     run.phase("checking")
@@ -67,7 +55,8 @@ def create_backup(installation: Installation, request: BackupRequest, run: RunCo
     _pass_or_stop(checks, request.force_reason, run)
     # If this process dies inside, recovery removes the object, or, where the manifest is there, finishes the job.
     with run.leftover("object", storage=plan.storage.name, key=plan.key, manifest=plan.manifest_key):
-        dumped = _dump_into_storage(installation, plan, checks, patterns, excluded, run)
+        dump = dump_in_parallel if plan.jobs > 1 else _dump_into_storage
+        dumped = dump(installation, plan, checks, patterns, excluded, run)
         with removed_on_failure(plan.storage, (plan.manifest_key, plan.key), run):
             run.phase("writing the manifest")
             backup = describe_backup(
@@ -88,6 +77,7 @@ def create_backup(installation: Installation, request: BackupRequest, run: RunCo
                 reason=run.reason,
                 forced=request.force_reason,
                 excluded_tables=excluded,
+                files=dumped.files,
             )
             with run.guarded():
                 pass  # a run that was taken over must not make its backup real
@@ -183,7 +173,7 @@ def _dump_into_storage(
     patterns: Sequence[str],
     excluded: Sequence[tuple[str, str]],
     run: RunContext,
-) -> _Dumped:
+) -> Dumped:
     address = Address.parse(plan.database.url.get_secret_value())
     with exported_snapshot(address, excluded=excluded, lock_timeout=plan.database.lock_timeout, run=run) as snapshot:
         client = choose_client(find_clients(installation.settings.pg_bin_dirs), snapshot.server_major)
@@ -193,18 +183,10 @@ def _dump_into_storage(
         )
         run.phase("dumping", total_bytes=checks.expected_plain_bytes)
         writer = plan.storage.writer(plan.key, expected_bytes=snapshot.database_bytes)
-        beside = Beside(run)
         try:
-            with ThreadPoolExecutor(1, thread_name_prefix="fingerprint") as pool, beside:
-                fingerprint = pool.submit(
-                    take_fingerprint,
-                    address,
-                    snapshot_id=snapshot.id,
-                    hash_limit=plan.database.hash_limit,
-                    excluded=excluded,
-                    sequences=snapshot.sequences,
-                    run=beside,
-                )
+            with fingerprint_beside(
+                address, snapshot, hash_limit=plan.database.hash_limit, excluded=excluded, run=run
+            ) as fingerprint:
                 with dump_stream(
                     client,
                     address,
@@ -215,8 +197,7 @@ def _dump_into_storage(
                 ) as dump:
                     stream = write_stream(dump.stdout, writer, level=plan.level, recipients=plan.recipients, run=run)
                     dump.finish()
-                run.phase("taking the fingerprint")
-                taken = fingerprint.result()
+                taken = fingerprint()
         except BaseException:
             writer.abort()
             raise
@@ -229,6 +210,6 @@ def _dump_into_storage(
     except BaseException:
         writer.abort()
         raise
-    return _Dumped(
+    return Dumped(
         Dump(snapshot.at, snapshot.server_version, client.version, snapshot.database_bytes), stream, stored, taken
     )

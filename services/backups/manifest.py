@@ -10,6 +10,7 @@ Version 1 holds::
     client    {version}
     excluded  [pattern, …]                                     empty for a whole backup
     excluded_tables  [[schema, name], …]                       what the patterns matched
+    files     {name: [bytes, packed bytes]}                    of directory format: before compression, in the archive
     fingerprint                                                see ``Fingerprint.to_json``; null for an adopted file
     made_from {key, bytes, sha256, compression, compression_level, encryption, recipients}
                                                                of one that was compressed anew: the object before that
@@ -19,7 +20,7 @@ Version 1 holds::
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
@@ -88,6 +89,7 @@ def to_document(
     reason: str = "",
     forced: str = "",
     excluded_tables: Sequence[tuple[str, str]] = (),
+    files: Mapping[str, tuple[int, int]] | None = None,
 ) -> dict[str, Any]:
     """Given a backup with its primary copy first, return its manifest, unsigned."""
     return {
@@ -124,6 +126,7 @@ def to_document(
         "excluded": list(backup.excluded),
         "excluded_tables": [list(table) for table in excluded_tables],
         "fingerprint": fingerprint.to_json() if fingerprint else None,
+        **({} if files is None else {"files": {name: list(sizes) for name, sizes in files.items()}}),
     }
 
 

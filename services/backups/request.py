@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from services.catalog.model import BackupType
+from services.errors import InputError
+from services.installation import Installation
+from services.settings.model import MOST_JOBS
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class BackupRequest:
     encrypt: bool | None = None
     exclude_tables: tuple[str, ...] = ()
     """pg_dump patterns, beside those of the settings."""
+    jobs: int | None = None
+    """Sessions that dump at the same time: 1 streams, 2 and more spool."""
     pin: bool = False
     force_reason: str = ""
     """Why blocking pre-checks are to be passed over; empty: they stop the run."""
@@ -36,3 +41,14 @@ class BackupRequest:
         """Return what ``to_params`` wrote."""
         known = {member.name: params[member.name] for member in fields(cls) if member.name in params}
         return cls(**(known | {"exclude_tables": tuple(params["exclude_tables"])}))
+
+
+def jobs_of(installation: Installation, request: BackupRequest) -> int:
+    """Return how many sessions dump: what was asked for, or the database's setting. Raise InputError."""
+    jobs = request.jobs if request.jobs is not None else installation.settings.database(request.database).jobs
+    if not 1 <= jobs <= MOST_JOBS:
+        raise InputError(
+            f"{jobs} jobs are not possible.",
+            hint=f"Use 1 (one stream, no disk needed) to {MOST_JOBS}; as many as the server has cores to spare.",
+        )
+    return jobs

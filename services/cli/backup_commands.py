@@ -40,6 +40,17 @@ def create(
     encrypt: Annotated[
         bool | None, typer.Option("--encrypt/--no-encrypt", help="Default: as the settings say.", show_default=False)
     ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            metavar="N",
+            show_default=False,
+            help="Sessions that dump at once: 1 streams, 2 to 16 spool (docs/large-databases.md). "
+            "Default: as the settings say.",
+        ),
+    ] = None,
     exclude_table: ExcludeTables = None,
     pin: Annotated[bool, typer.Option("--pin", help="Keep it, whatever the retention policy says.")] = False,
     force: Annotated[
@@ -62,6 +73,7 @@ def create(
             compression_level=compression_level,
             encrypt=encrypt,
             exclude_tables=tuple(exclude_table or ()),
+            jobs=jobs,
             pin=pin,
             force_reason=force,
         )

@@ -42,6 +42,8 @@ _HINTS: tuple[tuple[str, str], ...] = (
         "The server stopped or the network failed; look into the server's log, then try again.",
     ),
     (r"out of shared memory", "Raise max_locks_per_transaction on the server: every table takes a lock."),
+    (r"No space left on device", "Make room where it is spooled, set `spool` to a larger disk, or dump with one job."),
+    (r"remaining connection slots|too many clients", "Every job takes a session: raise max_connections, or use fewer."),
     (r"did not end within", "pg_dump hung after its output had ended; look at the machine."),
 )
 
@@ -62,6 +64,10 @@ class DumpProcess:
     def stdout(self) -> IO[bytes]:
         """The archive, unbuffered. Its end is not yet success: ``finish`` says."""
         return self._child.stdout
+
+    @property
+    def is_running(self) -> bool:
+        return self._child.poll() is None
 
     def finish(self) -> None:
         """Wait for pg_dump to end. Raise Cancelled, ConnectionFailed, or DumpFailed with its last lines."""
@@ -86,14 +92,9 @@ def dump_stream(
 
     ``exclude_tables`` are pg_dump patterns. Raise ClientProgramMissing.
     """
-    command: list[str | Path] = [
-        client.program("pg_dump"),
+    command = [
+        *_dump_command(client, address, snapshot_id, lock_timeout),
         "--format=custom",
-        "--compress=0",
-        "--no-password",
-        f"--dbname={address.child_conninfo(client.major)}",
-        f"--snapshot={snapshot_id}",
-        f"--lock-wait-timeout={int(lock_timeout.total_seconds() * 1000)}",
         *(f"--exclude-table={pattern}" for pattern in exclude_tables),
     ]
     with (
@@ -101,6 +102,51 @@ def dump_stream(
         run_child(command, environment=address.child_environment(secret), run=run, stdout=True) as child,
     ):
         yield DumpProcess(child, address, run)
+
+
+@contextmanager
+def dump_directory(
+    client: ClientPrograms,
+    address: Address,
+    folder: Path,
+    *,
+    jobs: int,
+    snapshot_id: str,
+    exclude_tables: Sequence[str] = (),
+    lock_timeout: timedelta,
+    run: RunContext,
+) -> Iterator[DumpProcess]:
+    """Run pg_dump with ``jobs`` sessions into an empty folder, in the exported snapshot, while the block runs.
+
+    The rest as ``dump_stream``; there is no ``stdout``. A file is whole when it ends with ``\\.`` on a line of its own
+    (``services.backups.packing``), all of them once ``finish`` has returned.
+    """
+    command = [
+        *_dump_command(client, address, snapshot_id, lock_timeout),
+        "--format=directory",
+        f"--jobs={jobs}",
+        f"--file={folder}",
+        "--no-sync",  # what it writes is read at once, and gone after
+        *(f"--exclude-table={pattern}" for pattern in exclude_tables),
+    ]
+    with (
+        passfile(address, run) as secret,
+        run_child(command, environment=address.child_environment(secret), run=run) as child,
+    ):
+        yield DumpProcess(child, address, run)
+
+
+def _dump_command(
+    client: ClientPrograms, address: Address, snapshot_id: str, lock_timeout: timedelta
+) -> list[str | Path]:
+    return [
+        client.program("pg_dump"),
+        "--compress=0",
+        "--no-password",
+        f"--dbname={address.child_conninfo(client.major)}",
+        f"--snapshot={snapshot_id}",
+        f"--lock-wait-timeout={int(lock_timeout.total_seconds() * 1000)}",
+    ]
 
 
 def _dump_failed(status: int, child: Child, address: Address) -> BackupsError:
