@@ -6,7 +6,6 @@ import tarfile
 
 import pytest
 
-from services.verification.levels import verify_backup
 from tests.large.conftest import NewLab, back_up
 from tests.restores.lab import leftovers
 
