@@ -145,7 +145,7 @@ def _excluded(manifest: Manifest) -> tuple[str, ...]:
 
 def _tables(toc: Toc, manifest: Manifest) -> tuple[HeldTable, ...]:
     counted = {(t.schema, t.name): t for t in manifest.fingerprint.tables} if manifest.fingerprint else {}
-    files: Mapping[str, list[int]] = manifest.document.get("files") or {}
+    files = manifest.files or {}
     data = {(e.schema, e.tag): e for e in toc.entries if e.kind == "TABLE DATA"}
     tables = []
     for entry in toc.entries:

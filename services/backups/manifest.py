@@ -60,6 +60,8 @@ class Manifest:
     fingerprint: Fingerprint | None
     document: dict[str, Any]
     made_from: MadeFrom | None = None
+    files: dict[str, tuple[int, int]] | None = None
+    """Of directory format: name as pg_dump calls it -> bytes before compression, bytes in the archive."""
     is_superseded: bool = False
     """Whether it is what ``before`` returns: the document is not that of this object."""
 
@@ -161,7 +163,7 @@ def parse_manifest(settings: Settings, storage: Storage, data: bytes, *, where: 
             )
         backup = _to_backup(document, storage)
         fingerprint = Fingerprint.from_json(document["fingerprint"]) if document["fingerprint"] else None
-        made_from = _made_from(document, backup)
+        made_from, files = _made_from(document, backup), _files(document)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         why = str(error) if isinstance(error, BadValue) else type(error).__name__
         raise UntrustedManifest(
@@ -170,7 +172,7 @@ def parse_manifest(settings: Settings, storage: Storage, data: bytes, *, where: 
         ) from error
     # Never signed is not changed: it was made without a signing key. Who knows that it was signed, refuses it there.
     trust = check_document(settings, document) if "signature" in document else "unsigned"
-    return Manifest(replace(backup, trust=trust), fingerprint, document, made_from)
+    return Manifest(replace(backup, trust=trust), fingerprint, document, made_from, files)
 
 
 def compressed_anew(document: dict[str, Any], backup: Backup) -> dict[str, Any]:
@@ -205,6 +207,18 @@ def _made_from(document: dict[str, Any], backup: Backup) -> MadeFrom | None:
         encryption=text(before, "encryption", 12),
         recipients=texts(before, "recipients"),
     )
+
+
+def _files(document: dict[str, Any]) -> dict[str, tuple[int, int]] | None:
+    """Return the files of directory format with their sizes. Raise BadValue."""
+    files = document.get("files")
+    if files is None:
+        return None
+    found = {}
+    for name, sizes in files.items():
+        plain, packed = sizes
+        found[name] = (number({"files": plain}, "files"), number({"files": packed}, "files"))
+    return found
 
 
 def _to_backup(document: dict[str, Any], storage: Storage) -> Backup:

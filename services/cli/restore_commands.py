@@ -43,13 +43,21 @@ def restore(
     ] = "source",
     storage: StorageOption = None,
     wait_for_thaw: WaitForThaw = False,
+    tables: Annotated[
+        list[str] | None,
+        typer.Option("--table", metavar="SCHEMA.NAME", help="Only this table and what it needs; pattern; repeatable."),
+    ] = None,
+    schemas: Annotated[
+        list[str] | None,
+        typer.Option("--schema", metavar="SCHEMA", help="Only this schema and what it needs; pattern; repeatable."),
+    ] = None,
     reason: Annotated[str, typer.Option(help="Why; it is recorded.")] = "",
     queue: Queue = False,
     wait: Wait = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Restore a backup into a new database. What exists is never touched.
+    """Restore a backup, or some of its tables or schemas, into a new database. What exists is never touched.
 
     Exit code: 0 restored and equal to the source, 2 restored but different, 3 restored but not compared.
     """
@@ -64,6 +72,8 @@ def restore(
                 server=server,
                 storage=storage,
                 wait_for_thaw=wait_for_thaw,
+                tables=tables or (),
+                schemas=schemas or (),
                 actor=actor(),
                 reason=reason,
                 queue=queued,
@@ -80,7 +90,15 @@ def _report_restore(run: Run, *, as_json: bool) -> None:
     report = RestoreReport.from_json(run.result["report"]) if run.state == "finished" else None
     if as_json:
         outcome = None if report is None else report.outcome
-        write_json({"run": run_form(run), "outcome": outcome, "summary": "" if report is None else report.summary})
+        write_json(
+            {
+                "run": run_form(run),
+                "outcome": outcome,
+                "summary": "" if report is None else report.summary,
+                "part": [] if report is None else list(report.part),
+                "left_out": [] if report is None else list(report.left_out),
+            }
+        )
     elif report is not None:
         write_pairs(
             [

@@ -38,6 +38,7 @@ def read_head(
     head = _Directory() if backup.format == "directory" else _Custom()
     with suppress(_Enough):
         read_plain(installation, backup, copy, head.feed, run)
+        head.finish()
     if head.toc is None:
         raise CorruptBackup(
             f"{backup.name} ends within its table of contents.", hint="Use another copy or another backup."
@@ -60,11 +61,11 @@ class _Custom:
         if len(self.data) < self._next_try:
             return
         self._next_try = 2 * len(self.data)
-        self._try()
+        self.finish()
         if self.toc is not None:
             raise _Enough
 
-    def _try(self) -> None:
+    def finish(self) -> None:
         with suppress(NotYetRead):
             self.toc = read_toc(bytes(self.data))
 
@@ -89,3 +90,6 @@ class _Directory:
             with suppress(NotYetRead):
                 self.toc = read_toc(bytes(self.data))
         raise _Enough
+
+    def finish(self) -> None:
+        """The table of contents comes first: here it is not."""

@@ -26,7 +26,9 @@ from services.restores.database_locale import read_locale
 from services.restores.directory import FolderSink, fetch_directory
 from services.restores.fetch import dumped_by, fetch_plain, read_plain
 from services.restores.in_order import split_for_jobs
+from services.restores.part_of_backup import WHOLE, dump_bytes, find_part, write_part_list
 from services.restores.partial import write_use_list
+from services.restores.parts import Part, PartRequest
 from services.restores.report import Way
 from services.restores.scratch import own_database
 from services.restores.spool import can_spool, free_bytes, private_file, spool_folder
@@ -62,31 +64,42 @@ class Restored:
     download_seconds: float
     restore_seconds: float
     notes: tuple[str, ...]
+    part: Part | None = None
+    """What of the backup was restored; None: all of it."""
 
 
 @contextmanager
 def restored_database(
-    installation: Installation, manifest: Manifest, copy: Copy, place: Place, run: RunContext
+    installation: Installation,
+    manifest: Manifest,
+    copy: Copy,
+    place: Place,
+    run: RunContext,
+    *,
+    request: PartRequest = WHOLE,
 ) -> Iterator[Restored]:
     """Restore a backup into a new database and yield it; drop the database afterwards, unless it was renamed.
 
-    Raise CorruptBackup or ObjectMissing before anything is made (streamed: before the block is entered), RestoreFailed,
-    NotTestable when the server cannot hold this backup, KeyMismatch, StorageError, ConnectionFailed, Cancelled.
+    With a ``request`` a part of it; NothingMatches is raised before anything is made. Raise CorruptBackup or
+    ObjectMissing before anything is made (streamed: before the block is entered), RestoreFailed, NotTestable when the
+    server cannot hold this backup, KeyMismatch, StorageError, ConnectionFailed, Cancelled.
     """
     backup = manifest.backup
     client = _prepare(installation, backup, place)
     settings = installation.settings
+    part = find_part(installation, manifest, copy, request, run) if request else None
+    need = dump_bytes(manifest, part)
     with spool_folder(settings.home, run, spool=settings.spool) as folder:
-        way: Way = "spooled" if can_spool(folder, backup, place.data_dir) else "streamed"
+        way: Way = "spooled" if can_spool(folder, backup, place.data_dir, need) else "streamed"
         began = fetched = time.monotonic()
         archive = folder / "dump"
         if way == "spooled":
             run.phase("fetching", total_bytes=backup.stored_bytes)
-            _fetch(installation, backup, copy, archive, run)
+            _fetch(installation, backup, copy, archive, part, run)
             fetched = time.monotonic()
         elif backup.format == "directory":
             raise StorageFull(
-                f"A backup in directory format is unpacked before it is restored: {format_bytes(backup.plain_bytes)} "
+                f"A backup in directory format is unpacked before it is restored: {format_bytes(need)} "
                 f"are needed, and {format_bytes(free_bytes(folder))} are free in {folder.parent}.",
                 hint="Make room, or set `spool` to a folder on a larger disk.",
             )
@@ -97,6 +110,8 @@ def restored_database(
                 _fetch_beginning(installation, backup, copy, write, run)
         locale = read_locale(client, archive)
         use_list = write_use_list(client, archive, manifest, folder / "list")
+        if part is not None:
+            use_list = write_part_list(part, use_list, folder / "list-part")
         registered = place.registered_server
         with own_database(place.server, place.name, locale, run, registered_server=registered) as (made, notes):
             if way == "spooled":
@@ -114,13 +129,15 @@ def restored_database(
                     sink.finish()
             restored = time.monotonic()
             _remove(archive)  # the disk may be needed by the comparison's temporary files
-            yield Restored(made, way, jobs, fetched - began, restored - fetched, tuple(notes))
+            yield Restored(made, way, jobs, fetched - began, restored - fetched, tuple(notes), part)
 
 
-def _fetch(installation: Installation, backup: Backup, copy: Copy, archive: Path, run: RunContext) -> None:
-    """Fetch what pg_restore reads: a file, or a folder of files."""
+def _fetch(
+    installation: Installation, backup: Backup, copy: Copy, archive: Path, part: Part | None, run: RunContext
+) -> None:
+    """Fetch what pg_restore reads: a file, or a folder of files, of a part only those that it needs."""
     if backup.format == "directory":
-        with FolderSink(archive) as sink:
+        with FolderSink(archive, None if part is None else part.files.__contains__) as sink:
             fetch_directory(installation, backup, copy, sink, run)
         return
     with private_file(archive) as write:

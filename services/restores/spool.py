@@ -55,13 +55,14 @@ def private_file(path: Path) -> Iterator[Callable[[bytes], None]]:
         ) from error
 
 
-def can_spool(home: Path, backup: Backup, scratch_data: Path | None) -> bool:
+def can_spool(home: Path, backup: Backup, scratch_data: Path | None, needed: int | None = None) -> bool:
     """Say whether the plain dump fits on the disk of ``home``, beside the restored database if that is on it too.
 
+    ``needed``: bytes of what is spooled of it; None: all of it.
     ``scratch_data`` is the data folder of the embedded server, None for a server elsewhere. Raise StorageFull when
     not even the restored database fits on its disk.
     """
-    dump = backup.plain_bytes + MARGIN
+    dump = (backup.plain_bytes if needed is None else needed) + MARGIN
     if scratch_data is None:
         return free_bytes(home) >= dump
     database = round(backup.database_bytes * GROWTH) + MARGIN
