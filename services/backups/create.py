@@ -23,9 +23,10 @@ from services.installation import Installation
 from services.jobs.context import RunContext
 from services.postgres.clients import choose_client, find_clients
 from services.postgres.connection import Address, connect
-from services.postgres.dump import dump_stream, match_tables
+from services.postgres.dump import dump_stream
+from services.postgres.exclusions import NOTHING, Excluded, Exclusions, look_up
 from services.postgres.snapshot import exported_snapshot
-from services.preflight import Preflight, preflight
+from services.preflight import Preflight, exclusions_of, preflight
 from services.settings.model import DatabaseSettings
 from services.storage.protocol import Storage
 from services.stream.write import write_stream
@@ -48,15 +49,22 @@ def create_backup(installation: Installation, request: BackupRequest, run: RunCo
         level=request.compression_level,
         jobs=jobs_of(installation, request),
     )
-    patterns = tuple(dict.fromkeys(plan.database.exclude_tables + request.exclude_tables))
+    exclusions = exclusions_of(plan.database, request.exclude_tables, request.exclude_table_data)
     run.phase("checking")
-    excluded = _excluded_tables(plan.database, patterns)
-    checks = preflight(installation, plan.database, exclude_tables=patterns, run=run)
+    excluded = _excluded(plan.database, exclusions)
+    checks = preflight(
+        installation,
+        plan.database,
+        exclude_tables=exclusions.tables,
+        exclude_table_data=exclusions.data,
+        jobs=plan.jobs,
+        run=run,
+    )
     _pass_or_stop(checks, request.force_reason, run)
     # If this process dies inside, recovery removes the object, or, where the manifest is there, finishes the job.
     with run.leftover("object", storage=plan.storage.name, key=plan.key, manifest=plan.manifest_key):
         dump = dump_in_parallel if plan.jobs > 1 else _dump_into_storage
-        dumped = dump(installation, plan, checks, patterns, excluded, run)
+        dumped = dump(installation, plan, checks, exclusions.tables, excluded, run)
         with removed_on_failure(plan.storage, (plan.manifest_key, plan.key), run):
             run.phase("writing the manifest")
             backup = describe_backup(
@@ -67,7 +75,7 @@ def create_backup(installation: Installation, request: BackupRequest, run: RunCo
                 dumped.stored,
                 run,
                 type=request.type,
-                excluded=patterns,
+                excluded=exclusions.labels,
                 pinned=request.pin,
                 note=request.note,
             )
@@ -76,7 +84,8 @@ def create_backup(installation: Installation, request: BackupRequest, run: RunCo
                 dumped.fingerprint,
                 reason=run.reason,
                 forced=request.force_reason,
-                excluded_tables=excluded,
+                excluded_tables=excluded.tables,
+                excluded_data=excluded.data,
                 files=dumped.files,
             )
             with run.guarded():
@@ -121,12 +130,12 @@ def record_backup(
         raise
 
 
-def _excluded_tables(database: DatabaseSettings, patterns: Sequence[str]) -> list[tuple[str, str]]:
-    """Return (schema, name) of what the patterns match. Raise NothingMatches for a pattern without a match."""
-    if not patterns:
-        return []
+def _excluded(database: DatabaseSettings, exclusions: Exclusions) -> Excluded:
+    """Return what the patterns leave out. Raise NothingMatches for one without a match, or when nothing is left."""
+    if not exclusions:
+        return NOTHING
     with connect(Address.parse(database.url.get_secret_value())) as connection:
-        return match_tables(connection, patterns)
+        return look_up(connection, exclusions)
 
 
 def _pass_or_stop(checks: Preflight, force_reason: str, run: RunContext) -> None:
@@ -171,11 +180,13 @@ def _dump_into_storage(
     plan: Plan,
     checks: Preflight,
     patterns: Sequence[str],
-    excluded: Sequence[tuple[str, str]],
+    excluded: Excluded,
     run: RunContext,
 ) -> Dumped:
     address = Address.parse(plan.database.url.get_secret_value())
-    with exported_snapshot(address, excluded=excluded, lock_timeout=plan.database.lock_timeout, run=run) as snapshot:
+    with exported_snapshot(
+        address, excluded=excluded.tables, lock_timeout=plan.database.lock_timeout, run=run
+    ) as snapshot:
         client = choose_client(find_clients(installation.settings.pg_bin_dirs), snapshot.server_major)
         run.log(
             f"PostgreSQL {snapshot.server_version}, {format_bytes(snapshot.database_bytes)}; "
@@ -192,6 +203,7 @@ def _dump_into_storage(
                     address,
                     snapshot_id=snapshot.id,
                     exclude_tables=patterns,
+                    exclude_data=excluded.data,
                     lock_timeout=plan.database.lock_timeout,
                     run=run,
                 ) as dump:

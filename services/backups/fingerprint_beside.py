@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from services.jobs.beside import Beside
 from services.jobs.context import RunContext
 from services.postgres.connection import Address
+from services.postgres.exclusions import Excluded
 from services.postgres.fingerprint import take_fingerprint
 from services.postgres.fingerprint_model import Fingerprint
 from services.postgres.snapshot import Snapshot
@@ -20,7 +21,7 @@ def fingerprint_beside(
     snapshot: Snapshot,
     *,
     hash_limit: int,
-    excluded: Collection[tuple[str, str]],
+    excluded: Excluded,
     run: RunContext,
 ) -> Iterator[Callable[[], Fingerprint]]:
     """While the block runs, take the fingerprint in a thread; yield what waits for it and returns it.
@@ -34,7 +35,8 @@ def fingerprint_beside(
             address,
             snapshot_id=snapshot.id,
             hash_limit=hash_limit,
-            excluded=excluded,
+            excluded=excluded.tables,
+            without_data=excluded.data,
             sequences=snapshot.sequences,
             run=beside,
         )

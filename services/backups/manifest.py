@@ -10,6 +10,7 @@ Version 1 holds::
     client    {version}
     excluded  [pattern, …]                                     empty for a whole backup
     excluded_tables  [[schema, name], …]                       what the patterns matched
+    excluded_data    [[schema, name], …]                       tables whose rows were left out, and nothing else
     files     {name: [bytes, packed bytes]}                    of directory format: before compression, in the archive
     fingerprint                                                see ``Fingerprint.to_json``; null for an adopted file
     made_from {key, bytes, sha256, compression, compression_level, encryption, recipients}
@@ -91,6 +92,7 @@ def to_document(
     reason: str = "",
     forced: str = "",
     excluded_tables: Sequence[tuple[str, str]] = (),
+    excluded_data: Sequence[tuple[str, str]] = (),
     files: Mapping[str, tuple[int, int]] | None = None,
 ) -> dict[str, Any]:
     """Given a backup with its primary copy first, return its manifest, unsigned."""
@@ -127,6 +129,7 @@ def to_document(
         "client": {"version": backup.client_version},
         "excluded": list(backup.excluded),
         "excluded_tables": [list(table) for table in excluded_tables],
+        "excluded_data": [list(table) for table in excluded_data],
         "fingerprint": fingerprint.to_json() if fingerprint else None,
         **({} if files is None else {"files": {name: list(sizes) for name, sizes in files.items()}}),
     }

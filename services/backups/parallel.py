@@ -20,6 +20,7 @@ from services.jobs.context import RunContext
 from services.postgres.clients import ClientPrograms, choose_client, find_clients
 from services.postgres.connection import Address
 from services.postgres.dump import DumpProcess, dump_directory
+from services.postgres.exclusions import Excluded
 from services.postgres.snapshot import Snapshot, exported_snapshot
 from services.preflight import Preflight
 from services.restores.spool import spool_folder
@@ -38,7 +39,7 @@ def dump_in_parallel(
     plan: Plan,
     checks: Preflight,
     patterns: Sequence[str],
-    excluded: Sequence[tuple[str, str]],
+    excluded: Excluded,
     run: RunContext,
 ) -> Dumped:
     """Dump with ``plan.jobs`` sessions, store the archive, and return both ends. Raise what a backup raises."""
@@ -49,7 +50,7 @@ def dump_in_parallel(
         packing(folder / "dump", level=plan.level, run=run) as packer,
     ):
         with exported_snapshot(
-            address, excluded=excluded, lock_timeout=plan.database.lock_timeout, run=run
+            address, excluded=excluded.tables, lock_timeout=plan.database.lock_timeout, run=run
         ) as snapshot:
             client = choose_client(find_clients(settings.pg_bin_dirs), snapshot.server_major)
             run.log(
@@ -60,7 +61,7 @@ def dump_in_parallel(
                 address, snapshot, hash_limit=plan.database.hash_limit, excluded=excluded, run=run
             ) as fingerprint:
                 run.phase("dumping", total_bytes=checks.expected_plain_bytes)
-                _dump(client, address, snapshot, plan, patterns, packer, run)
+                _dump(client, address, snapshot, plan, patterns, excluded, packer, run)
                 taken = fingerprint()
         run.log(f"Fingerprint: {len(taken.tables)} tables, {taken.rows:,} rows, in {format_duration(taken.seconds)}.")
         run.phase("compressing", total_bytes=packer.plain_bytes)
@@ -82,6 +83,7 @@ def _dump(
     snapshot: Snapshot,
     plan: Plan,
     patterns: Sequence[str],
+    excluded: Excluded,
     packer: Packer,
     run: RunContext,
 ) -> None:
@@ -92,6 +94,7 @@ def _dump(
         jobs=plan.jobs,
         snapshot_id=snapshot.id,
         exclude_tables=patterns,
+        exclude_data=excluded.data,
         lock_timeout=plan.database.lock_timeout,
         run=run,
     ) as dump:

@@ -17,6 +17,7 @@ from services.jobs.context import RunContext
 from services.jobs.processes import END_SECONDS, Child, run_child
 from services.postgres.clients import ClientPrograms
 from services.postgres.connection import Address, connection_failed, passfile
+from services.postgres.exclusions import Relation, exact_pattern
 from services.postgres.patterns import match_tables
 
 __all__ = ["DumpProcess", "dump_stream", "match_tables"]
@@ -85,17 +86,19 @@ def dump_stream(
     *,
     snapshot_id: str,
     exclude_tables: Sequence[str] = (),
+    exclude_data: Sequence[Relation] = (),
     lock_timeout: timedelta,
     run: RunContext,
 ) -> Iterator[DumpProcess]:
     """Run pg_dump in the exported snapshot while the block runs; leaving the block ends it.
 
-    ``exclude_tables`` are pg_dump patterns. Raise ClientProgramMissing.
+    ``exclude_tables`` are pg_dump patterns, ``exclude_data`` tables that are dumped without their rows. Raise
+    ClientProgramMissing.
     """
     command = [
         *_dump_command(client, address, snapshot_id, lock_timeout),
         "--format=custom",
-        *(f"--exclude-table={pattern}" for pattern in exclude_tables),
+        *_left_out(exclude_tables, exclude_data),
     ]
     with (
         passfile(address, run) as secret,
@@ -113,6 +116,7 @@ def dump_directory(
     jobs: int,
     snapshot_id: str,
     exclude_tables: Sequence[str] = (),
+    exclude_data: Sequence[Relation] = (),
     lock_timeout: timedelta,
     run: RunContext,
 ) -> Iterator[DumpProcess]:
@@ -127,13 +131,18 @@ def dump_directory(
         f"--jobs={jobs}",
         f"--file={folder}",
         "--no-sync",  # what it writes is read at once, and gone after
-        *(f"--exclude-table={pattern}" for pattern in exclude_tables),
+        *_left_out(exclude_tables, exclude_data),
     ]
     with (
         passfile(address, run) as secret,
         run_child(command, environment=address.child_environment(secret), run=run) as child,
     ):
         yield DumpProcess(child, address, run)
+
+
+def _left_out(tables: Sequence[str], data: Sequence[Relation]) -> list[str]:
+    patterns = [exact_pattern(relation) for relation in data]
+    return [*(f"--exclude-table={p}" for p in tables), *(f"--exclude-table-data={p}" for p in patterns)]
 
 
 def _dump_command(

@@ -187,6 +187,8 @@ class DatabaseSettings(_Strict):
     encrypt: bool = True
     exclude_tables: tuple[str, ...] = ()
     """pg_dump patterns; a backup without these tables is partial and never counts as whole."""
+    exclude_table_data: tuple[str, ...] = ()
+    """pg_dump patterns of tables that are backed up without their rows; such a backup is partial, too."""
     jobs: Annotated[int, Field(ge=1, le=MOST_JOBS)] = 1
     """Sessions that dump at the same time: 1 streams, more spool (docs/large-databases.md)."""
     hash_limit: Annotated[Size, Field(ge=0)] = 50 * 10**9

@@ -37,8 +37,10 @@ CREATE TABLE events_new PARTITION OF events FOR VALUES FROM ('2025-01-01') TO ('
 INSERT INTO events VALUES (1, '2024-05-05'), (2, '2026-05-05'), (3, '2026-06-06');
 CREATE SCHEMA empty;
 """
-COUNT = "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE "
-RELATIONS = COUNT + "c.relkind IN ('r', 'p', 'v') AND n.nspname IN ('public', 'sales') ORDER BY 1"
+RELATIONS = """
+SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v') AND n.nspname IN ('public', 'sales') ORDER BY 1
+"""
 
 
 def restored(
