@@ -30,6 +30,24 @@ def is_same_process(pid: int, started: float) -> bool:
         return False
 
 
+def is_group_of(pid: int, started: float) -> bool:
+    """Say whether processes are left of the group that a PostgreSQL program led, which itself is gone.
+
+    With several jobs pg_dump and pg_restore have workers, which outlive a leader that is killed until their table is
+    done. While one of them lives, the system gives the group's number to no other process.
+    """
+    if psutil.pid_exists(pid):
+        return False
+    for process in psutil.process_iter(["name", "create_time"]):
+        try:
+            in_group = os.getpgid(process.pid) == pid
+        except (ProcessLookupError, PermissionError):
+            continue
+        if in_group and process.info["name"].startswith("pg_") and process.info["create_time"] > started - 1.5:
+            return True
+    return False
+
+
 class DeathWatch:
     """Tells which running runs are worked on by nobody any more, and which workers are gone.
 

@@ -82,8 +82,9 @@ def check_spool(installation: Installation, expected: Preflight) -> Check:
     """
     settings = installation.settings
     folder = settings.spool or settings.home
+    there = next((each for each in (folder, *folder.parents) if each.exists()), folder)  # it is made when needed
     try:
-        free = shutil.disk_usage(folder).free
+        free = shutil.disk_usage(there).free
     except OSError as error:
         return Check("space", "blocking", f"{folder} cannot be used: {error.strerror}.", "Check the setting `spool`.")
     need = (expected.expected_plain_bytes or expected.database_bytes or 0) + MARGIN
