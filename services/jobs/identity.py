@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from datetime import datetime
 from time import monotonic
 
@@ -36,8 +37,9 @@ def is_group_of(pid: int, started: float) -> bool:
     With several jobs pg_dump and pg_restore have workers, which outlive a leader that is killed until their table is
     done. While one of them lives, the system gives the group's number to no other process.
     """
-    if psutil.pid_exists(pid):
-        return False
+    with suppress(psutil.NoSuchProcess):
+        if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            return False
     for process in psutil.process_iter(["name", "create_time"]):
         try:
             in_group = os.getpgid(process.pid) == pid
