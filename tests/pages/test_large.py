@@ -6,6 +6,7 @@ from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
+from services import commands
 from services.backups.manifest import to_document, write_manifest
 from services.postgres.fingerprint_model import Fingerprint, TableFingerprint
 from services.postgres.server import LocalServer
@@ -29,19 +30,21 @@ def test_the_form_previews_what_is_left_out_and_asks_for_as_many_jobs_as_are_wan
     app = open_page(inst, "run_backup")
     assert not app.exception
     assert "One stream: no history; parallel: no history" in plain(app)
-    tables, rows = app.text_area
-    rows.set_value("audit_*").run()
+    app.text_area[1].set_value("audit_*").run()
     text = plain(app)
     assert "Partial backup: 1 table left out" in text
     assert "public.audit_logs (rows only) · " in text
-    tables.set_value("users").run()
-    assert "every table" in plain(app)
-    tables.set_value("").run()
     app.number_input(key="jobs-la_factoria").set_value(3).run()
     app.button(key="go-la_factoria").click().run()
     assert not app.exception
     [run] = inst.catalog.runs.list()
+    commands.request_cancel(inst, run.id, actor="ada")
     assert (run.params["jobs"], run.params["exclude_table_data"]) == (3, ["audit_*"])
+    app = open_page(inst, "run_backup")
+    for area in app.text_area:
+        area.set_value("*")
+    assert "every table" in plain(app.run())
+    assert not app.number_input
     inst.close()
 
 
