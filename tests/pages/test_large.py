@@ -34,7 +34,7 @@ def test_the_form_previews_what_is_left_out_and_asks_for_as_many_jobs_as_are_wan
     text = plain(app)
     assert "Partial backup: 1 table left out" in text
     assert "public.audit_logs (rows only) · " in text
-    app.number_input(key="jobs-la_factoria").set_value(3).run()
+    app.number_input(key="jobs-la_factoria").set_value(3)
     app.button(key="go-la_factoria").click().run()
     assert not app.exception
     [run] = inst.catalog.runs.list()
