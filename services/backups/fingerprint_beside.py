@@ -10,9 +10,10 @@ from services.jobs.beside import Beside
 from services.jobs.context import RunContext
 from services.postgres.connection import Address
 from services.postgres.exclusions import Excluded
-from services.postgres.fingerprint import take_fingerprint
+from services.postgres.fingerprint import APPLICATION, take_fingerprint
 from services.postgres.fingerprint_model import Fingerprint
 from services.postgres.snapshot import Snapshot
+from services.restores.watch import report_work
 
 
 @contextmanager
@@ -43,6 +44,10 @@ def fingerprint_beside(
 
         def wait() -> Fingerprint:
             run.phase("taking the fingerprint")
-            return taking.result()
+            if taking.done():
+                return taking.result()
+            # A table that is counted for longer than a run may stand still is no stall; a parallel dump waits for it.
+            with report_work(address, run, grows=False, application=APPLICATION):
+                return taking.result()
 
         yield wait

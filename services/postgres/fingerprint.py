@@ -28,6 +28,7 @@ SMALL_BYTES = 4_000_000
 """Tables up to this size share a query, so that thousands of partitions cost few round trips."""
 GROUP_BYTES = 32_000_000
 GROUP_TABLES = 50
+APPLICATION = "backups fingerprint"
 LOCK_MILLISECONDS = 120_000
 
 # Whatever changes how a value is printed, and what would hide rows or slow the source down.
@@ -69,7 +70,7 @@ def take_fingerprint(
     Raise ConnectionFailed; Cancelled; BackupsError when any table cannot be read: nothing is passed over.
     """
     started = time.monotonic()
-    with connect(address, application_name="backups fingerprint") as connection:
+    with connect(address, application_name=APPLICATION) as connection:
         let_it_last(connection)
         connection.execute(
             "SELECT pg_catalog.set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS s (name, value)",

@@ -7,15 +7,25 @@ import random
 import tarfile
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
 
+from services import commands
+from services.backups import fingerprint_beside
 from services.backups.manifest import read_manifest, to_document, write_manifest
 from services.backups.naming import manifest_key
+from services.backups.request import BackupRequest
 from services.catalog.model import Backup
 from services.errors import CorruptBackup
+from services.jobs.execute import execute_run
+from services.jobs.identity import process_identity
+from services.postgres.connection import Address, connect
+from services.postgres.fingerprint import APPLICATION
+from services.postgres.fingerprint_model import Fingerprint
 from services.restores.directory import FolderSink
 from services.stream.tar_read import Listing, TarUnpacker
 from services.stream.tar_write import BLOCK, END, TOC, ZSTD, Member, TarSource, header
@@ -192,3 +202,21 @@ def test_a_file_larger_than_8_gigabytes_has_one_header() -> None:
     block = header("1.dat.zst", 9 * 10**9)
     assert len(block) == BLOCK
     assert tarfile.TarInfo.frombuf(block, "ascii", "strict").size == 9 * 10**9
+
+
+def test_a_fingerprint_that_takes_longer_than_a_run_may_stand_still_is_waited_for(
+    new_lab: NewLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A parallel dump is done before the fingerprint: its session works, and that is progress."""
+    lab = new_lab(SMALL, database={"stall_timeout": timedelta(seconds=2)})
+    take = fingerprint_beside.take_fingerprint
+
+    def slowly(address: Address, **options: Any) -> Fingerprint:
+        with connect(address, application_name=APPLICATION) as connection:
+            connection.execute("SELECT pg_sleep(4)")
+        return take(address, **options)
+
+    monkeypatch.setattr(fingerprint_beside, "take_fingerprint", slowly)
+    run_id = commands.submit_backup(lab.installation, BackupRequest("la_factoria", jobs=2), actor="t", queue=False)
+    run = execute_run(lab.installation, run_id, worker=process_identity())
+    assert run.state == "finished", run.error
