@@ -50,15 +50,20 @@ def describe_left_out(found: Excluded) -> tuple[str, ...]:
 
 
 def expect(
-    installation: Installation, database: DatabaseSettings, database_bytes: int, excluded: Sequence[str]
+    installation: Installation, database: DatabaseSettings, database_bytes: int, excluded: Sequence[str], jobs: int
 ) -> Preflight:
-    """Scale the latest backups with the same exclusions to the database's size of now; a Preflight without checks."""
+    """Scale the latest backups with the same exclusions to the database's size of now; a Preflight without checks.
+
+    Where there are any that were dumped in the same way, as one stream or in parallel, these alone.
+    """
     method = choose_method(installation, database, database_bytes, excluded)
     history = [
         backup
         for backup in installation.catalog.backups.list(database=database.name, limit=5 * HISTORY)
         if set(backup.excluded) == set(excluded) and backup.database_bytes > 0
-    ][:HISTORY]
+    ]
+    same = [backup for backup in history if backup.format == ("directory" if jobs > 1 else "custom")]
+    history = (same or history)[:HISTORY]
     if not history:
         return Preflight((), database_bytes=database_bytes, method=method)
 

@@ -61,7 +61,7 @@ def preflight(
             excluded, check = check_exclusions(connection, exclusions)
             checks.append(check)
             facts = read_facts(connection, excluded.tables)
-        expected = expect(installation, database, facts.database_bytes, exclusions.labels)
+        expected = expect(installation, database, facts.database_bytes, exclusions.labels, jobs)
         checks += [
             check_size(expected),
             check_method(expected, jobs),
