@@ -58,6 +58,6 @@ def _draw(found: Contents) -> None:
                      alt="Tables of the backup with rows and sizes")  # fmt: skip
     if len(found.tables) > SHOWN:
         st.caption(f"The {SHOWN} largest. All: `backups contents {found.backup.name}`")
-    others = ", ".join(f"{len(names):,} {kind}" for kind, names in found.objects.items() if kind != "columns")
+    others = " · ".join(f"{kind} {len(names):,}" for kind, names in found.objects.items() if kind != "columns")
     if others:
-        st.markdown(f"Besides: {escape(others)}.")
+        st.markdown(f"Besides: {escape(others)}")

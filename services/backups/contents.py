@@ -22,6 +22,9 @@ from services.restores.thawed import ensure_readable
 _NO_OBJECTS = ("ENCODING", "STDSTRINGS", "SEARCHPATH", "DATABASE", "DATABASE PROPERTIES", "TABLE", "TABLE DATA")
 """Entries that are settings of the archive, or are told with the tables."""
 
+_COUNTED_ELSEWHERE = ("tables", "large objects")
+"""Kinds of a fingerprint that are no lists of names, or are told with the tables."""
+
 
 @dataclass(frozen=True)
 class HeldTable:
@@ -133,7 +136,7 @@ def contents_of_manifest(manifest: Manifest, *, why_not: str = "") -> Contents:
         backup=manifest.backup,
         known_from="manifest",
         tables=tables,
-        objects={kind: names for kind, names in sorted(objects.items()) if names and kind != "tables"},
+        objects={kind: names for kind, names in sorted(objects.items()) if names and kind not in _COUNTED_ELSEWHERE},
         why_not=why_not,
         excluded_tables=_excluded(manifest),
     )

@@ -65,4 +65,4 @@ def test_the_drawer_tells_what_a_backup_holds(open_page: OpenPage, tmp_path: Pat
     assert list(frame["Rows"]) == ["1,234,567", "3"]
     text = plain(app)
     assert "2 tables, 1,234,570 rows" in text
-    assert "Besides: 2 indexes" in text
+    assert "Besides: indexes 2" in text
