@@ -38,14 +38,14 @@ def contents(inst: Installation, backup: Backup) -> None:
 
 
 def tables_frame(found: Contents) -> pd.DataFrame:
-    """Return a row per table, the largest first: Table, Kind, Rows, Size (words)."""
+    """Return a row per table, the largest first: Table, Kind, Rows, Size (in the source, words)."""
     tables = sorted(found.tables, key=lambda table: (-(table.bytes or 0), table.label))[:SHOWN]
     return pd.DataFrame(
         {
             "Table": [table.label for table in tables],
             "Kind": [table.kind for table in tables],
             "Rows": [number(table.rows) for table in tables],
-            "Size in the source": [size(table.bytes) for table in tables],
+            "Size": [size(table.bytes) for table in tables],
         }
     )
 
