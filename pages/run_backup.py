@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dashboard.components.backup_form import backup_form, excluded_preview, exclusions
+from dashboard.components.emergency import ask_emergency
 from dashboard.components.lists import checks, no_database
 from dashboard.components.result import backup_result
 from dashboard.components.run_view import made_backup
@@ -17,6 +18,8 @@ from services.errors import BackupsError
 from services.installation import Installation
 from services.preflight import Preflight
 from services.settings.model import DatabaseSettings
+
+ON_DEMAND, EMERGENCY = "On demand", "Emergency"
 
 
 def show() -> None:
@@ -38,7 +41,8 @@ def show() -> None:
             outcome(inst, run)
         else:
             st.query_params.pop("run", None)
-            ask(inst, database, newest)
+            kind = st.radio("Kind", [ON_DEMAND, EMERGENCY], horizontal=True, key="kind", bind="query-params")
+            (ask_emergency if kind == EMERGENCY else ask)(inst, database, newest)
 
 
 def outcome(inst: Installation, run: Run) -> None:

@@ -11,6 +11,7 @@ from services.backups.naming import NAME_RULE, default_name
 from services.commands import BackupRequest
 from services.postgres.exclusions import Excluded, Exclusions
 from services.preflight.method import MethodChoice
+from services.printable import visible_lines
 from services.settings.model import MOST_JOBS, DatabaseSettings, Settings
 
 _WHAT = {"table": "", "data": " (rows only)"}
@@ -47,7 +48,7 @@ def excluded_preview(found: Excluded) -> None:
         icon=":material/warning:",
     )
     lines = [f"{each.label}{_WHAT[each.what]} · {size(each.bytes)}" for each in found.listed]
-    st.code("\n".join(lines), language=None, height=min(200, 40 + 20 * len(lines)))
+    st.code(visible_lines("\n".join(lines)), language=None, height=min(200, 40 + 20 * len(lines)))
 
 
 def backup_form(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from services.backups.at_once import FurtherStorages
 from services.backups.describe import Dump, describe_backup
 from services.backups.dumped import Dumped
 from services.backups.fingerprint_beside import fingerprint_beside
@@ -34,8 +35,12 @@ from services.units import format_bytes, format_duration
 from services.verification.levels import verify_backup
 
 
-def create_backup(installation: Installation, request: BackupRequest, run: RunContext) -> Backup:
+def create_backup(
+    installation: Installation, request: BackupRequest, run: RunContext, *, further: Sequence[str] = ()
+) -> Backup:
     """Back up a database and return the finished, verified backup.
+
+    ``further``: storages that are written at once with the primary one. Others get their copies afterwards.
 
     Raise InputError for a request that cannot be met, Blocked when a pre-check stands in the way, and what the
     server, the client program or the storage raises. Then nothing is stored.
@@ -60,11 +65,15 @@ def create_backup(installation: Installation, request: BackupRequest, run: RunCo
         jobs=plan.jobs,
         run=run,
     )
-    _pass_or_stop(checks, request.force_reason, run)
+    pass_or_stop(checks, request.force_reason, run)
+    others = FurtherStorages(installation, plan, further, run)
     # If this process dies inside, recovery removes the object, or, where the manifest is there, finishes the job.
-    with run.leftover("object", storage=plan.storage.name, key=plan.key, manifest=plan.manifest_key):
+    with (
+        run.leftover("object", storage=plan.storage.name, key=plan.key, manifest=plan.manifest_key),
+        others.held(),
+    ):
         dump = dump_in_parallel if plan.jobs > 1 else _dump_into_storage
-        dumped = dump(installation, plan, checks, exclusions.tables, excluded, run)
+        dumped = dump(installation, others.plan, checks, exclusions.tables, excluded, run)
         with removed_on_failure(plan.storage, (plan.manifest_key, plan.key), run):
             run.phase("writing the manifest")
             backup = describe_backup(
@@ -91,12 +100,24 @@ def create_backup(installation: Installation, request: BackupRequest, run: RunCo
             with run.guarded():
                 pass  # a run that was taken over must not make its backup real
             write_manifest(installation.settings, plan.storage, document)
+        backup = others.finish(backup, document)
         record_backup(installation, backup, plan.storage, (plan.manifest_key, plan.key), run)
     run.log(
         f"Stored {format_bytes(backup.stored_bytes)} ({format_bytes(backup.plain_bytes)} before compression) "
         f"in {format_duration(backup.duration)}: {backup.copies[0].location}"
     )
+    _look_at_further(installation, backup, run)
     return verify_new_backup(installation, backup, run)
+
+
+def _look_at_further(installation: Installation, backup: Backup, run: RunContext) -> None:
+    """Look at the copies that were stored at once with the primary one; the next verification goes deeper."""
+    for copy in backup.copies[1:]:
+        if copy.state == "stored":
+            try:
+                verify_backup(installation, backup, "stored", copy.storage, run)
+            except StorageError as error:
+                run.log(f"The copy in {copy.storage} could not be looked at: {error}", "warning")
 
 
 def verify_new_backup(installation: Installation, backup: Backup, run: RunContext) -> Backup:
@@ -138,7 +159,8 @@ def _excluded(database: DatabaseSettings, exclusions: Exclusions) -> Excluded:
         return look_up(connection, exclusions)
 
 
-def _pass_or_stop(checks: Preflight, force_reason: str, run: RunContext) -> None:
+def pass_or_stop(checks: Preflight, force_reason: str, run: RunContext) -> None:
+    """Log what the pre-checks found. Raise Blocked for what blocks, unless there is a reason to pass over it."""
     for check in checks.checks:
         if check.severity != "ok":
             run.log(f"Pre-check {check.name}: {check.message} {check.hint}".strip(), "warning")

@@ -33,6 +33,12 @@ def claim_duty(engine: sa.Engine, name: str, *, by: str, every: timedelta, now: 
     return True
 
 
+def drop_duty(engine: sa.Engine, name: str) -> None:
+    """Give a duty back: the next who wants it need not wait until our claim is old."""
+    with engine.begin() as connection:
+        connection.execute(duties.delete().where(duties.c.name == name))
+
+
 def begin_duty(connection: sa.Connection, name: str, now: datetime) -> bool:
     """Hold a claimed duty until the connection's transaction ends; False when it was done with a later view already.
 

@@ -21,6 +21,7 @@ from services.preflight.model import Check, Preflight
 from services.preflight.role import check_role
 from services.preflight.server import check_server, check_versions, connection_lost, limit_questions
 from services.preflight.space import check_spool, check_storage, check_working_folder, of_copy
+from services.preflight.tried import TriedStorages
 from services.settings.model import DatabaseSettings
 
 
@@ -38,8 +39,10 @@ def preflight(
     jobs: int | None = None,
     storages: Sequence[str] | None = None,
     run: RunContext | None = None,
+    tried: TriedStorages | None = None,
 ) -> Preflight:
     """Check a database and where its backup is going to be stored; ``storages`` None: those of the database.
+    ``tried``: the storages that were tried in the same look at the installation, which are not tried again.
 
     ``jobs`` None: those of the database; 2 and more need room to spool.
 
@@ -52,6 +55,7 @@ def preflight(
     jobs = database.jobs if jobs is None else jobs
     checks: list[Check] = []
     expected = Preflight(())
+    tried = tried or TriedStorages(installation)
     try:
         address = Address.parse(database.url.get_secret_value())
         with connect(address) as connection, run.on_cancel(partial(cancel_soon, connection)) if run else nullcontext():
@@ -73,8 +77,8 @@ def preflight(
         if run is not None:
             run.check_cancelled()
         checks.append(connection_lost(error))
-    checks += [check_storage(installation, target, expected) for target in targets[:1]]
-    checks += [of_copy(check_storage(installation, target, expected)) for target in targets[1:]]
+    checks += [check_storage(installation, target, expected, tried) for target in targets[:1]]
+    checks += [of_copy(check_storage(installation, target, expected, tried)) for target in targets[1:]]
     checks.append(check_working_folder(installation))
     if jobs > 1:
         checks.append(check_spool(installation, expected))
