@@ -16,6 +16,7 @@ import zstandard
 
 from services import commands
 from services.backups import fingerprint_beside
+from services.backups.create import create_backup
 from services.backups.manifest import read_manifest, to_document, write_manifest
 from services.backups.naming import manifest_key
 from services.backups.request import BackupRequest
@@ -27,10 +28,11 @@ from services.postgres.connection import Address, connect
 from services.postgres.fingerprint import APPLICATION
 from services.postgres.fingerprint_model import Fingerprint
 from services.restores.directory import FolderSink
+from services.settings.model import StorageSettings
 from services.stream.tar_read import Listing, TarUnpacker
 from services.stream.tar_write import BLOCK, END, TOC, ZSTD, Member, TarSource, header
 from services.stream.write import write_stream
-from services.verification.levels import examine
+from services.verification.levels import examine, verify_backup
 from tests.large.conftest import NewLab, back_up
 from tests.restores.lab import Lab, leftovers
 from tests.support.run_context import RecordingRun
@@ -220,3 +222,17 @@ def test_a_fingerprint_that_takes_longer_than_a_run_may_stand_still_is_waited_fo
     run_id = commands.submit_backup(lab.installation, BackupRequest("la_factoria", jobs=2), actor="t", queue=False)
     run = execute_run(lab.installation, run_id, worker=process_identity())
     assert run.state == "finished", run.error
+
+
+def test_a_parallel_backup_is_written_into_several_storages_at_once(new_lab: NewLab, tmp_path: Path) -> None:
+    """As an emergency backup is."""
+    places = tuple(StorageSettings(name=name, url=f"file://{tmp_path / name}") for name in ("storage", "second"))
+    lab = new_lab(SMALL, storages=places, database={"storages": ("storage", "second")})
+    with lab.run("backup") as run:
+        backup = create_backup(
+            lab.installation, BackupRequest("la_factoria", jobs=2, type="emergency"), run, further=["second"]
+        )
+    assert {copy.storage: copy.state for copy in backup.copies} == {"storage": "stored", "second": "stored"}
+    for copy in backup.copies:
+        with lab.run("verification") as run:
+            assert verify_backup(lab.installation, backup, "archive", copy.storage, run).outcome == "passed"
