@@ -73,7 +73,7 @@ def describe_backup(
         stored_bytes=stream.stored_bytes,
         sha256=stream.stored_sha256,
         plain_sha256=stream.plain_sha256,
-        format="custom",
+        format=plan.format,
         compression="zstd",
         compression_level=plan.level,
         encryption="age" if plan.recipients else "none",

@@ -11,6 +11,7 @@ gc.disable()
 from services.cli import (  # noqa: F401
     run_commands,
     inventory_commands,
+    contents_commands,
     log_commands,
     trends_commands,
     backup_commands,
