@@ -158,6 +158,11 @@ class WalArchive:
             stored = self._write(file, key, size, sha)
         return PushResult(key.text(), True, size, stored)
 
+    def remove_partial(self, name: str) -> None:
+        """Remove the beginnings of a segment that is there as a whole. Raise StorageError."""
+        for file in self._stored(f"{name}.partial"):
+            self.storage.delete(file.stored.key)
+
     def fetch(self, name: str, destination: Path) -> None:
         """Write a file of the log to ``destination``, under its name only once all of it was found right.
 
