@@ -30,6 +30,7 @@ from services.jobs.paced import Paced
 from services.jobs.reconcile import QueueWatch
 from services.jobs.recovery import recover_dead_runs
 from services.pitr.receivers import Receivers
+from services.pitr.sampler import Sampler
 from services.retention.pins import store_waiting_pins
 from services.schedules.start_due import start_due_runs
 from services.schedules.sync import sync_schedules
@@ -42,6 +43,7 @@ AWAY_POLL_SECONDS = 2.0
 """How long a run waits before it asks a catalogue again that did not answer."""
 COPIES_SECONDS = 60.0
 PROBES_SECONDS = 60.0
+SAMPLES_SECONDS = 60.0
 STOP_SECONDS = 20.0
 """How long a worker that is told to end waits for its runs to clean up after themselves."""
 
@@ -61,12 +63,14 @@ class _State:
     queue: QueueWatch = field(init=False)
     alerts: AlertWatch = field(init=False)
     receivers: Receivers = field(init=False)
+    sampler: Sampler = field(init=False)
 
     def __post_init__(self) -> None:
         self.watch = DeathWatch(active_here=lambda: tuple(self.active))
         self.queue = QueueWatch(self.installation, self.watch, worker=self.identity, in_hand=lambda: tuple(self.places))
         self.alerts = AlertWatch(self.installation, by=self.identity, heartbeat=True)
         self.receivers = Receivers(self.installation, by=self.identity, stopping=self.stopping)
+        self.sampler = Sampler(self.installation, by=self.identity)
 
 
 _states: list[_State] = []
@@ -152,6 +156,7 @@ def run_worker(installation: Installation, *, stop: threading.Event | None = Non
             ("copies", Paced(_copies, COPIES_SECONDS)),
             ("probes", Paced(_probe_again, PROBES_SECONDS)),
             ("receivers", _receive),
+            ("samples", Paced(_sample_wal, SAMPLES_SECONDS)),
         )
     ]
     sync_schedules(installation)
@@ -225,6 +230,11 @@ def _probe_again(state: _State) -> None:
 def _receive(state: _State) -> None:
     """Take up the logs that nobody receives."""
     state.receivers.look()
+
+
+def _sample_wal(state: _State) -> None:
+    """See how far the logs have come, and how much of them is archived."""
+    state.sampler.look()
 
 
 def _copies(state: _State) -> None:
