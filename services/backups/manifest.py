@@ -13,6 +13,7 @@ Version 1 holds::
     fingerprint                                                see ``Fingerprint.to_json``; null for an adopted file
     made_from {key, bytes, sha256, compression, compression_level, encryption, recipients}
                                                                of one that was compressed anew: the object before that
+    physical                                                   of a base backup: see ``BaseBackup.to_json``
     signature {algorithm, public_key, value}                   see ``services.backups.signing``
 """
 
@@ -90,7 +91,7 @@ def to_document(
     excluded_tables: Sequence[tuple[str, str]] = (),
 ) -> dict[str, Any]:
     """Given a backup with its primary copy first, return its manifest, unsigned."""
-    return {
+    document = {
         "manifest_version": VERSION,
         "id": backup.id,
         "run_id": backup.run_id,

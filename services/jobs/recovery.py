@@ -41,9 +41,10 @@ _REPEATABLE = (
     "archive",
     "thaw",
     "compress",
+    "base_backup",
 )
 """What may be started again by itself. A restore or an adoption is repeated by the person who asked for it."""
-_MAKES_BACKUPS = ("backup", "adopt")
+_MAKES_BACKUPS = ("backup", "adopt", "base_backup")
 """What is started again once its backup is recorded, whoever asked for it: only the closing verification is left."""
 
 
