@@ -73,7 +73,9 @@ def is_key_of(key: str, database: str, name: str) -> bool:
     A name may hold dots, so ``D/a.b.dump.zst`` begins like a key of the backup ``a`` and is none.
     """
     bases = [base_key(database, name, encrypted=encrypted) for encrypted in (False, True)]
-    return key in bases or key.startswith((f"{database}/{name}.dump", manifest_key(database, name), *_beside(database, name)))
+    return key in bases or key.startswith(
+        (f"{database}/{name}.dump", manifest_key(database, name), *_beside(database, name))
+    )
 
 
 def _beside(database: str, name: str) -> tuple[str, ...]:
