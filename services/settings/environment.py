@@ -42,6 +42,7 @@ class Environment(BaseSettings):
     AWS_SESSION_TOKEN: str | None = None
     BACKUP_SCHEDULE: str | None = None
     BACKUP_SCHEDULE_TIME_ZONE: str | None = None
+    PITR_METHOD: str | None = None
     BACKUP_ALERT_EMAIL: str | None = None
     BACKUP_ALERT_SLACK: str | None = None
     BACKUP_ALERT_URLS: str | None = None
@@ -76,7 +77,8 @@ def from_environment(env: Environment, faults: list[str]) -> dict[str, Any]:
     values: dict[str, Any] = {"storages": [storage] if "url" in storage else []}
     schedule = {"schedule": env.BACKUP_SCHEDULE, "schedule_time_zone": env.BACKUP_SCHEDULE_TIME_ZONE}
     given = {field: text for field, text in schedule.items() if text is not None}
-    values["databases"] = [{"name": name, "url": url, **given}] if name else []
+    pitr = {"pitr": {"enabled": True, "method": env.PITR_METHOD}} if env.PITR_METHOD else {}
+    values["databases"] = [{"name": name, "url": url, **given, **pitr}] if name else []
     if env.BACKUP_RETENTION is not None:
         try:
             policy = RetentionPolicy.parse(env.BACKUP_RETENTION)
