@@ -47,7 +47,7 @@ class SegmentFeeder:
 
     def __init__(self, archive: WalArchive, way: Way, data_dir: Path, user: ServerUser) -> None:
         self._archive = archive
-        self._way = way
+        self.way = way
         self._data_dir = data_dir
         self._user = user
         self.segments = 0
@@ -83,12 +83,12 @@ class SegmentFeeder:
         return 0
 
     def _not_there(self, name: str, missing: SegmentMissing) -> int:
-        gap = self._way.gap
+        gap = self.way.gap
         # Recovery asks on the newest timeline first, and for an older one's segment after that.
-        if gap is None or name != min(self._way.names(gap)):
+        if gap is None or name != min(self.way.names(gap)):
             return NOT_THERE
         self.failure = SegmentMissing(
-            f"The segment {self._way.name(gap)} is missing in the archive, and later ones are there: the point lies "
+            f"The segment {self.way.name(gap)} is missing in the archive, and later ones are there: the point lies "
             f"behind a gap. {missing.message}",
             hint="Restore to a point before it, or from a base backup that was taken after it.",
         )

@@ -115,13 +115,8 @@ def verify_laid_out(
         run.log("pg_verifybackup is not installed here; every file was checked by its sha256 while it was written.")
         return ""
     # It reads as the server's user, whose files these are.
-    program = reachable_bin_dir(client.bin_dir, user) / "pg_verifybackup" if user.switch else client.bin_dir
-    command = [
-        program if user.switch else client.program("pg_verifybackup"),
-        "--no-parse-wal",
-        "--exit-on-error",
-        folder,
-    ]
+    command: list[str | Path] = [reachable_bin_dir(client.bin_dir, user) / "pg_verifybackup"]
+    command += ["--no-parse-wal", "--exit-on-error", folder]
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C", "LC_ALL": "C"}
     with run_child(command, environment=environment, run=run, user=user.popen_arguments(), level="info") as child:
         while (status := child.poll()) is None:

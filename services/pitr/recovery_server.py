@@ -117,7 +117,8 @@ def recovered_server(
     user.own(signal_file)
     (data_dir / "standby.signal").unlink(missing_ok=True)
     with feeding(feeder, work, user) as restore_command:
-        settings = _settings(programs.major, work, target, keeps=keeps) | {"restore_command": restore_command}
+        wanted = target.settings(feeder.way.timelines[-1])
+        settings = _settings(programs.major, work, keeps=keeps) | wanted | {"restore_command": restore_command}
         command: list[str | Path] = [reachable_bin_dir(programs.bin_dir, user) / "postgres", "-D", data_dir]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
@@ -139,14 +140,13 @@ def stop(child: Child) -> None:
         raise RestoreFailed(f"The restored server did not end well: {' '.join(child.error_lines)}")
 
 
-def _settings(major: int, work: Path, target: RecoveryTarget, *, keeps: bool) -> dict[str, str]:
+def _settings(major: int, work: Path, *, keeps: bool) -> dict[str, str]:
     settings = {
         **_SETTINGS,
         "config_file": str(work / "postgresql.conf"),
         "hba_file": str(work / "pg_hba.conf"),
         "ident_file": str(work / "pg_ident.conf"),
         "unix_socket_directories": str(work),
-        **target.settings(),
         # With archiving on and no command, what the new timeline writes waits until the server has its own command.
         "archive_mode": "on" if keeps else "off",
         "archive_command": "",

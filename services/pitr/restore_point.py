@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from services.catalog.model import Copy
@@ -19,7 +20,6 @@ from services.jobs.context import RunContext
 from services.pitr.archive import ArchivedSegment, WalArchive
 from services.pitr.base_model import BaseBackup, bases_of
 from services.pitr.cluster import Cluster
-from services.pitr.errors import SegmentMissing
 from services.pitr.feeder import SegmentFeeder
 from services.pitr.lay_out import clear, empty_folder, lay_out, verify_laid_out
 from services.pitr.look_around import look_around
@@ -28,7 +28,8 @@ from services.pitr.point_report import PointReport
 from services.pitr.recovery_server import Recovered, recovered_server
 from services.pitr.target import RecoveryTarget, refuse_future
 from services.pitr.wal_names import TimelineHistory, format_lsn
-from services.pitr.way import Way, check_way, choose_base, find_way, leads_to, lies_before
+from services.pitr.way import Way, choose_bases, find_way, first_missing, reaches
+from services.pitr.window import check_target, recovery_windows
 from services.postgres.server_programs import ServerPrograms, choose_server, find_servers
 from services.postgres.server_user import SHELTER, ServerUser, reachable_data_dir, remove_shelter, server_user
 from services.restores.copies import choose_copy
@@ -66,47 +67,53 @@ def plan_point(
     if base is not None:
         bases = [BaseBackup.of(installation.catalog.backups.find(base, database=database))]
     if not bases:
-        choose_base(bases, target, {})
+        raise InputError(
+            f"{database} has no sound base backup.", hint=f"Take one: `backups pitr base-backup {database}`."
+        )
     storage = installation.storage(installation.settings.pitr_storage_of(policy).name)
     newest = max(bases, key=lambda one: one.stopped_at)
     cluster = Cluster(newest.system_identifier, newest.segment_bytes)
     archive = archive_of(installation.settings, policy, storage, cluster)
     bases = [one for one in bases if one.system_identifier == newest.system_identifier]
     segments, histories = archive.segments(), archive.histories()
-    chosen = choose_base(bases, target, histories)
-    way = _way(bases, chosen, target, segments, histories)
+    timeline = _timeline(bases, target, segments, histories, installation.clock())
+    way = _choose_way(bases, target, timeline, segments, histories)
     identities_for(installation.settings, way.base.backup)
     programs = choose_server(find_servers(installation.settings.pg_bin_dirs), way.base.server_major)
     copy = choose_copy(installation, way.base.backup, None)
     return PointPlan(target, way.base, copy, archive, way, programs)
 
 
-def _way(
+def _timeline(
     bases: list[BaseBackup],
-    chosen: BaseBackup,
     target: RecoveryTarget,
     segments: list[ArchivedSegment],
     histories: dict[int, TimelineHistory],
+    now: datetime,
+) -> int:
+    """Return the timeline on which recovery is to end: the newest one that has the target. Raise TargetRefused."""
+    windows = recovery_windows(bases, segments, histories, segment_bytes=bases[0].segment_bytes)
+    if target.at is not None or target.lsn is not None:
+        return check_target(windows, at=target.at, lsn=target.lsn, timeline=target.timeline, now=now).timeline
+    if target.timeline is not None:
+        return target.timeline
+    return max([window.timeline for window in windows] or [base.timeline for base in bases])
+
+
+def _choose_way(
+    bases: list[BaseBackup],
+    target: RecoveryTarget,
+    timeline: int,
+    segments: list[ArchivedSegment],
+    histories: dict[int, TimelineHistory],
 ) -> Way:
-    """Return the way from the chosen base backup, or from an earlier one where that one's own WAL is not there yet."""
-    way = find_way(chosen, target, segments, histories)
-    try:
-        check_way(way, target, segments)
-    except SegmentMissing:
-        earlier = [
-            base for base in bases
-            if base.stopped_at < chosen.stopped_at and not lies_before(target, base)
-            and (target.timeline is None or leads_to(base, target.timeline, histories))
-        ]  # fmt: skip
-        for base in sorted(earlier, key=lambda one: one.stopped_at, reverse=True):
-            other = find_way(base, target, segments, histories)
-            try:
-                check_way(other, target, segments)
-            except (SegmentMissing, InputError):
-                continue
-            return other
-        raise
-    return way
+    """Return the way from the newest base backup from which the target is reached. Raise SegmentMissing, InputError."""
+    fitting = choose_bases(bases, target, timeline, histories)
+    ways = [find_way(base, timeline, segments, histories) for base in fitting]
+    found = next((way for way in ways if reaches(way, target)), None)
+    if found is None:
+        raise first_missing(ways[0], target)
+    return found
 
 
 def restore_to_point(

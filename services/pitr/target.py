@@ -33,7 +33,7 @@ class RecoveryTarget:
     """The transaction's number, or the restore point's name."""
     inclusive: bool = True
     timeline: int | None = None
-    """None: the newest one that the base backup leads to."""
+    """None: the newest one on which it lies."""
 
     @classmethod
     def parse(cls, text: str, *, inclusive: bool = True, timeline: int | None = None) -> RecoveryTarget:
@@ -73,9 +73,9 @@ class RecoveryTarget:
         before = "" if self.inclusive or self.kind not in ("time", "lsn", "xid") else "just before "
         return f"{before}{where}" + (f" on timeline {self.timeline}" if self.timeline is not None else "")
 
-    def settings(self) -> dict[str, str]:
-        """Return the settings of recovery for it (PostgreSQL's documentation, "Recovery Target")."""
-        found = {"recovery_target_timeline": "latest" if self.timeline is None else str(self.timeline)}
+    def settings(self, timeline: int) -> dict[str, str]:
+        """Return the settings of recovery for it (PostgreSQL's documentation, "Recovery Target"), on a timeline."""
+        found = {"recovery_target_timeline": str(timeline)}
         if self.kind == "immediate":
             return found | {"recovery_target": "immediate"}
         if self.kind == "latest":

@@ -15,7 +15,7 @@ from services.pitr.archive import ArchivedSegment
 from services.pitr.base_model import BaseBackup
 from services.pitr.errors import SegmentMissing
 from services.pitr.target import RecoveryTarget
-from services.pitr.wal_names import SegmentName, TimelineHistory, format_lsn, segment_of
+from services.pitr.wal_names import SegmentName, TimelineHistory, format_lsn, last_segment_before, segment_of
 
 
 @dataclass(frozen=True)
@@ -57,35 +57,22 @@ class Way:
 
 def find_way(
     base: BaseBackup,
-    target: RecoveryTarget,
+    timeline: int,
     segments: Iterable[ArchivedSegment],
     histories: Mapping[int, TimelineHistory],
 ) -> Way:
-    """Return the way of a base backup. Raise InputError when the target's timeline is not reached from it."""
-    found = sorted(segments, key=lambda one: (one.timeline, one.number))
-    newest = target.timeline if target.timeline is not None else _newest(base, histories)
-    known = {base.timeline, *histories, *(segment.timeline for segment in found)}
-    if newest not in known:
-        raise InputError(
-            f"Timeline {newest} is not in the archive.", hint=f"There is {', '.join(map(str, sorted(known)))}."
-        )
-    if not leads_to(base, newest, histories):
-        raise InputError(
-            f"The base backup {base.backup.name} is of timeline {base.timeline} at {format_lsn(base.stop_lsn)}, from "
-            f"where timeline {newest} is not reached.",
-            hint="Leave --timeline out, or choose a base backup of before the switch with --base.",
-        )
-    switches = histories[newest].switches if newest in histories else ()
+    """Return the way of a base backup that ends on a timeline, to which it leads (``choose_bases`` sees to that)."""
+    switches = histories[timeline].switches if timeline in histories else ()
     switches = tuple(switch for switch in switches if switch.timeline >= base.timeline)
-    path = (*(switch.timeline for switch in switches), newest)
+    path = (*(switch.timeline for switch in switches), timeline)
     begins, ends = {path[0]: base.first_segment}, {}
     for switch, following in zip(switches, path[1:], strict=True):
         begins[following] = segment_of(switch.lsn, base.segment_bytes)
         ends[switch.timeline] = segment_of(switch.lsn, base.segment_bytes)
     stored: dict[int, datetime] = {}
-    for segment in found:
-        timeline, number = segment.timeline, segment.number
-        if timeline in begins and begins[timeline] <= number <= ends.get(timeline, number):
+    for segment in segments:
+        its, number = segment.timeline, segment.number
+        if its in begins and begins[its] <= number <= ends.get(its, number):
             stored[number] = max(segment.stored_at, stored.get(number, segment.stored_at))
     return Way(base, path, begins, stored)
 
@@ -99,19 +86,17 @@ def leads_to(base: BaseBackup, timeline: int, histories: Mapping[int, TimelineHi
     return end is not None and end >= base.stop_lsn
 
 
-def choose_base(
-    bases: Sequence[BaseBackup], target: RecoveryTarget, histories: Mapping[int, TimelineHistory]
-) -> BaseBackup:
-    """Return the newest base backup that lies before the target and leads to it. Raise InputError.
+def choose_bases(
+    bases: Sequence[BaseBackup], target: RecoveryTarget, timeline: int, histories: Mapping[int, TimelineHistory]
+) -> list[BaseBackup]:
+    """Return the base backups that lie before the target and lead to the timeline, the newest first.
 
-    Of a name or a transaction nobody knows where it lies: the newest one is taken.
+    Of a name or a transaction nobody knows where it lies: all of them may. Raise InputError for none.
     """
-    if not bases:
-        raise InputError("There is no sound base backup.", hint="Take one: `backups pitr base-backup`.")
-    wanted = [base for base in bases if target.timeline is None or leads_to(base, target.timeline, histories)]
+    wanted = [base for base in bases if leads_to(base, timeline, histories)]
     if not wanted:
         raise InputError(
-            f"No base backup leads to timeline {target.timeline}.",
+            f"No base backup leads to timeline {timeline}.",
             hint=f"Base backups are of timeline {', '.join(sorted({str(base.timeline) for base in bases}))}.",
         )
     fitting = [base for base in wanted if not lies_before(target, base)]
@@ -122,7 +107,7 @@ def choose_base(
             f"ended {isoformat(first.stopped_at)} at {format_lsn(first.stop_lsn)}.",
             hint="Nothing earlier can be reached. For an earlier state use a backup of the database.",
         )
-    return max(fitting, key=lambda base: (base.stopped_at, base.backup.id))
+    return sorted(fitting, key=lambda base: (base.stopped_at, base.backup.id), reverse=True)
 
 
 def lies_before(target: RecoveryTarget, base: BaseBackup) -> bool:
@@ -132,52 +117,31 @@ def lies_before(target: RecoveryTarget, base: BaseBackup) -> bool:
     return target.lsn is not None and target.lsn < base.stop_lsn
 
 
-def check_way(way: Way, target: RecoveryTarget, others: Iterable[ArchivedSegment]) -> None:
-    """Raise SegmentMissing when one without which the target is not reached is missing, InputError beyond the end.
+def reaches(way: Way, target: RecoveryTarget) -> bool:
+    """Say whether recovery can come to the target, as far as the listing tells: recovery itself says the rest.
 
-    What is known of a segment's time is when it was stored: nothing in it is younger. Where that does not tell,
-    recovery will (``services.pitr.feeder``). ``others``: the whole archive, to name a timeline that goes further.
+    What is known of a segment's time is when it was stored: nothing in it is younger.
     """
-    base, last = way.base, way.last
-    if last is None or last < base.last_segment:
-        missing = base.first_segment if last is None else last + 1
-        raise _missing(way, missing, f"Without it the base backup {base.backup.name} is not consistent")
-    wanted = None if target.lsn is None else segment_of(max(target.lsn - 1, 0), base.segment_bytes)
-    beyond = wanted > last if wanted is not None else target.at is not None and target.at >= way.stored[last]
-    if way.gap is not None and (beyond or target.kind == "latest"):
-        raise _missing(
-            way, way.gap, f"{target.label} lies behind it".capitalize() if beyond else "Later ones are there"
-        )
-    if not beyond:
-        return
-    size = base.segment_bytes
-    further = {
-        one.timeline for one in others
-        if wanted is not None and one.number >= wanted and one.timeline not in way.timelines
-    }  # fmt: skip
-    end = (
-        f"The archive of timeline {way.timelines[-1]} ends with {way.name(last)} (up to {format_lsn((last + 1) * size)}"
-    )
-    hint = "On the server: SELECT pg_switch_wal(); wait until it is archived, then try again. Or restore to `latest`."
-    if further:
-        hint = f"Timeline {', '.join(map(str, sorted(further)))} has it: give --timeline {min(further)}."
-    raise InputError(
-        f"{end}, stored {isoformat(way.stored[last])}): {target.label} is not in it.",
-        hint=hint,
-    )
-
-
-def _missing(way: Way, number: int, why: str) -> SegmentMissing:
     last = way.last
-    until = (
-        "" if last is None else f" The last one before it is {way.name(last)}, stored {isoformat(way.stored[last])}."
-    )
+    if last is None or last < way.base.last_segment:
+        return False
+    if target.lsn is not None:
+        return last_segment_before(target.lsn, way.base.segment_bytes) <= last
+    if target.at is not None:
+        return target.at <= way.stored[last]
+    return target.kind == "immediate" or way.gap is None or target.kind in ("name", "xid")
+
+
+def first_missing(way: Way, target: RecoveryTarget) -> SegmentMissing:
+    """Return the error that names the first segment that is missing on a way that does not reach its target."""
+    last = way.last
+    number = way.base.first_segment if last is None else last + 1
+    until = "" if last is None else f" The one before it, {way.name(last)}, was stored {isoformat(way.stored[last])}."
+    if last is None or last < way.base.last_segment:
+        why = f"without it the base backup {way.base.backup.name} is not consistent"
+    else:
+        why = f"{target.label} lies behind it"
     return SegmentMissing(
-        f"The segment {way.name(number)} is missing in the archive. {why}.{until}",
+        f"The segment {way.name(number)} is missing in the archive: {why}.{until}",
         hint="Restore to a point before it, or from a base backup that was taken after it.",
     )
-
-
-def _newest(base: BaseBackup, histories: Mapping[int, TimelineHistory]) -> int:
-    """Return the newest timeline to which the base backup leads, as ``recovery_target_timeline = latest`` takes it."""
-    return max((t for t in (*histories, base.timeline) if leads_to(base, t, histories)), default=base.timeline)
