@@ -39,6 +39,7 @@ _LANES: dict[RunKind, Lane] = {
     "thaw": "thaws",
     "cleanup": "retention",
     "base_backup": "base",
+    "point_test": "checks",
     "point_restore": "checks",
 }
 Enqueue = Callable[[Run, sa.Connection], None]

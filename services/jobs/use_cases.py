@@ -24,6 +24,7 @@ from services.installation import Installation
 from services.janitor import sweep
 from services.jobs.active_run import ActiveRun
 from services.pitr.base_backup import create_base_backup
+from services.pitr.point_runs import hold_point_test, perform_point_restore
 from services.restores.restore import restore_backup
 from services.retention.cleanup import clean_up
 from services.retention.request import CleanupRequest
@@ -178,4 +179,6 @@ USE_CASES: dict[RunKind, UseCase] = {
     "cleanup": _cleanup,
     "compress": _compress,
     "base_backup": _base_backup,
+    "point_test": hold_point_test,
+    "point_restore": perform_point_restore,
 }

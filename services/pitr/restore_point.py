@@ -20,6 +20,7 @@ from services.jobs.context import RunContext
 from services.pitr.archive import ArchivedSegment, WalArchive
 from services.pitr.base_model import BaseBackup, bases_of
 from services.pitr.cluster import Cluster
+from services.pitr.errors import BaseIsBad
 from services.pitr.feeder import SegmentFeeder
 from services.pitr.lay_out import clear, empty_folder, lay_out, verify_laid_out
 from services.pitr.look_around import look_around
@@ -33,9 +34,10 @@ from services.pitr.window import check_target, recovery_windows
 from services.postgres.server_programs import ServerPrograms, choose_server, find_servers
 from services.postgres.server_user import SHELTER, ServerUser, reachable_data_dir, remove_shelter, server_user
 from services.restores.copies import choose_copy
-from services.restores.evidence import read_evidence_aloud
+from services.restores.evidence import UnknownSigner, read_evidence_aloud
 from services.restores.fetch import identities_for
 from services.restores.thawed import ensure_readable
+from services.verification.finding import BACKUP_IS_BAD
 
 Look = Callable[[Recovered], None]
 
@@ -121,9 +123,9 @@ def restore_to_point(
 ) -> PointReport:
     """Restore, and return what was reached and shown. ``into`` None: a test, of which nothing is left.
 
-    ``look`` is called while the server runs. Raise RestoreFailed when the point is not reached or nothing can be read,
-    SegmentMissing, CorruptBackup, InputError for a folder that is not empty, StorageFull, StorageError, Cancelled,
-    TimedOut.
+    ``look`` is called while the server runs. Raise RestoreFailed when the point is not reached or nothing is readable,
+    SegmentMissing, CorruptBackup for a damaged segment, BaseIsBad, InputError for a folder that is not empty,
+    StorageFull, StorageError, Cancelled, TimedOut.
     """
     base, user = plan.base, server_user()
     run.log(
@@ -131,13 +133,15 @@ def restore_to_point(
         f"with PostgreSQL {plan.programs.version}."
     )
     copy = ensure_readable(installation, base.backup, plan.copy, run, wait=False)
-    read_evidence_aloud(installation, base.backup, copy, run)
+    with _fault_of_the_base():
+        read_evidence_aloud(installation, base.backup, copy, run)
     with _folder(installation, into, user, run) as folder, _work_folder(user, run) as work:
         began = time.monotonic()
         run.phase("fetching the base backup", total_bytes=base.backup.stored_bytes)
-        contents = lay_out(installation, base, copy, folder, user, run)
-        run.phase("checking the files")
-        verified = verify_laid_out(installation, base, folder, user, run)
+        with _fault_of_the_base():
+            contents = lay_out(installation, base, copy, folder, user, run)
+            run.phase("checking the files")
+            verified = verify_laid_out(installation, base, folder, user, run)
         fetched = time.monotonic()
         run.phase("replaying the log")
         feeder = SegmentFeeder(plan.archive, plan.way, folder, user)
@@ -180,6 +184,17 @@ def restore_to_point(
         databases=found,
         pg_verifybackup=verified,
     )
+
+
+@contextmanager
+def _fault_of_the_base() -> Iterator[None]:
+    """Tell what is the base backup's own fault from what is the log's: BaseIsBad, caused by what was found."""
+    try:
+        yield
+    except UnknownSigner:
+        raise
+    except BACKUP_IS_BAD as error:
+        raise BaseIsBad(error.message, hint=error.hint) from error
 
 
 @contextmanager

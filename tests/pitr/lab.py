@@ -96,7 +96,7 @@ class PointLab:
         return archive_of(self.inst.settings, database, self.inst.storage("primary"), Cluster(identifier, SEGMENT))
 
     def ship(self) -> list[str]:
-        """Switch to the next segment, wait until the server has archived all before it, store them; return the names."""
+        """Switch to the next segment, wait until all before it is archived, and store that; return the names."""
         last = self.sql("SELECT pg_walfile_name(pg_switch_wal())")[0]
         deadline = time.monotonic() + 20
         while not (self.outbox / last).exists():
