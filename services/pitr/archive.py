@@ -10,7 +10,7 @@ import hashlib
 import io
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -106,7 +106,7 @@ class WalArchive:
         """Return every segment, the partial ones too, by timeline and number."""
         return self.segments_of(self.files())
 
-    def segments_of(self, files: Iterator[ArchivedFile] | Sequence[ArchivedFile]) -> list[ArchivedSegment]:
+    def segments_of(self, files: Iterable[ArchivedFile]) -> list[ArchivedSegment]:
         """Given files of this archive, return the segments among them."""
         found = []
         for file in files:
@@ -124,8 +124,12 @@ class WalArchive:
 
     def histories(self) -> dict[int, TimelineHistory]:
         """Return the histories of the timelines that have one. Raise CorruptBackup, KeyMismatch, StorageError."""
+        return self.histories_of(self.files())
+
+    def histories_of(self, files: Iterable[ArchivedFile]) -> dict[int, TimelineHistory]:
+        """Given files of this archive, read the histories among them; see ``histories``."""
         found = {}
-        for file in self.files():
+        for file in files:
             timeline = history_timeline(file.key.file)
             if timeline is not None:
                 text = self._small(file.key, file.stored).decode("utf-8", "replace")

@@ -81,7 +81,7 @@ def next_steps(plan: PointPlan, into: Path) -> list[str]:
             f"postgresql.conf and pg_hba.conf into {into}."
         )
     steps += [
-        f"Look into {into}/postgresql.conf and postgresql.auto.conf: port, archive_command, libraries are the source's.",
+        f"See {into}/postgresql.conf and postgresql.auto.conf: port, archive_command, libraries are as they were.",
         f"Start it, as the user that owns the folder: {pg_ctl} -D {into} -l {into}/server.log start",
         f"Point the application at it, then take a base backup: backups pitr base-backup {plan.base.backup.database}",
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from services.pitr import wal_commands
 from services.stream.encryption import generate_key
 from tests.pitr.conftest import MakeSegment
+from tests.support.s3 import ACCESS_KEY, SECRET_KEY, fault_server, moto_server, plain_client
 
 OTHER = "7000000000000000001"
 
@@ -135,3 +137,28 @@ def test_an_installation_without_settings_is_no_sample(make_segment: MakeSegment
     home = {"BACKUPS_HOME": str(tmp_path / "home")}
     assert wal_commands.main(["wal-push", str(make_segment(3))], home) == 1
     assert wal_commands.main(["wal-fetch", "000000010000000000000003", str(tmp_path / "back")], home) > 128
+
+
+def test_a_bucket_that_fails_is_a_failure_and_then_it_is_stored(
+    environ: dict[str, str], make_segment: MakeSegment, tmp_path: Path
+) -> None:
+    bucket = f"wal-{secrets.token_hex(4)}"
+    with moto_server() as moto, fault_server(moto) as faults:
+        plain_client(moto).create_bucket(Bucket=bucket)
+        environ |= {
+            "BACKUP_STORAGE": f"s3://{bucket}/prod",
+            "S3_ENDPOINT_URL": faults.endpoint,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        }
+        path, back = make_segment(3), tmp_path / "back"
+        faults.fault = lambda method, path: "500"
+        assert wal_commands.main(["wal-push", str(path)], environ) == 1
+        assert wal_commands.main(["wal-fetch", path.name, str(back)], environ) > 128  # not "the log ends here"
+        faults.fault = lambda method, path: None
+        assert wal_commands.main(["wal-push", str(path)], environ) == 0
+        assert wal_commands.main(["wal-push", str(path)], environ) == 0
+        assert wal_commands.main(["wal-push", str(make_segment(3, fill=b"y"))], environ) == 1
+        assert wal_commands.main(["wal-fetch", path.name, str(back)], environ) == 0
+        assert back.read_bytes() == make_segment(3).read_bytes()
+        assert wal_commands.main(["wal-fetch", "000000010000000000000004", str(back)], environ) == 1

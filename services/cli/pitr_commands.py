@@ -1,0 +1,245 @@
+"""Point in time, the log's side: how a server stands, setting it up, and whether its log is in the storage, whole."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from services.cli.output import note, printable, say, stdout, table, write_json
+from services.cli.pitr_group import pitr
+from services.cli.session import AsJson, chosen_database, opened
+from services.clock import isoformat
+from services.errors import BackupsError
+from services.pitr.gaps import Gap
+from services.pitr.listing import Listing, list_archive
+from services.pitr.open import existing_archive
+from services.pitr.setup import Step, apply_setup, open_checks
+from services.pitr.status import PitrStatus, load_status
+from services.pitr.status_check import StatusCheck
+from services.pitr.verify import check_files
+from services.pitr.wal_commands import main as call
+from services.pitr.wal_names import format_lsn
+from services.postgres.connection import Address
+from services.units import format_bytes
+
+Database = Annotated[str | None, typer.Argument(metavar="DATABASE", help="Where the settings name several.")]
+_CODES = {"ok": 0, "warning": 1, "blocking": 2}
+_STYLES = {"ok": "green", "warning": "yellow", "blocking": "bold red", "done": "green", "failed": "bold red"}
+_AS_IS = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+FOUND = 2
+UNKNOWN = 3
+
+
+@pitr.command("status")
+def status_command(database: Database = None, as_json: AsJson = False) -> None:
+    """Show what a server is set to and whether its log arrives. Exit code: 0 ok, 1 warning, 2 blocking."""
+    with opened(quiet=as_json) as installation:
+        status = load_status(installation, chosen_database(installation, database))
+    if as_json:
+        write_json(_status_form(status))
+    else:
+        on = "" if status.enabled else " · off in the settings"
+        say(f"{status.database}: point in time by {status.method}{on}")
+        for check in status.checks:
+            _draw_check(check)
+    raise typer.Exit(_CODES[status.worst])
+
+
+@pitr.command("setup")
+def setup_command(
+    database: Database = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Do what SQL can do; otherwise only print it.")] = False,
+    archive_command: Annotated[
+        str | None, typer.Option(metavar="COMMAND", help="With --apply: the archive_command, tried on the server.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print what makes a server ready for point in time, statement by statement. Exit code: 1 when a step failed."""
+    with opened(quiet=as_json) as installation:
+        settings = chosen_database(installation, database)
+        status = load_status(installation, settings)
+        steps = []
+        if apply:
+            address = Address.parse(settings.url.get_secret_value())
+            steps = apply_setup(address, status, archive_command=archive_command)
+    if as_json:
+        open_ones = [_check_form(check) for check in open_checks(status)]
+        write_json({"database": status.database, "open": open_ones, "steps": [vars(step) for step in steps]})
+    elif apply:
+        _draw_steps(steps)
+    else:
+        _draw_plan(status)
+    raise typer.Exit(1 if any(step.outcome == "failed" for step in steps) else 0)
+
+
+@pitr.command("gaps")
+def gaps_command(database: Database = None, as_json: AsJson = False) -> None:
+    """List the log in the storage and name the segments that are missing. Exit code: 0 none, 2 some, 3 unknown."""
+    with opened(quiet=as_json) as installation:
+        settings = chosen_database(installation, database)
+        try:
+            storage = installation.storage(installation.settings.pitr_storage_of(settings).name)
+            listing = list_archive(existing_archive(installation.settings, settings, storage))
+        except BackupsError as error:
+            error.exit_code = UNKNOWN
+            raise
+    if as_json:
+        write_json({"database": settings.name, **_listing_form(listing)})
+    else:
+        _draw_listing(settings.name, listing)
+    raise typer.Exit(FOUND if listing.gaps else 0)
+
+
+@pitr.command("verify")
+def verify_command(
+    database: Database = None,
+    last: Annotated[int | None, typer.Option("--last", min=1, help="Only so many of the newest files.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read the log in the storage to its end, with the key. Exit code: 0 all sound, 2 damaged or missing, 3 unknown."""
+    with opened(quiet=as_json) as installation:
+        settings = chosen_database(installation, database)
+        try:
+            storage = installation.storage(installation.settings.pitr_storage_of(settings).name)
+            archive = existing_archive(installation.settings, settings, storage)
+            listing = list_archive(archive)
+            found = check_files(archive, listing.files, last=last)
+        except BackupsError as error:
+            error.exit_code = UNKNOWN
+            raise
+    if as_json:
+        damaged = [{"key": file.key, "reason": file.reason} for file in found.damaged]
+        form = {"files": found.files, "plain_bytes": found.plain_bytes, "damaged": damaged}
+        write_json({"database": settings.name, **form, "gaps": [_gap_form(gap) for gap in listing.gaps]})
+    else:
+        say(f"{found.files:,} files read, {format_bytes(found.plain_bytes)} of log.")
+        for file in found.damaged:
+            say(f"DAMAGED  {file.reason}", style="bold red")
+        for gap in listing.gaps:
+            say(f"MISSING  {gap}", style="bold red")
+    raise typer.Exit(FOUND if found.damaged or listing.gaps else 0)
+
+
+@pitr.command("wal-push", context_settings=_AS_IS, add_help_option=False)
+def wal_push(context: typer.Context) -> None:
+    """Store a file of pg_wal: archive_command = 'backups pitr wal-push %p'."""
+    raise typer.Exit(call(["wal-push", *context.args]))
+
+
+@pitr.command("wal-fetch", context_settings=_AS_IS, add_help_option=False)
+def wal_fetch(context: typer.Context) -> None:
+    """Fetch a file of the archive: restore_command = 'backups pitr wal-fetch %f %p'."""
+    raise typer.Exit(call(["wal-fetch", *context.args]))
+
+
+def _draw_check(check: StatusCheck) -> None:
+    line = Text(f"{check.severity:<9}", style=_STYLES[check.severity])
+    line.append(printable(f"{check.name}: {check.message}"), style="default")
+    stdout().print(line, soft_wrap=True)
+    if check.hint:
+        say(f"         {check.hint}", style="dim")
+    if check.remedy is not None:
+        say(f"         {check.remedy.text()}")
+
+
+def _draw_plan(status: PitrStatus) -> None:
+    waiting = open_checks(status)
+    for check in waiting:
+        say(f"-- {check.message} {check.hint}".rstrip(), style="dim")
+        assert check.remedy is not None, "open_checks returns those with one"
+        say(check.remedy.text())
+    for check in status.checks:
+        if check.severity == "blocking" and check.remedy is None:
+            note(f"{check.name}: {check.message} {check.hint}".rstrip(), style="yellow")
+    say("Nothing was changed; --apply does what SQL can do." if waiting else "Nothing is left to set up.")
+
+
+def _draw_steps(steps: list[Step]) -> None:
+    for step in steps:
+        line = Text(f"{step.outcome:<8}", style=_STYLES.get(step.outcome, "yellow"))
+        said = f"  ({step.said})" if step.said else ""
+        line.append(printable(f"{step.statement}{said}"), style="default")
+        stdout().print(line, soft_wrap=True)
+    if any(step.restart and step.outcome == "done" for step in steps):
+        say("Restart the server: what was set counts from then on.", style="yellow")
+    if not steps:
+        say("Nothing is left to set up.")
+
+
+def _draw_listing(database: str, listing: Listing) -> None:
+    say(
+        f"{database}: {len(listing.segments):,} segments, {format_bytes(listing.stored_bytes)}, "
+        f"cluster {listing.system_identifier}"
+    )
+    rows = []
+    for timeline in sorted({segment.timeline for segment in listing.segments}):
+        here = [segment for segment in listing.segments if segment.timeline == timeline]
+        rows.append((str(timeline), here[0].name, here[-1].name, f"{len(here):,}"))
+    stdout().print(table(["Timeline", "First", "Last", "Segments"], rows, right=["Segments"]))
+    for gap in listing.gaps:
+        say(f"MISSING  {gap}", style="bold red")
+    if not listing.gaps:
+        say("No segment is missing.")
+
+
+def _status_form(status: PitrStatus) -> dict[str, Any]:
+    facts = status.facts
+    return {
+        "database": status.database,
+        "enabled": status.enabled,
+        "method": status.method,
+        "worst": status.worst,
+        "checks": [_check_form(check) for check in status.checks],
+        "server": None
+        if facts is None
+        else {
+            "major": facts.major,
+            "system_identifier": facts.system_identifier,
+            "current_lsn": None if facts.current_lsn is None else format_lsn(facts.current_lsn),
+            "segment_bytes": facts.segment_bytes,
+            "settings": dict(facts.settings),
+            "slots": [
+                {"name": s.name, "type": s.type, "active": s.active, "wal_status": s.wal_status, "lag": s.lag_bytes}
+                for s in facts.slots
+            ],
+            "archived_count": facts.archiver.archived_count,
+            "failed_count": facts.archiver.failed_count,
+            "last_archived_at": isoformat(facts.archiver.last_archived_at),
+        },
+    }
+
+
+def _check_form(check: StatusCheck) -> dict[str, Any]:
+    remedy = check.remedy
+    return {
+        "name": check.name,
+        "severity": check.severity,
+        "message": check.message,
+        "hint": check.hint,
+        "remedy": None
+        if remedy is None
+        else {"sql": list(remedy.statements), "by_hand": remedy.by_hand, "then": remedy.then},
+    }
+
+
+def _listing_form(listing: Listing) -> dict[str, Any]:
+    return {
+        "system_identifier": listing.system_identifier,
+        "segment_bytes": listing.segment_bytes,
+        "segments": len(listing.segments),
+        "stored_bytes": listing.stored_bytes,
+        "last_stored_at": isoformat(listing.last_stored_at),
+        "gaps": [_gap_form(gap) for gap in listing.gaps],
+    }
+
+
+def _gap_form(gap: Gap) -> dict[str, Any]:
+    return {
+        "timeline": gap.timeline,
+        "segments": gap.names(),
+        "count": gap.count,
+        "before_at": isoformat(gap.before_at),
+        "after_at": isoformat(gap.after_at),
+    }
