@@ -70,7 +70,6 @@ _SETTINGS: Mapping[str, str] = {
     "archive_cleanup_command": "",
     "recovery_end_command": "",
     "recovery_target_action": "promote",
-    "external_pid_file": "",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 import threading
 import time
@@ -97,7 +98,8 @@ class PointLab:
 
     def ship(self) -> list[str]:
         """Switch to the next segment, wait until all before it is archived, and store that; return the names."""
-        last = self.sql("SELECT pg_walfile_name(pg_switch_wal())")[0]
+        # Something has to be written: an empty segment is not switched.
+        last = self.sql("SELECT pg_logical_emit_message(false, 't', 't')", "SELECT pg_walfile_name(pg_switch_wal())")[0]
         deadline = time.monotonic() + 20
         while not (self.outbox / last).exists():
             assert time.monotonic() < deadline, f"{last} was not archived"
@@ -146,6 +148,22 @@ class PointLab:
         base = options.pop("base", None)
         plan = plan_point(self.inst, NAME, RecoveryTarget.parse(to, **options), base=base)
         return restore_to_point(self.inst, plan, RecordingRun(), look=look)
+
+    @contextmanager
+    def started(self, folder: Path) -> Iterator[PointLab]:
+        """Run a restored data folder in place of the source while the block runs; it archives as the source did."""
+        twin = copy.copy(self)
+        twin.server = SmallSegments(self.server.bin_dir, folder, options=self.server.options)
+        (folder.with_name(folder.name + ".password")).write_text(
+            self.server.data_dir.with_name(self.server.data_dir.name + ".password").read_text()
+        )
+        self.server.stop()
+        twin.server.start()
+        try:
+            yield twin
+        finally:
+            twin.server.destroy()
+            self.server.start()
 
 
 class SmallSegments(LocalServer):
