@@ -22,7 +22,7 @@ from services.restores.scratch import drop_leftover_scratch_databases
 from services.storage.protocol import Storage, StoredObject
 
 GRACE = timedelta(hours=24)
-_OBJECT = re.compile(r"(?P<database>[^/]+)/(?P<name>[^/]+)(\.dump\.zst(\.age)?|\.mark-[a-z]+\.json)\Z")
+_OBJECT = re.compile(r"(?P<database>[^/]+)/(?P<name>[^/]+)(\.(dump|base\.tar)\.zst(\.age)?|\.mark-[a-z]+\.json)\Z")
 """As ``services.backups.naming`` names the objects and marks that this product stores."""
 
 

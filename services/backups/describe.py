@@ -40,6 +40,7 @@ def describe_backup(
     pinned: bool = False,
     adopted: bool = False,
     note: str = "",
+    format: str = "custom",
 ) -> Backup:
     """Return the finished backup, with its one copy. Raise CorruptBackup when other bytes were stored than sent."""
     now = installation.clock()
@@ -73,7 +74,7 @@ def describe_backup(
         stored_bytes=stream.stored_bytes,
         sha256=stream.stored_sha256,
         plain_sha256=stream.plain_sha256,
-        format="custom",
+        format=format,
         compression="zstd",
         compression_level=plan.level,
         encryption="age" if plan.recipients else "none",

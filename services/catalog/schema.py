@@ -147,6 +147,7 @@ backups = sa.Table(
     sa.Column("expired_at", Instant),
     sa.Column("adopted", sa.Boolean, nullable=False),
     sa.Column("sample", sa.Boolean, nullable=False),
+    sa.Column("physical", sa.JSON(none_as_null=True)),
     sa.UniqueConstraint("database", "name"),
     sa.Index("ix_backups_database_finished_at", "database", "finished_at"),
     sa.Index("ix_backups_finished_at", "finished_at"),
@@ -382,6 +383,7 @@ def sound(state: str = "finished") -> sa.ColumnElement[bool]:
         backups.c.state == sa.literal_column(f"'{state}'"),
         backups.c.trust != sa.literal_column("'untrusted'"),
         backups.c.adopted.is_(False),
+        backups.c.type != sa.literal_column("'base'"),
         sa.cast(backups.c.excluded, sa.Text) == sa.literal_column("'[]'"),
         sa.or_(backups.c.verification_passed.is_(None), backups.c.verification_passed.is_(True)),
     )

@@ -300,6 +300,7 @@ def _could_be_good() -> sa.ColumnElement[bool]:
     return sa.and_(
         backups.c.trust != "untrusted",
         backups.c.adopted.is_(False),
+        backups.c.type != "base",
         sa.cast(backups.c.excluded, sa.Text) == "[]",
     )
 

@@ -37,6 +37,7 @@ from services.cli import (  # noqa: F401
     alert_commands,
     review_commands,
     pitr_commands,
+    pitr_base_commands,
 )
 
 # isort: on

@@ -11,6 +11,7 @@ from services.commands.archives import submit_archives, submit_thaw
 from services.commands.backups import submit_adopt, submit_backup
 from services.commands.compressions import submit_compressions
 from services.commands.copies import submit_copy
+from services.commands.point_in_time import submit_base_backup, submit_point_restore, submit_point_test
 from services.commands.restores import submit_restore, submit_verification
 from services.commands.retention import MAX_AT_ONCE, set_pin, submit_cleanup, submit_deletion
 from services.commands.review import (
@@ -49,12 +50,15 @@ __all__ = [
     "submit_adopt",
     "submit_archives",
     "submit_backup",
+    "submit_base_backup",
     "submit_cleanup",
     "submit_compressions",
     "submit_copy",
     "submit_deletion",
     "submit_health",
     "submit_janitor",
+    "submit_point_restore",
+    "submit_point_test",
     "submit_restore",
     "submit_thaw",
     "submit_verification",

@@ -23,6 +23,8 @@ from services.health.probe import check_health
 from services.installation import Installation
 from services.janitor import sweep
 from services.jobs.active_run import ActiveRun
+from services.pitr.base_backup import create_base_backup
+from services.pitr.point_runs import hold_point_test, perform_point_restore
 from services.restores.restore import restore_backup
 from services.retention.cleanup import clean_up
 from services.retention.request import CleanupRequest
@@ -154,6 +156,15 @@ def _cleanup(installation: Installation, run: Run, active: ActiveRun) -> dict[st
     return clean_up(installation, CleanupRequest.from_params(run.params), active).to_json()
 
 
+def _base_backup(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
+    if run.backup_id is not None:
+        return _made(_verify_made(installation, run.backup_id, active))
+    name, note = run.params.get("name"), run.params.get("note", "")
+    backup = create_base_backup(installation, run.database or "", active, name=name, note=note)
+    _copy_later(installation, run, backup, active)
+    return _made(backup)
+
+
 USE_CASES: dict[RunKind, UseCase] = {
     "backup": _backup,
     "verification": _verification,
@@ -167,4 +178,7 @@ USE_CASES: dict[RunKind, UseCase] = {
     "thaw": _thaw,
     "cleanup": _cleanup,
     "compress": _compress,
+    "base_backup": _base_backup,
+    "point_test": hold_point_test,
+    "point_restore": perform_point_restore,
 }

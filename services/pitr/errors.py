@@ -11,6 +11,12 @@ class SegmentMissing(BackupsError):
     may_pass = False
 
 
+class BaseIsBad(BackupsError):
+    """The stored base backup is at fault, not the log: damaged, missing, or not to be believed."""
+
+    may_pass = False
+
+
 class OtherContent(InputError):
     """A file of this name is in the archive, with other content."""
 
