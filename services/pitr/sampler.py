@@ -12,7 +12,8 @@ from services.catalog.wal_samples import WalSample, add_sample, trim_samples
 from services.errors import BackupsError
 from services.installation import Installation
 from services.pitr.archive import ArchivedSegment, WalArchive
-from services.pitr.gaps import Gap
+from services.pitr.expire import first_needed
+from services.pitr.gaps import Gap, needed_gaps
 from services.pitr.listing import list_archive
 from services.pitr.open import find_archive
 from services.pitr.server_facts import ServerFacts, ask_server
@@ -95,7 +96,8 @@ class Sampler:
         seen = self._seen.get(database.name)
         if seen is None or now - seen.at >= LISTED_EVERY or seen.at > now:
             listing = list_archive(archive)
-            seen = _Seen(now, _newest(listing.segments), listing.gaps)
+            begins = first_needed(self._installation, database, archive.system_identifier)
+            seen = _Seen(now, _newest(listing.segments), tuple(needed_gaps(listing.gaps, begins)))
             self._seen[database.name] = seen
         elif facts is not None and facts.current_lsn is not None:
             found = _newest(_near_the_end(archive, facts.timeline, facts.current_lsn))
