@@ -48,6 +48,10 @@ RULES: dict[str, AlertRule] = {
     "connection": AlertRule("Database cannot be reached or backed up", fires_on=frozenset({"failure"})),
     "access": AlertRule("Storage cannot be used"),
     "keys": AlertRule("Keys do not fit", fires_on=frozenset({"failure"})),
+    "wal_gap": AlertRule("Gap in the write-ahead log"),
+    # A server that is away, or a worker that was started anew, samples nothing for some minutes.
+    "wal_delay": AlertRule("Write-ahead log not archived in time", fires_on=_ALSO_UNKNOWN, after=timedelta(minutes=5)),
+    "slot_lag": AlertRule("Replication slot holds back too much"),
     # A message about messages that cannot be delivered would wait behind them; the page and the watchdog say it.
     "notifications": AlertRule("Messages are not delivered", fires_on=_NEVER),
     "catalogue": AlertRule("Catalogue out of reach", fires_on=_NEVER),

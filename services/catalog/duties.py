@@ -33,6 +33,23 @@ def claim_duty(engine: sa.Engine, name: str, *, by: str, every: timedelta, now: 
     return True
 
 
+def hold_duty(engine: sa.Engine, name: str, *, by: str, lease: timedelta, now: datetime) -> bool:
+    """Take a duty, or keep it: it is somebody else's while they took or kept it within ``lease``."""
+    ours_or_free = sa.or_(
+        duties.c.claimed_by == by, duties.c.claimed_at <= now - lease, duties.c.claimed_at > now + _AHEAD
+    )
+    values = {"claimed_at": now, "claimed_by": by}
+    with engine.begin() as connection:
+        changed = connection.execute(duties.update().where(duties.c.name == name, ours_or_free).values(values))
+    return changed.rowcount == 1 or claim_duty(engine, name, by=by, every=lease, now=now)
+
+
+def release_duty(engine: sa.Engine, name: str, *, by: str) -> None:
+    """Give back a duty that is held, for whoever comes next."""
+    with engine.begin() as connection:
+        connection.execute(duties.delete().where(duties.c.name == name, duties.c.claimed_by == by))
+
+
 def begin_duty(connection: sa.Connection, name: str, now: datetime) -> bool:
     """Hold a claimed duty until the connection's transaction ends; False when it was done with a later view already.
 

@@ -351,6 +351,21 @@ action_items = sa.Table(
     sa.Column("idempotency_key", sa.String(80), unique=True),
     sa.Index("ix_action_items_done_at", "done_at"),
 )
+
+wal_samples = sa.Table(
+    "wal_samples",
+    metadata,
+    sa.Column("database", sa.String(63), primary_key=True),
+    sa.Column("at", Instant, primary_key=True),
+    sa.Column("current_lsn", sa.BigInteger),
+    sa.Column("archived_lsn", sa.BigInteger),
+    sa.Column("archived_at", Instant),
+    sa.Column("lag_bytes", sa.BigInteger),
+    sa.Column("slot_lag_bytes", sa.BigInteger),
+    sa.Column("missing", sa.Integer, nullable=False),
+    sa.Column("first_missing", sa.String(40), nullable=False),
+    sa.Column("error", sa.Text, nullable=False),
+)
 # -- for the pages: what they ask costs as much with 100,000 backups as with few --------------------------------------
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.errors import ConnectionFailed
 from services.health import database_checks as database
+from services.health import pitr_checks as pitr
 from services.health import place_checks as place
 from services.health import promise_checks as promise
 from services.health.facts import Facts, gather
@@ -40,6 +41,7 @@ RULES: tuple[Rule, ...] = (
     place.other_runs,
     place.storage_room,
     place.probes,
+    pitr.log,
 )
 
 

@@ -121,6 +121,9 @@ CHECK_WORDS: dict[str, str] = {
     "connection": "Connection",
     "access": "Access",
     "keys": "Keys",
+    "wal_gap": "Gaps in the log",
+    "wal_delay": "Archiving of the log",
+    "slot_lag": "Replication slot",
 }
 
 

@@ -95,9 +95,13 @@ class WalArchive:
         self._identities = tuple(identities)
         self._level = level
 
-    def files(self) -> Iterator[ArchivedFile]:
-        """Yield everything of this cluster, in key order. What is called otherwise is passed over."""
-        for entry in self.storage.list(cluster_prefix(self.database, self.system_identifier)):
+    def files(self, name: str = "") -> Iterator[ArchivedFile]:
+        """Yield everything of this cluster, in key order, or the segments whose names begin so (8 digits at least).
+
+        What is called otherwise is passed over.
+        """
+        prefix = cluster_prefix(self.database, self.system_identifier)
+        for entry in self.storage.list(f"{prefix}{name[:8]}/{name}" if name else prefix):
             key = parse_key(entry.key)
             if key is not None:
                 yield ArchivedFile(key, entry)
@@ -157,6 +161,11 @@ class WalArchive:
                 )
             stored = self._write(file, key, size, sha)
         return PushResult(key.text(), True, size, stored)
+
+    def remove_partial(self, name: str) -> None:
+        """Remove the beginnings of a segment that is there as a whole. Raise StorageError."""
+        for file in self._stored(f"{name}.partial"):
+            self.storage.delete(file.stored.key)
 
     def fetch(self, name: str, destination: Path) -> None:
         """Write a file of the log to ``destination``, under its name only once all of it was found right.

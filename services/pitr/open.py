@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.errors import InputError, UnknownName
+from services.errors import InputError, SettingsError, UnknownName
 from services.pitr.archive import WalArchive
 from services.pitr.cluster import Cluster, known_cluster
 from services.settings.model import DatabaseSettings, Settings
@@ -17,6 +17,15 @@ def pitr_database(settings: Settings, name: str | None) -> DatabaseSettings:
     if len(found) == 1:
         return found[0]
     raise InputError("Which database?", hint=f"Name one of {', '.join(one.name for one in found)} with --database.")
+
+
+def check_recipients(settings: Settings, database: DatabaseSettings) -> None:
+    """Raise SettingsError where a log would be stored in the clear because a setting was forgotten."""
+    if database.encrypt and not settings.recipients:
+        raise SettingsError(
+            f"The log of {database.name} is to be encrypted, and there is no public key (BACKUP_RECIPIENTS).",
+            hint="Give the server's user the same settings as the worker; the secret key is not needed there.",
+        )
 
 
 def archive_of(settings: Settings, database: DatabaseSettings, storage: Storage, cluster: Cluster) -> WalArchive:

@@ -27,7 +27,7 @@ def check_server(
     receives = database.pitr.method == "receiver"
     checks = [_wal_level(facts), _role(facts), _replication(address, facts, refused), _senders(facts)]
     if receives:
-        checks += [_slot(database, facts), _keep_size(facts)]
+        checks += [_slot(database, facts), _keep_size(facts), *_idle_timeout(facts)]
     else:
         checks += [_archive_mode(facts), _archive_command(facts), _archiver(facts)]
     checks += [_archive_timeout(database, facts), *_other_slots(database, facts), *_standby(facts, receives)]
@@ -180,14 +180,25 @@ def _slot(database: DatabaseSettings, facts: ServerFacts) -> StatusCheck:
 
 
 def _slot_in_use(database: DatabaseSettings, slot: Slot) -> StatusCheck:
-    lag = slot.lag_bytes or 0
+    lag, limit = slot.lag_bytes or 0, database.pitr.slot_lag
     held = f"The slot {slot.name} holds back {format_bytes(lag)}"
-    if lag > database.pitr.slot_lag or slot.wal_status == "unreserved":
-        limit = format_bytes(database.pitr.slot_lag)
-        return StatusCheck("slot", "warning", f"{held}, the limit is {limit}.", "Does a worker run, and receive?")
-    if not slot.active:
-        return StatusCheck("slot", "warning", f"{held}; nobody reads from it.", "Start the worker: `backups worker`.")
-    return StatusCheck("slot", "ok", f"{held}; the receiver reads from it.")
+    if lag > limit or slot.wal_status == "unreserved":
+        return StatusCheck(
+            "slot", "warning", f"{held}, the limit is {format_bytes(limit)}.",
+            "Does a worker run, and does the storage take what it receives?",
+        )  # fmt: skip
+    return StatusCheck("slot", "ok", f"{held}, up to what is stored.")
+
+
+def _idle_timeout(facts: ServerFacts) -> Iterator[StatusCheck]:
+    """PostgreSQL 18 can end slots through which nobody streams, as nobody does through ours."""
+    limit = facts.settings.get("idle_replication_slot_timeout", "0")
+    if limit != "0":
+        yield StatusCheck(
+            "idle_replication_slot_timeout", "warning",
+            f"idle_replication_slot_timeout is {limit}: a quiet server ends the slot, and the archive has a gap.",
+            remedy=mend.alter_system("idle_replication_slot_timeout", "0"),
+        )  # fmt: skip
 
 
 def _keep_size(facts: ServerFacts) -> StatusCheck:

@@ -18,13 +18,17 @@ QUESTION_LIMIT = "10s"
 CONNECT_SECONDS = 10
 _SETTINGS = (
     "wal_level", "archive_mode", "archive_command", "archive_library", "archive_timeout", "max_wal_senders",
-    "max_replication_slots", "max_slot_wal_keep_size", "wal_segment_size", "summarize_wal", "hba_file",
+    "max_replication_slots", "max_slot_wal_keep_size", "idle_replication_slot_timeout", "wal_segment_size",
+    "summarize_wal", "hba_file",
 )  # fmt: skip
 _FACTS = """
 SELECT current_user, r.rolsuper, r.rolreplication, pg_catalog.pg_is_in_recovery(), pg_catalog.clock_timestamp(),
        (SELECT system_identifier::text FROM pg_catalog.pg_control_system()),
        CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_receive_lsn()
-            ELSE pg_catalog.pg_current_wal_lsn() END::text
+            ELSE pg_catalog.pg_current_wal_lsn() END::text,
+       CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL
+            ELSE pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()) END,
+       (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint())
 FROM pg_catalog.pg_roles r WHERE r.rolname = current_user
 """
 _SLOTS = """
@@ -90,6 +94,7 @@ class ServerFacts:
     slots: tuple[Slot, ...]
     archiver: Archiver
     segment_bytes: int
+    timeline: int
 
     def slot(self, name: str) -> Slot | None:
         return next((slot for slot in self.slots if slot.name == name), None)
@@ -134,6 +139,8 @@ def ask_server(address: Address) -> ServerFacts:
         ),
         archiver=Archiver(*archiver),
         segment_bytes=int(size),
+        # right after a promotion the control file still names the old one
+        timeline=int(row[7][:8], 16) if row[7] else int(row[8]),
     )
 
 
@@ -160,7 +167,7 @@ def try_replication(address: Address) -> str | None:
         said = connection.error_message.decode("utf-8", "replace")
     finally:
         connection.finish()
-    if "no pg_hba.conf entry" in said:
+    if "pg_hba.conf" in said:  # no entry for it, or one that rejects it
         return "pg_hba.conf has no line that lets a replication connection of this role in from here"
     return connection_failed(address, said).message.rstrip(".")
 

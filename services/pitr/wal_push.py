@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from services.errors import InputError, SettingsError
+from services.errors import InputError
 from services.pitr.archive import PushResult
 from services.pitr.cluster import Cluster, identifier_of_data_folder, known_cluster, settle_cluster
-from services.pitr.open import archive_of
+from services.pitr.open import archive_of, check_recipients
 from services.pitr.wal_header import HEADER_BYTES, read_header
 from services.pitr.wal_names import is_partial, is_segment
 from services.settings.model import DatabaseSettings, Settings
@@ -28,11 +28,7 @@ def push_file(
     that ``path`` lies in says so, else the archive. Raise SettingsError, OtherCluster,
     OtherContent, InputError, StorageError.
     """
-    if database.encrypt and not settings.recipients:  # never in the clear because a setting was forgotten
-        raise SettingsError(
-            f"The log of {database.name} is to be encrypted, and there is no public key (BACKUP_RECIPIENTS).",
-            hint="Give the server's user the same settings as the worker; the secret key is not needed there.",
-        )
+    check_recipients(settings, database)
     cluster = _cluster_of(path, storage, database, system_identifier)
     settled = settle_cluster(storage, database.name, cluster, expected=database.pitr.system_identifier)
     return archive_of(settings, database, storage, settled).push(path)
