@@ -19,13 +19,14 @@ from services.jobs.processes import run_child
 from services.pitr.base_files import BaseContents, BaseFiles
 from services.pitr.base_model import BaseBackup
 from services.pitr.tar_stream import Sink
-from services.postgres.clients import choose_client, find_clients
+from services.postgres.clients import ClientPrograms, choose_client, find_clients
 from services.postgres.server_user import ServerUser, reachable_bin_dir
 from services.restores.fetch import fetch_plain
 from services.restores.spool import MARGIN
 from services.units import format_bytes
 
 _POLL_SECONDS = 0.05
+_READS_CONTROL_FILE = 17
 GROWTH = 1.1
 """Recovery writes WAL beside the data, and the data grow a little."""
 
@@ -107,12 +108,9 @@ def verify_laid_out(
 
     WAL is not looked at (``--no-parse-wal``): recovery does that. Raise CorruptBackup with what it says.
     """
-    try:
-        client = choose_client(
-            find_clients(installation.settings.pg_bin_dirs), base.server_major, program="pg_verifybackup"
-        )
-    except ClientProgramMissing:
-        run.log("pg_verifybackup is not installed here; every file was checked by its sha256 while it was written.")
+    client = _verifier(installation, base.server_major)
+    if client is None:
+        run.log("No pg_verifybackup fits; every file was checked by its sha256 while it was written.")
         return ""
     # It reads as the server's user, whose files these are.
     command: list[str | Path] = [reachable_bin_dir(client.bin_dir, user) / "pg_verifybackup"]
@@ -130,6 +128,20 @@ def verify_laid_out(
                 hint="Use another copy or another backup.",
             )
     return client.version
+
+
+def _verifier(installation: Installation, major: int) -> ClientPrograms | None:
+    """Return the programs whose pg_verifybackup reads the data of this version, or None.
+
+    From 17 on it reads the control file as well, whose form is that of its own version alone.
+    """
+    clients = find_clients(installation.settings.pg_bin_dirs)
+    if major >= _READS_CONTROL_FILE:
+        clients = [client for client in clients if client.major == major]
+    try:
+        return choose_client(clients, major, program="pg_verifybackup")
+    except ClientProgramMissing:
+        return None
 
 
 class _Folder:

@@ -63,7 +63,10 @@ class PointLab:
         self.server = SmallSegments(bin_dir(version), home / "source", options=options)
         self.server.start()
         self.inst = make_installation(
-            home / "home", url=self.server.address.url().get_secret_value(), database={"compression_level": 1}
+            home / "home",
+            url=self.server.address.url().get_secret_value(),
+            pg_bin_dirs=(self.server.bin_dir,),
+            database={"compression_level": 1},
         )
 
     def close(self) -> None:

@@ -123,9 +123,7 @@ def test_every_kind_of_target_is_reached(story15: Story) -> None:
     there = Look("SELECT to_regclass('markers') IS NOT NULL, to_regclass('after_drop') IS NOT NULL")
     lab, lsn = story15.lab, story15.after_name
     for to, inclusive, expected in (
-        ("immediate", True, (True, False)),
         (f"xid:{story15.drop_xid}", False, (True, False)),
-        (f"xid:{story15.drop_xid}", True, (False, False)),
         ("name:deploy", True, (False, True)),
         (lsn, True, (False, True)),
     ):
