@@ -85,6 +85,7 @@ class Sampler:
             slot_lag_bytes=slot.lag_bytes if slot is not None and database.pitr.method == "receiver" else None,
             missing=sum(gap.count for gap in gaps),
             first_missing=gaps[0].names(1)[0] if gaps else "",
+            last_missing=gaps[-1].names()[-1] if gaps else "",
             error=" ".join(errors),
         )
 

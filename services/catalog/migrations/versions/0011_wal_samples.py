@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("slot_lag_bytes", sa.BigInteger),
         sa.Column("missing", sa.Integer, nullable=False),
         sa.Column("first_missing", sa.String(40), nullable=False),
+        sa.Column("last_missing", sa.String(40), nullable=False),
         sa.Column("error", sa.Text, nullable=False),
     )
 
