@@ -269,7 +269,7 @@ def days(
         sa.func.count(sa.case((sa.and_(sound, sa.not_(_could_be_good())), 1))).label("partial"),
         sa.func.count(sa.case((sa.not_(sound), 1))).label("failed"),
         sa.literal(0).label("passed"), sa.literal(0).label("tests_failed"),
-    ).where(*when(backups.c.database, backups.c.finished_at))  # fmt: skip
+    ).where(backups.c.type != "base", *when(backups.c.database, backups.c.finished_at))  # fmt: skip
     broken = _by_day(engine, runs.c.database, runs.c.finished_at).add_columns(
         sa.literal(0), sa.literal(0), sa.func.count(), sa.literal(0), sa.literal(0),
     ).where(
@@ -281,7 +281,8 @@ def days(
         sa.func.count(sa.case((verifications.c.outcome == "passed", 1))),
         sa.func.count(sa.case((verifications.c.outcome == "failed", 1))),
     ).where(
-        verifications.c.level == "restore", *when(verifications.c.database, verifications.c.finished_at)
+        verifications.c.level == "restore", verifications.c.backup_id.not_in(base_ids()),
+        *when(verifications.c.database, verifications.c.finished_at),
     )  # fmt: skip
     union = sa.union_all(made, broken, tested).subquery()
     counts = ("good", "partial", "failed", "passed", "tests_failed")
@@ -293,6 +294,11 @@ def days(
             for row in connection.execute(query)
             if row.database is not None
         ]
+
+
+def base_ids() -> sa.Select[tuple[str]]:
+    """Select the base backups: few, and what is said of them says nothing of the backups of a database."""
+    return sa.select(backups.c.id).where(backups.c.type == "base")
 
 
 def _could_be_good() -> sa.ColumnElement[bool]:

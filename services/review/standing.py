@@ -227,7 +227,8 @@ def _ended(column: sa.Column[datetime], at: datetime) -> sa.ColumnElement[bool]:
 
 def _whole() -> sa.ColumnElement[bool]:
     b = backups.c
-    return sa.and_(b.trust != "untrusted", b.adopted.is_(False), sa.cast(b.excluded, sa.Text) == "[]")
+    own = sa.and_(b.trust != "untrusted", b.adopted.is_(False), b.type != "base")
+    return sa.and_(own, sa.cast(b.excluded, sa.Text) == "[]")
 
 
 def _kept(at: datetime) -> sa.ColumnElement[bool]:
