@@ -51,6 +51,7 @@ RULES: dict[str, AlertRule] = {
     "wal_gap": AlertRule("Gap in the write-ahead log"),
     # A server that is away, or a worker that was started anew, samples nothing for some minutes.
     "wal_delay": AlertRule("Write-ahead log not archived in time", fires_on=_ALSO_UNKNOWN, after=timedelta(minutes=5)),
+    "base_backup_age": AlertRule("No recent base backup", after=timedelta(hours=1)),
     "slot_lag": AlertRule("Replication slot holds back too much"),
     # A message about messages that cannot be delivered would wait behind them; the page and the watchdog say it.
     "notifications": AlertRule("Messages are not delivered", fires_on=_NEVER),

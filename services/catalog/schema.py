@@ -364,6 +364,7 @@ wal_samples = sa.Table(
     sa.Column("slot_lag_bytes", sa.BigInteger),
     sa.Column("missing", sa.Integer, nullable=False),
     sa.Column("first_missing", sa.String(40), nullable=False),
+    sa.Column("last_missing", sa.String(40), nullable=False),
     sa.Column("error", sa.Text, nullable=False),
 )
 # -- for the pages: what they ask costs as much with 100,000 backups as with few --------------------------------------

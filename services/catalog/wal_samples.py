@@ -32,6 +32,7 @@ class WalSample:
     missing: int = 0
     """Segments that are missing in the archive, by its last full listing."""
     first_missing: str = ""
+    last_missing: str = ""
     error: str = ""
 
     @property

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +15,10 @@ from services.cli.pitr_group import pitr
 from services.cli.session import AsJson, chosen_database, opened
 from services.clock import isoformat
 from services.errors import BackupsError
-from services.pitr.gaps import Gap
+from services.installation import Installation
+from services.pitr.archive import WalArchive
+from services.pitr.expire import expire_window, first_needed
+from services.pitr.gaps import Gap, needed_gaps
 from services.pitr.listing import Listing, list_archive
 from services.pitr.open import existing_archive
 from services.pitr.setup import Step, apply_setup, open_checks
@@ -22,7 +28,8 @@ from services.pitr.verify import check_files
 from services.pitr.wal_commands import main as call
 from services.pitr.wal_names import format_lsn
 from services.postgres.connection import Address
-from services.units import format_bytes
+from services.settings.model import DatabaseSettings
+from services.units import format_bytes, format_duration
 
 Database = Annotated[str | None, typer.Argument(metavar="DATABASE", help="Where the settings name several.")]
 _CODES = {"ok": 0, "warning": 1, "blocking": 2}
@@ -79,12 +86,7 @@ def gaps_command(database: Database = None, as_json: AsJson = False) -> None:
     """List the log in the storage and name the segments that are missing. Exit code: 0 none, 2 some, 3 unknown."""
     with opened(quiet=as_json) as installation:
         settings = chosen_database(installation, database)
-        try:
-            storage = installation.storage(installation.settings.pitr_storage_of(settings).name)
-            listing = list_archive(existing_archive(installation.settings, settings, storage))
-        except BackupsError as error:
-            error.exit_code = UNKNOWN
-            raise
+        _, listing = _look(installation, settings)
     if as_json:
         write_json({"database": settings.name, **_listing_form(listing)})
     else:
@@ -101,14 +103,9 @@ def verify_command(
     """Read the log in the storage to its end, with the key. Exit code: 0 all sound, 2 damaged or missing, 3 unknown."""
     with opened(quiet=as_json) as installation:
         settings = chosen_database(installation, database)
-        try:
-            storage = installation.storage(installation.settings.pitr_storage_of(settings).name)
-            archive = existing_archive(installation.settings, settings, storage)
-            listing = list_archive(archive)
+        archive, listing = _look(installation, settings)
+        with _unknown():
             found = check_files(archive, listing.files, last=last)
-        except BackupsError as error:
-            error.exit_code = UNKNOWN
-            raise
     if as_json:
         damaged = [{"key": file.key, "reason": file.reason} for file in found.damaged]
         form = {"files": found.files, "plain_bytes": found.plain_bytes, "damaged": damaged}
@@ -122,6 +119,26 @@ def verify_command(
     raise typer.Exit(FOUND if found.damaged or listing.gaps else 0)
 
 
+@pitr.command("expire")
+def expire_command(database: Database = None, as_json: AsJson = False) -> None:
+    """Show what the window does not need: base backups and log. The cleanup deletes it (`backups cleanup --apply`)."""
+    with opened(quiet=as_json) as installation:
+        settings = chosen_database(installation, database)
+        report = expire_window(installation, settings)
+    if as_json:
+        write_json({**report.to_json(), "window_seconds": settings.pitr.window.total_seconds()})
+        return
+    for name in report.bases:
+        say(f"base backup {name}")
+    say(
+        f"{len(report.bases):,} base backups and {report.files:,} files of the log ({format_bytes(report.bytes)}) are "
+        f"outside the window of {format_duration(settings.pitr.window)}; {report.kept_bases:,} base backups stay. "
+        "Nothing was changed: `backups cleanup --apply` deletes."
+    )
+    if report.refused:
+        note(f"Of the log nothing goes: {report.refused}", style="yellow")
+
+
 @pitr.command("wal-push", context_settings=_AS_IS, add_help_option=False)
 def wal_push(context: typer.Context) -> None:
     """Store a file of pg_wal: archive_command = 'backups pitr wal-push %p'."""
@@ -132,6 +149,26 @@ def wal_push(context: typer.Context) -> None:
 def wal_fetch(context: typer.Context) -> None:
     """Fetch a file of the archive: restore_command = 'backups pitr wal-fetch %f %p'."""
     raise typer.Exit(call(["wal-fetch", *context.args]))
+
+
+@contextmanager
+def _unknown() -> Iterator[None]:
+    """Have what keeps us from finding out end with the exit code for that."""
+    try:
+        yield
+    except BackupsError as error:
+        error.exit_code = UNKNOWN
+        raise
+
+
+def _look(installation: Installation, database: DatabaseSettings) -> tuple[WalArchive, Listing]:
+    """Return a database's archive and what it lists, with the gaps that matter."""
+    with _unknown():
+        storage = installation.storage(installation.settings.pitr_storage_of(database).name)
+        archive = existing_archive(installation.settings, database, storage)
+        listing = list_archive(archive)
+        begins = first_needed(installation, database, archive.system_identifier)
+        return archive, replace(listing, gaps=tuple(needed_gaps(listing.gaps, begins)))
 
 
 def _draw_check(check: StatusCheck) -> None:

@@ -124,6 +124,7 @@ CHECK_WORDS: dict[str, str] = {
     "wal_gap": "Gaps in the log",
     "wal_delay": "Archiving of the log",
     "slot_lag": "Replication slot",
+    "base_backup_age": "Last base backup",
 }
 
 

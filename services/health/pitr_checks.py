@@ -1,10 +1,13 @@
-"""What is checked of the write-ahead log of each database with point in time on: one query for all of them."""
+"""What is checked of the write-ahead log of each database with point in time on: two queries for all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+import sqlalchemy as sa
+
+from services.catalog.schema import backups
 from services.catalog.wal_samples import WalSample, latest_samples
 from services.health.facts import Facts
 from services.health.model import HealthCheck, Measure, Severity, Subject
@@ -22,7 +25,9 @@ def log(facts: Facts) -> Iterator[HealthCheck]:
     if not databases:
         return
     samples = latest_samples(facts.installation.catalog.engine, [database.name for database in databases])
+    newest = _newest_bases(facts, [database.name for database in databases])
     for database in databases:
+        yield _base(facts, database, newest.get(database.name))
         sample = samples.get(database.name)
         subject = Subject("database", database.name)
         if sample is None or abs(facts.now - sample.at) > FRESH:
@@ -36,6 +41,36 @@ def log(facts: Facts) -> Iterator[HealthCheck]:
         yield _gap(database, sample, subject)
         if database.pitr.method == "receiver":
             yield _slot(database, sample, subject)
+
+
+def _newest_bases(facts: Facts, databases: list[str]) -> dict[str, datetime]:
+    """Return when the newest sound base backup of each database was finished."""
+    sound = sa.and_(
+        backups.c.state == "finished",
+        backups.c.trust != "untrusted",
+        sa.or_(backups.c.verification_passed.is_(None), backups.c.verification_passed.is_(True)),
+    )
+    query = (
+        sa.select(backups.c.database, sa.func.max(backups.c.finished_at).label("at"))
+        .where(backups.c.type == "base", backups.c.database.in_(databases), sound)
+        .group_by(backups.c.database)
+    )
+    with facts.installation.catalog.engine.connect() as connection:
+        return {row.database: row.at for row in connection.execute(query)}
+
+
+def _base(facts: Facts, database: DatabaseSettings, newest: datetime | None) -> HealthCheck:
+    subject, limit = Subject("database", database.name), 2 * database.pitr.base_interval
+    hint = f"A worker takes them. By hand: `backups pitr base-backup {database.name}`."
+    if newest is None:
+        sentence = "There is no sound base backup: nothing can be restored to a point in time."
+        return HealthCheck("base_backup_age", subject, "failure", sentence, hint)
+    old = facts.now - newest
+    measure = Measure(max(0.0, old.total_seconds()), "s", warning=limit.total_seconds())
+    sentence = f"The newest base backup was taken {age(old)} ago · limit {age(limit)}"
+    if old <= limit:
+        return HealthCheck("base_backup_age", subject, "ok", sentence, measure=measure)
+    return HealthCheck("base_backup_age", subject, "warning", sentence, hint, newest + limit, measure)
 
 
 def _delay(facts: Facts, database: DatabaseSettings, sample: WalSample, subject: Subject) -> HealthCheck:

@@ -24,6 +24,7 @@ from services.installation import Installation
 from services.janitor import sweep
 from services.jobs.active_run import ActiveRun
 from services.pitr.base_backup import create_base_backup
+from services.pitr.expire import expire_windows
 from services.pitr.point_runs import hold_point_test, perform_point_restore
 from services.restores.restore import restore_backup
 from services.retention.cleanup import clean_up
@@ -153,7 +154,12 @@ def _health(installation: Installation, run: Run, active: ActiveRun) -> dict[str
 
 
 def _cleanup(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
-    return clean_up(installation, CleanupRequest.from_params(run.params), active).to_json()
+    request = CleanupRequest.from_params(run.params)
+    report = clean_up(installation, request, active).to_json()
+    if request.apply and not request.by_hand and request.only is None:
+        windows = expire_windows(installation, request.database, active)
+        report |= {"windows": [window.to_json() for window in windows]} if windows else {}
+    return report
 
 
 def _base_backup(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:

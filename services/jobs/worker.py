@@ -29,6 +29,7 @@ from services.jobs.identity import DeathWatch, process_identity
 from services.jobs.paced import Paced
 from services.jobs.reconcile import QueueWatch
 from services.jobs.recovery import recover_dead_runs
+from services.pitr.due_bases import queue_due_bases
 from services.pitr.receivers import Receivers
 from services.pitr.sampler import Sampler
 from services.retention.pins import store_waiting_pins
@@ -43,6 +44,7 @@ AWAY_POLL_SECONDS = 2.0
 """How long a run waits before it asks a catalogue again that did not answer."""
 COPIES_SECONDS = 60.0
 PROBES_SECONDS = 60.0
+BASES_SECONDS = 60.0
 SAMPLES_SECONDS = 60.0
 STOP_SECONDS = 20.0
 """How long a worker that is told to end waits for its runs to clean up after themselves."""
@@ -157,6 +159,7 @@ def run_worker(installation: Installation, *, stop: threading.Event | None = Non
             ("probes", Paced(_probe_again, PROBES_SECONDS)),
             ("receivers", _receive),
             ("samples", Paced(_sample_wal, SAMPLES_SECONDS)),
+            ("bases", Paced(_queue_bases, BASES_SECONDS)),
         )
     ]
     sync_schedules(installation)
@@ -235,6 +238,11 @@ def _receive(state: _State) -> None:
 def _sample_wal(state: _State) -> None:
     """See how far the logs have come, and how much of them is archived."""
     state.sampler.look()
+
+
+def _queue_bases(state: _State) -> None:
+    """Ask for the base backups that are due."""
+    queue_due_bases(state.installation)
 
 
 def _copies(state: _State) -> None:

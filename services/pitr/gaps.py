@@ -87,6 +87,14 @@ def find_gaps(
     return sorted(gaps, key=lambda gap: (gap.first, gap.timeline))
 
 
+def needed_gaps(gaps: Iterable[Gap], begins: int | None) -> list[Gap]:
+    """Return the gaps that matter: not those before the first segment that the window needs (None: all matter).
+
+    What a pinned base backup keeps for itself is an island, with log missing behind it.
+    """
+    return [gap for gap in gaps if begins is None or gap.last >= begins]
+
+
 def by_timeline(segments: Iterable[Segment], *, partial: bool = False) -> dict[int, dict[int, datetime]]:
     """Return, by timeline and number, when each whole segment was stored, or each partial one last."""
     stored: dict[int, dict[int, datetime]] = defaultdict(dict)

@@ -12,7 +12,8 @@ from services.catalog.wal_samples import WalSample, add_sample, trim_samples
 from services.errors import BackupsError
 from services.installation import Installation
 from services.pitr.archive import ArchivedSegment, WalArchive
-from services.pitr.gaps import Gap
+from services.pitr.expire import first_needed
+from services.pitr.gaps import Gap, needed_gaps
 from services.pitr.listing import list_archive
 from services.pitr.open import find_archive
 from services.pitr.server_facts import ServerFacts, ask_server
@@ -84,6 +85,7 @@ class Sampler:
             slot_lag_bytes=slot.lag_bytes if slot is not None and database.pitr.method == "receiver" else None,
             missing=sum(gap.count for gap in gaps),
             first_missing=gaps[0].names(1)[0] if gaps else "",
+            last_missing=gaps[-1].names()[-1] if gaps else "",
             error=" ".join(errors),
         )
 
@@ -95,7 +97,8 @@ class Sampler:
         seen = self._seen.get(database.name)
         if seen is None or now - seen.at >= LISTED_EVERY or seen.at > now:
             listing = list_archive(archive)
-            seen = _Seen(now, _newest(listing.segments), listing.gaps)
+            begins = first_needed(self._installation, database, archive.system_identifier)
+            seen = _Seen(now, _newest(listing.segments), tuple(needed_gaps(listing.gaps, begins)))
             self._seen[database.name] = seen
         elif facts is not None and facts.current_lsn is not None:
             found = _newest(_near_the_end(archive, facts.timeline, facts.current_lsn))

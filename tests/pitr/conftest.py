@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from services.pitr.archive import WalArchive
 from services.pitr.wal_names import SegmentName
 from services.storage.local import LocalStorage
 from services.stream.encryption import generate_key
+from tests.pitr.servers import ArchivingServer, make_archiving_server
 
 SYSTEM = "7436158027694216193"
 SEGMENT = 1 << 20
@@ -40,3 +41,24 @@ def archive(tmp_path: Path) -> WalArchive:
     secret, public = generate_key()
     storage = LocalStorage("primary", tmp_path / "storage")
     return WalArchive(storage, "la_factoria", SYSTEM, (public,), (secret,), segment_bytes=SEGMENT)
+
+
+@pytest.fixture(scope="session")
+def archiving_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int], ArchivingServer]]:
+    """Return the archiving server of a major version; each is made once."""
+    made: dict[int, ArchivingServer] = {}
+
+    def get(version: int) -> ArchivingServer:
+        if version not in made:
+            made[version] = make_archiving_server(version, tmp_path_factory.mktemp("archiving"))
+        return made[version]
+
+    yield get
+    for one in made.values():
+        one.destroy()
+
+
+@pytest.fixture
+def archiving(request: pytest.FixtureRequest, archiving_servers: Callable[[int], ArchivingServer]) -> ArchivingServer:
+    """The archiving server of the version that the test is parametrised with."""
+    return archiving_servers(request.param)

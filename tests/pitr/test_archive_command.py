@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,27 +11,7 @@ from services.pitr.gaps import find_gaps
 from services.postgres.connection import connect
 from services.postgres.server import LocalServer
 from services.postgres.server_user import server_user
-from tests.pitr.servers import ArchivingServer, make_archiving_server, wait_for
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int], ArchivingServer]]:
-    """Return the archiving server of a major version; each is made once."""
-    made: dict[int, ArchivingServer] = {}
-
-    def get(version: int) -> ArchivingServer:
-        if version not in made:
-            made[version] = make_archiving_server(version, tmp_path_factory.mktemp("archiving"))
-        return made[version]
-
-    yield get
-    for one in made.values():
-        one.destroy()
-
-
-@pytest.fixture
-def archiving(request: pytest.FixtureRequest, servers: Callable[[int], ArchivingServer]) -> ArchivingServer:
-    return servers(request.param)
+from tests.pitr.servers import ArchivingServer, wait_for
 
 
 @pytest.mark.parametrize("archiving", [15, 18], indirect=True)
