@@ -129,7 +129,7 @@ def test_a_base_backup_never_counts_as_a_backup_of_the_database_and_survives_the
     installation = make_installation(tmp_path, url=source.url().get_secret_value())
     backup = take_base(installation)
     assert installation.catalog.backups.latest_good("la_factoria") is None
-    assert load_overview(installation).statuses[0].status == "NEVER BACKED UP"
+    assert load_overview(installation).statuses[0].state == "NEVER BACKED UP"
     assert sweep(installation, apply=False).orphans == []
     with installation.catalog.engine.begin() as connection:
         connection.execute(backups.delete())
