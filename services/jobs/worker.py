@@ -29,9 +29,7 @@ from services.jobs.identity import DeathWatch, process_identity
 from services.jobs.paced import Paced
 from services.jobs.reconcile import QueueWatch
 from services.jobs.recovery import recover_dead_runs
-from services.pitr.due_bases import queue_due_bases
-from services.pitr.receivers import Receivers
-from services.pitr.sampler import Sampler
+from services.pitr.worker_tasks import PointInTimeTasks
 from services.retention.pins import store_waiting_pins
 from services.schedules.start_due import start_due_runs
 from services.schedules.sync import sync_schedules
@@ -44,8 +42,6 @@ AWAY_POLL_SECONDS = 2.0
 """How long a run waits before it asks a catalogue again that did not answer."""
 COPIES_SECONDS = 60.0
 PROBES_SECONDS = 60.0
-BASES_SECONDS = 60.0
-SAMPLES_SECONDS = 60.0
 STOP_SECONDS = 20.0
 """How long a worker that is told to end waits for its runs to clean up after themselves."""
 
@@ -64,15 +60,13 @@ class _State:
     watch: DeathWatch = field(init=False)
     queue: QueueWatch = field(init=False)
     alerts: AlertWatch = field(init=False)
-    receivers: Receivers = field(init=False)
-    sampler: Sampler = field(init=False)
+    pitr: PointInTimeTasks = field(init=False)
 
     def __post_init__(self) -> None:
         self.watch = DeathWatch(active_here=lambda: tuple(self.active))
         self.queue = QueueWatch(self.installation, self.watch, worker=self.identity, in_hand=lambda: tuple(self.places))
         self.alerts = AlertWatch(self.installation, by=self.identity, heartbeat=True)
-        self.receivers = Receivers(self.installation, by=self.identity, stopping=self.stopping)
-        self.sampler = Sampler(self.installation, by=self.identity)
+        self.pitr = PointInTimeTasks(self.installation, by=self.identity, stopping=self.stopping)
 
 
 _states: list[_State] = []
@@ -157,9 +151,7 @@ def run_worker(installation: Installation, *, stop: threading.Event | None = Non
             ("pins", _store_pins),
             ("copies", Paced(_copies, COPIES_SECONDS)),
             ("probes", Paced(_probe_again, PROBES_SECONDS)),
-            ("receivers", _receive),
-            ("samples", Paced(_sample_wal, SAMPLES_SECONDS)),
-            ("bases", Paced(_queue_bases, BASES_SECONDS)),
+            *state.pitr.tasks(),
         )
     ]
     sync_schedules(installation)
@@ -178,7 +170,7 @@ def run_worker(installation: Installation, *, stop: threading.Event | None = Non
         DBOS.destroy(workflow_completion_timeout_sec=5)
         for thread in tasks:
             thread.join(timeout=HEARTBEAT_SECONDS)
-        state.receivers.join()
+        state.pitr.join()
         for last in (_hand_back, _take_leave):
             _try(state, last)
         _states.remove(state)
@@ -228,21 +220,6 @@ def _watch_alerts(state: _State) -> None:
 def _probe_again(state: _State) -> None:
     """Try again what could not be used."""
     probe_again(state.installation)
-
-
-def _receive(state: _State) -> None:
-    """Take up the logs that nobody receives."""
-    state.receivers.look()
-
-
-def _sample_wal(state: _State) -> None:
-    """See how far the logs have come, and how much of them is archived."""
-    state.sampler.look()
-
-
-def _queue_bases(state: _State) -> None:
-    """Ask for the base backups that are due."""
-    queue_due_bases(state.installation)
 
 
 def _copies(state: _State) -> None:

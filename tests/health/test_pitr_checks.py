@@ -15,7 +15,7 @@ from services.health.checks import examine
 from services.health.model import HealthCheck
 from services.installation import Installation
 from services.settings.model import PitrSettings
-from tests.pages.worlds import NOW, installation
+from tests.pages.worlds import NOW, add_backup, installation
 
 MINUTE = timedelta(minutes=1)
 MB = 10**6
@@ -89,6 +89,20 @@ def test_what_nobody_could_look_at_is_unknown_and_never_well(inst: Installation)
     assert checks(inst)["wal_delay"].severity == "unknown"
     add_sample(inst.catalog.engine, replace(WELL, at=NOW, archived_at=None, archived_lsn=None, lag_bytes=None))
     assert checks(inst)["wal_delay"].severity == "failure"
+
+
+def test_the_newest_sound_base_backup_has_an_age(inst: Installation) -> None:
+    def found() -> HealthCheck:
+        [check] = [c for c in examine(inst).checks if c.name == "base_backup_age"]
+        return check
+
+    assert found().severity == "failure"
+    add_backup(inst, "orders", NOW - timedelta(hours=47), type="base")
+    assert found().severity == "ok"
+    inst.clock = lambda: NOW + timedelta(hours=2)
+    assert found().severity == "warning"
+    add_backup(inst, "orders", NOW, type="base", verification_level="checksum", verification_passed=False)
+    assert found().severity == "warning"  # that one is damaged
 
 
 def test_samples_are_kept_for_ninety_days_and_the_newest_is_found(inst: Installation) -> None:

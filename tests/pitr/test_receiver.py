@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
+from services.catalog.wal_samples import latest_samples
 from services.installation import Installation
 from services.pitr import receiver as receiving
 from services.pitr.archive import WalArchive
@@ -25,9 +29,11 @@ from services.pitr.spool import Spool
 from services.pitr.wal_names import SegmentName
 from services.postgres.connection import Address, connect
 from services.postgres.server import LocalServer
+from services.postgres.server_user import server_user
 from services.settings.model import PitrSettings
 from tests.pitr.servers import wait_for
 from tests.support.installations import make_installation
+from tests.support.servers import make_server
 
 
 @pytest.fixture(autouse=True)
@@ -106,8 +112,9 @@ def gaps(installation: Installation) -> list[str]:
     return [str(gap) for gap in find_gaps(found.segments(), found.histories(), found.segment_bytes)]
 
 
-def children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children(recursive=True) if child.name() == "pg_receivewal"]
+def children(pid: int | None = None) -> list[psutil.Process]:
+    """The pg_receivewal of a process, this one if none is named."""
+    return [child for child in psutil.Process(pid).children(recursive=True) if child.name() == "pg_receivewal"]
 
 
 def test_the_log_arrives_and_the_slot_moves_only_behind_what_is_stored(installation: Installation) -> None:
@@ -161,7 +168,8 @@ def test_while_the_storage_is_down_the_spool_has_a_limit_and_the_server_keeps_th
         wait_for(lambda: bool(children()), "pg_receivewal does not start")
         first = switch(installation)
         wait_for(lambda: first in names(installation), "the segment does not arrive")
-        stored_up_to = slot_lsn(installation)
+        stored_up_to = SegmentName.parse(first).end_lsn()
+        wait_for(lambda: slot_lsn(installation) == stored_up_to, "the slot does not move on")
         root.rename(away)
         root.touch()
         ended = [switch(installation) for _ in range(5)]
@@ -177,6 +185,8 @@ def test_while_the_storage_is_down_the_spool_has_a_limit_and_the_server_keeps_th
 
 @pytest.mark.parametrize("installation", [18], indirect=True)
 def test_of_two_workers_one_receives_and_the_other_takes_over(installation: Installation) -> None:
+    for worker in ("a", "b"):
+        installation.catalog.workers.beat(worker, version="0", now=installation.clock())
     first_stop, second_stop = threading.Event(), threading.Event()
     first = Receivers(installation, by="a", stopping=first_stop)
     second = Receivers(installation, by="b", stopping=second_stop)
@@ -196,3 +206,120 @@ def test_of_two_workers_one_receives_and_the_other_takes_over(installation: Inst
     second_stop.set()
     second.join()
     assert children() == []
+
+
+@pytest.mark.parametrize("installation", [15], indirect=True)
+def test_a_worker_killed_takes_its_receiver_with_it_and_the_next_one_goes_on(
+    installation: Installation, tmp_path: Path
+) -> None:
+    environ = worker_environment(installation, tmp_path)
+    with worker(environ) as killed:
+        wait_for(lambda: bool(children(killed.pid)), "pg_receivewal does not start")
+        [child] = children(killed.pid)
+        first = switch(installation)
+        wait_for(lambda: first in names(installation), "the segment does not arrive")
+        killed.kill()
+        killed.wait(30)
+        wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "pg_receivewal goes on")
+    ended = [switch(installation) for _ in range(2)]
+    with worker(environ):
+        wait_for(lambda: set(ended) <= names(installation), "the segments do not arrive", 60)
+        samples = partial(latest_samples, installation.catalog.engine, ["la_factoria"])
+        wait_for(lambda: bool(samples()), "nobody takes samples")
+        assert samples()["la_factoria"].missing == 0
+    assert gaps(installation) == []
+
+
+@contextmanager
+def worker(environ: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([sys.executable, "-m", "services.cli.main", "worker"], env=environ)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def worker_environment(installation: Installation, folder: Path) -> dict[str, str]:
+    settings = installation.settings
+    database, key = settings.databases[0], settings.encryption_key
+    assert key is not None
+    config = folder / "backups.toml"
+    config.write_text(
+        f"""
+        home = "{settings.home}"
+        cleanup_schedule = "off"
+        janitor_schedule = "off"
+        health_schedule = "off"
+        [[storages]]
+        name = "primary"
+        url = "{settings.storages[0].url}"
+        [[databases]]
+        name = "la_factoria"
+        url = "{database.url.get_secret_value()}"
+        schedule = "off"
+        restore_test_schedule = "off"
+        [databases.pitr]
+        enabled = true
+        method = "receiver"
+        slot = "{database.pitr.slot}"
+        """
+    )
+    python_path = os.environ.get("PYTHONPATH", "")
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": python_path,
+        "BACKUPS_CONFIG": str(config),
+        "BACKUP_ENCRYPTION_KEY": key.get_secret_value(),
+    }
+
+
+def test_a_timeline_that_is_left_while_nobody_receives_is_received_to_its_end(tmp_path: Path) -> None:
+    """The server recovers to the end of its log and goes on as timeline 2, as after a failover."""
+    server = make_server(18, tmp_path / "switching", wal_level="replica", archive_mode="on", archive_command="true")
+    pitr = PitrSettings(enabled=True, method="receiver", slot="switching")
+    installation = make_installation(tmp_path, url=server.address.url().get_secret_value(), database={"pitr": pitr})
+    try:
+        with receiver(installation):
+            wait_for(lambda: bool(children()), "pg_receivewal does not start")
+            first = switch(installation)
+            wait_for(lambda: first in names(installation), "the segment does not arrive")
+        last = switch(installation)
+        server.stop()
+        signal_file = server.data_dir / "recovery.signal"
+        signal_file.touch()
+        server_user().own(signal_file)
+        server.options["restore_command"] = "false"
+        server.start()
+        with connect(server.address) as connection:
+            wait_for(lambda: connection.execute("SELECT NOT pg_is_in_recovery()").fetchone() == (True,), "no promotion")
+        moved = installation.settings.databases[0].model_copy(update={"url": server.address.url()})
+        installation.settings = installation.settings.model_copy(update={"databases": (moved,)})
+        after = switch(installation)
+        assert after.startswith("00000002")
+        with receiver(installation):
+            wait_for(lambda: {last, after} <= names(installation), "the segments do not arrive")
+        found = archive(installation)
+        assert found.histories()[2].switches[0].timeline == 1
+        assert gaps(installation) == []
+    finally:
+        installation.close()
+        server.destroy()
+
+
+def test_a_receiver_that_gets_nothing_while_the_server_writes_has_stalled() -> None:
+    written, changed = [100], [1.0]
+    watch = receiving._StallWatch(lambda: written[0], lambda: changed[0])
+    start = watch._since
+    half = receiving.STALL.total_seconds() / 2
+    assert [watch.has_stalled(start + seconds) for seconds in (1, half + 1, 2 * half + 1)] == [False, False, False]
+    # a quiet server sends nothing; then it writes, and still nothing comes
+    again = watch._since
+    assert not watch.has_stalled(again + half + 1)
+    written[0] = 200
+    assert watch.has_stalled(again + 2 * half + 1)
+    # what arrives ends the wait
+    again = watch._since
+    assert not watch.has_stalled(again + half + 1)
+    written[0], changed[0] = 300, 2.0
+    assert not watch.has_stalled(again + 2 * half + 1)

@@ -162,3 +162,11 @@ def test_a_bucket_that_fails_is_a_failure_and_then_it_is_stored(
         assert wal_commands.main(["wal-fetch", path.name, str(back)], environ) == 0
         assert back.read_bytes() == make_segment(3).read_bytes()
         assert wal_commands.main(["wal-fetch", "000000010000000000000004", str(back)], environ) == 1
+
+
+def test_a_storage_that_never_answers_ends_the_command_at_its_limit() -> None:
+    """Also inside of a call that nothing interrupts: of a disk that is gone, say."""
+    script = "import time; from services.pitr.wal_commands import _Limit; _Limit(0.2, 7, 'x')(lambda: time.sleep(60))"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)
+    assert ended.returncode == 7
+    assert "Nothing counts as done" in ended.stderr
