@@ -104,8 +104,13 @@ def recent_checks(engine: sa.Engine, *, limit: int, backup_id: str | None = None
 
 
 def holdings(engine: sa.Engine) -> dict[str, Holding]:
-    """Return what there is of each database that was ever backed up."""
-    ever = sa.select(backups.c.database, sa.func.count().label("backups_ever")).group_by(backups.c.database).subquery()
+    """Return what there is of each database that was ever backed up (base backups are of a server, not counted)."""
+    ever = (
+        sa.select(backups.c.database, sa.func.count().label("backups_ever"))
+        .where(backups.c.type != "base")
+        .group_by(backups.c.database)
+        .subquery()
+    )
     held = (
         sa.select(
             backups.c.database,

@@ -95,7 +95,7 @@ def _newest(engine: sa.Engine, names: Iterable[str], at: datetime) -> list[_Newe
     test = test.where(v.database == of.c.name, v.finished_at < at, v.outcome == "passed")
     test = test.where(_whole(), sa.not_(_failed(at)))
     test = test.order_by(v.finished_at.desc()).limit(1).correlate(of)
-    ever = sa.exists().where(b.database == of.c.name, b.finished_at < at).correlate(of)
+    ever = sa.exists().where(b.database == of.c.name, b.finished_at < at, b.type != "base").correlate(of)
     query = sa.select(of.c.name, backup.scalar_subquery(), test.scalar_subquery(), ever)
     with engine.connect() as connection:
         return [_Newest(name, held, tested, bool(some)) for name, held, tested, some in connection.execute(query)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import tarfile
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from services.postgres.server import LocalServer
 from services.postgres.server_user import server_user
 from services.retention.plans import load_plans
 from services.settings.model import StorageSettings
+from tests.pitr.lab import NAME, PointLab
 from tests.support.installations import make_installation
 from tests.support.servers import NewDatabase
 from tests.support.stored import store_backup
@@ -214,3 +216,18 @@ def test_what_is_for_dumps_refuses_a_base_backup_and_says_what_is_right(
     run_id = commands.submit_verification(installation, backup.id, "archive", storage="second", actor="t", queue=False)
     assert carried_out(installation, run_id).result["outcome"] == "passed"
     installation.close()
+
+
+def test_a_server_whose_archiving_fails_is_refused_at_once_and_not_waited_for(tmp_path: Path) -> None:
+    lab = PointLab(15, tmp_path)
+    try:
+        lab.sql("ALTER SYSTEM SET archive_command = 'false'", "SELECT pg_reload_conf()", "SELECT pg_switch_wal()")
+        deadline = time.monotonic() + 20
+        while not lab.sql("SELECT failed_count FROM pg_stat_archiver")[0]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        run = lab.run(commands.submit_base_backup(lab.inst, NAME, actor="t", queue=False))
+        assert (run.state, run.result["exit_code"]) == ("failed", 1)
+        assert "archive_command is failing" in run.error
+    finally:
+        lab.close()
