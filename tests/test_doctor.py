@@ -71,7 +71,6 @@ def test_a_home_folder_that_cannot_be_made_is_failed(shell: Shell) -> None:
 
 def test_a_home_folder_that_others_can_enter_is_a_warning(shell: Shell) -> None:
     home = Path(shell.variables["BACKUPS_HOME"])
-    home.mkdir()
     home.chmod(0o755)
     found = _examine(shell)
     assert _worst(found["home folder"]) == "warning"

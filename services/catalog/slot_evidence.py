@@ -70,6 +70,7 @@ def _fault() -> sa.ColumnElement[str]:
     """Why a backup is not good, as ``services.schedules.outcomes.Fault`` names it; whether it expired is no fault."""
     b = backups.c
     return sa.case(
+        (b.type == "base", "base"),
         (b.trust == "untrusted", "untrusted"),
         (b.verification_passed.is_(False), "failed"),
         (b.adopted.is_(True), "adopted"),

@@ -10,6 +10,7 @@ import typer
 from services import commands
 from services.catalog.model import Backup, Run
 from services.cli.backup_commands import DatabaseArgument
+from services.cli.copies_in_turn import make_further_copies
 from services.cli.forms import backup_forms, run_form
 from services.cli.output import say, stdout, table, write_json, write_pairs
 from services.cli.pitr_group import pitr
@@ -45,16 +46,18 @@ def base_backup(
 ) -> None:
     """Copy the data folder of a database's server: where recovery to a point in time begins."""
     with opened(quiet=as_json) as installation:
-        chosen = chosen_database(installation, database)
+        chosen, mode = chosen_database(installation, database), Mode(queue, wait, quiet, as_json)
         run = carry_out(
             installation,
             lambda queued: commands.submit_base_backup(
                 installation, chosen.name, name=name, note=note_text, actor=actor(), queue=queued
             ),
-            Mode(queue, wait, quiet, as_json),
+            mode,
         )
         if run is None:
             return
+        if run.backup_id is not None and run.state == "finished" and not queue and not wait:
+            make_further_copies(installation, run.backup_id, mode)
         backup = installation.catalog.backups.get(run.backup_id) if run.backup_id is not None else None
         if as_json:
             listed = None if backup is None else backup_forms(installation, [backup])[0] | _physical(backup)
@@ -80,14 +83,10 @@ def list_bases(database: DatabaseArgument = None, as_json: AsJson = False) -> No
         rows = []
         for backup in found:
             base = BaseBackup.of(backup)
-            checked = {None: "not checked", True: "passed", False: "FAILED"}[backup.verification_passed]
-            positions = f"{format_lsn(base.start_lsn)} – {format_lsn(base.stop_lsn)}"
-            stopped = isoformat(base.stopped_at) or ""
-            rows.append(
-                (backup.name, stopped, str(base.timeline), positions, format_bytes(backup.stored_bytes), checked)
-            )
-        columns = ["Name", "Restorable from", "Timeline", "WAL", "Stored", "Last check"]
-        stdout().print(table(columns, rows, right=["Timeline", "Stored"]))
+            checked = {None: "not yet", True: "passed", False: "FAILED"}[backup.verification_passed]
+            stopped = f"{base.stopped_at:%Y-%m-%d %H:%M:%SZ}"
+            rows.append((backup.name, stopped, format_bytes(backup.stored_bytes), checked))
+        stdout().print(table(["Name", "Restorable from", "Stored", "Check"], rows, right=["Stored"]))
 
 
 @pitr.command("restore-test")

@@ -5,6 +5,7 @@ Order of the writing as in ``services.backups.create``: the object first, its ma
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -21,14 +22,18 @@ from services.pitr.backup_manifest import BackupManifest
 from services.pitr.base_model import FORMAT, BaseBackup
 from services.pitr.base_scan import BaseScan
 from services.pitr.source import Source, ask_source, server_time
-from services.pitr.wal_names import format_lsn
+from services.pitr.wal_keys import file_prefix, parse_key
+from services.pitr.wal_names import SegmentName, format_lsn
 from services.postgres.base_backup import base_backup_stream
 from services.postgres.clients import ClientPrograms, choose_client, find_clients
 from services.postgres.connection import Address
-from services.storage.protocol import StoredObject
+from services.storage.protocol import Storage, StoredObject
 from services.stream.result import StreamResult
 from services.stream.write import write_stream
 from services.units import format_bytes, format_duration
+
+WAL_SECONDS = 60.0
+"""How long the log that makes a base backup consistent is waited for."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,44 @@ def create_base_backup(
         f"{format_duration(backup.duration)}: {backup.copies[0].location}. It needs the WAL of timeline "
         f"{base.timeline} from {format_lsn(base.start_lsn)} to {format_lsn(base.stop_lsn)}, and whatever follows."
     )
+    if plan.database.pitr.enabled:
+        _look_for_wal(installation, plan, base, run)
     return verify_new_backup(installation, backup, run)
+
+
+def _look_for_wal(installation: Installation, plan: Plan, base: BaseBackup, run: RunContext) -> None:
+    """Wait a while until the segments that make it consistent are in the archive; say so when they do not come.
+
+    A server that archives by itself has waited for them; a receiver gets them within moments. An idle server that
+    never archives its last segment is how base backups come to be that nobody can restore.
+    """
+    run.phase("waiting for its log")
+    storage = installation.storage(installation.settings.pitr_storage_of(plan.database).name)
+    deadline = time.monotonic() + WAL_SECONDS
+    wanted = [
+        SegmentName(base.timeline, number).name(base.segment_bytes)
+        for number in range(base.first_segment, base.last_segment + 1)
+    ]
+    while missing := [name for name in wanted if not _is_stored(storage, plan.database.name, base, name)]:
+        if time.monotonic() > deadline:
+            run.log(
+                f"The segment {missing[0]} is not in the archive: until it is, nothing can be restored from this base "
+                f"backup. See `backups pitr status {plan.database.name}`.",
+                "warning",
+            )
+            return
+        run.check_cancelled()
+        time.sleep(1)
+    run.log(f"The log that makes it consistent is in the archive, up to {wanted[-1]}.")
+
+
+def _is_stored(storage: Storage, database: str, base: BaseBackup, name: str) -> bool:
+    names = (name, f"{name}.partial")
+    return any(
+        parse_key(entry.key) is not None
+        for each in names
+        for entry in storage.list(file_prefix(database, base.system_identifier, each))
+    )
 
 
 def _plan(installation: Installation, database: str, run: RunContext, name: str | None) -> Plan:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import psycopg
 
-from services.errors import ConnectionFailed, InputError
+from services.errors import Blocked, ConnectionFailed, InputError
 from services.postgres.connection import Address, connect
 
 _QUESTIONS = """
@@ -18,6 +18,8 @@ SELECT (SELECT rolname FROM pg_roles WHERE oid = 10),
        (SELECT coalesce(sum(pg_database_size(oid)), 0)::bigint FROM pg_database
          WHERE has_database_privilege(oid, 'CONNECT')),
        current_setting('archive_mode'),
+       (SELECT failed_count FROM pg_stat_archiver
+         WHERE last_failed_time > coalesce(last_archived_time, '-infinity')),
        clock_timestamp()
 """
 
@@ -39,7 +41,7 @@ class Source:
 
 
 def ask_source(address: Address) -> Source:
-    """Ask. Raise ConnectionFailed, and InputError for a server of which no base backup can be streamed."""
+    """Ask. Raise ConnectionFailed, InputError for a server of which no base backup can be streamed, Blocked."""
     try:
         with connect(address) as connection:
             row = connection.execute(_QUESTIONS).fetchone()
@@ -49,12 +51,18 @@ def ask_source(address: Address) -> Source:
         reason = str(error).strip().partition("\n")[0]
         raise ConnectionFailed(f"{address.label()} does not answer what a base backup needs: {reason}.") from error
     assert row is not None  # a SELECT without FROM has one row
-    superuser, segment_bytes, tablespaces, cluster_bytes, archive_mode, at = row
+    superuser, segment_bytes, tablespaces, cluster_bytes, archive_mode, failed, at = row
     if tablespaces:
         raise InputError(
             f"The server has tablespaces of its own ({', '.join(tablespaces[:5])}); its data folder cannot be streamed "
             "as one tar.",
             hint="Move what is in them to pg_default (ALTER TABLE … SET TABLESPACE) and drop them, or use pgBackRest.",
+        )
+    if failed and archive_mode != "off":
+        raise Blocked(
+            f"The server's archive_command is failing ({failed:,} times): it would wait for its log to be archived "
+            "before it ends a base backup, which would hang.",
+            hint="Mend archive_command first: the server's log says what it answered; see `backups pitr status`.",
         )
     return Source(version, major, superuser, segment_bytes, cluster_bytes, archive_mode != "off", at)
 

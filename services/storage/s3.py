@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import builtins
 import os
+import threading
 import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any
 
 import boto3
@@ -201,15 +203,28 @@ def _client(settings: StorageSettings) -> Any:
         s3={"addressing_style": "path" if settings.endpoint_url else "auto"},
     )
     secret, token = settings.secret_access_key, settings.session_token
-    session = boto3.session.Session(
-        aws_access_key_id=settings.access_key_id,
-        aws_secret_access_key=secret.get_secret_value() if secret else None,
-        aws_session_token=token.get_secret_value() if token else None,
-        # R2 wants "auto"; other servers with an endpoint of their own take any region
-        region_name=settings.region or ("auto" if settings.endpoint_url else None),
-    )
-    region = None if session.region_name else "us-east-1"
-    return session.client("s3", endpoint_url=settings.endpoint_url, region_name=region, config=config)
+    with _making:
+        session = _session()
+        return session.client(
+            "s3",
+            endpoint_url=settings.endpoint_url,
+            # R2 wants "auto"; other servers with an endpoint of their own take any region
+            region_name=settings.region or ("auto" if settings.endpoint_url else session.region_name or "us-east-1"),
+            aws_access_key_id=settings.access_key_id,
+            aws_secret_access_key=secret.get_secret_value() if secret else None,
+            aws_session_token=token.get_secret_value() if token else None,
+            config=config,
+        )
+
+
+_making = threading.Lock()
+"""A session makes one client at a time."""
+
+
+@cache
+def _session() -> boto3.session.Session:
+    """Return the process's one session: what it has read of the protocol (a third of a second) serves every client."""
+    return boto3.session.Session()
 
 
 def _skew(answer: dict[str, Any], before: datetime, after: datetime) -> timedelta:

@@ -18,7 +18,7 @@ from dashboard.navigation import PAGES
 from services.catalog import schema
 from services.catalog.catalog import Catalog
 from services.postgres.server import LocalServer
-from tests.support.installations import make_catalog
+from tests.support.catalogs import make_catalog
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 SMALL = Plan(NOW, databases=3, days=400, backups=1500, tables=5)

@@ -11,7 +11,7 @@ import pytest
 from services.catalog.catalog import Catalog
 from services.catalog.model import RunKind
 from services.postgres.server import LocalServer
-from tests.support.installations import make_catalog
+from tests.support.catalogs import make_catalog
 from tests.support.servers import NewDatabase
 
 

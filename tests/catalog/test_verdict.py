@@ -16,7 +16,7 @@ from services.catalog.model import Backup, Copy
 from services.catalog.verdict import Check, Verdict, judge
 from services.postgres.server import LocalServer
 from tests.catalog.rows import NOW, make_backup, make_verification
-from tests.support.installations import make_catalog
+from tests.support.catalogs import make_catalog
 from tests.support.servers import NewDatabase
 
 STEP = timedelta(minutes=1)

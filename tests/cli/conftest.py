@@ -14,6 +14,7 @@ from services.cli.main import app
 from services.postgres.connection import Address
 from services.postgres.server import LocalServer
 from services.stream.encryption import generate_key
+from tests.support.catalogs import prepare_home
 
 SCRIPT = """
 CREATE TABLE users (id int PRIMARY KEY, email text NOT NULL);
@@ -70,6 +71,7 @@ def shell(
         if name.startswith(("BACKUP", "DATABASE_URL", "AWS_", "S3_", "CATALOG_URL", "RESTORE_TEST_URL")):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+    prepare_home(tmp_path / "home")
     address = database(server15, SCRIPT)
     secret, public = generate_key()
     url = address.url().get_secret_value()

@@ -21,9 +21,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from dashboard import monitor as monitoring
 from dashboard.monitor import Monitor
 from services import serve
-from services.catalog.catalog import Catalog
 from services.installation import Installation
 from tests.pages.worlds import healthy
+from tests.support.catalogs import make_catalog
 from tests.support.sinks import WebServer, free_port, web_server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,8 +77,7 @@ def until(what: object, *, seconds: float = 60) -> None:
 def test_monitoring_is_answered_and_a_dead_worker_is_told_by_the_dashboard(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    catalog = Catalog(f"sqlite:///{home / 'catalog.db'}")
-    catalog.migrate()
+    catalog = make_catalog(f"sqlite:///{home / 'catalog.db'}")
     catalog.workers.beat("gone:1:1", version="0.1.0", now=datetime.now(UTC) - timedelta(minutes=10))
     catalog.close()
     with (

@@ -18,6 +18,7 @@ from services.stream.encryption import generate_key
 from tests.faults.test_killed_copies import CONFIG
 from tests.faults.test_killed_worker import ended, kill_at, worker
 from tests.restores.lab import SCHEMA
+from tests.support.catalogs import prepare_home
 from tests.support.dumps import plain_dump, store_old
 from tests.support.servers import drop_database, make_database
 from tests.support.stored import keys_in
@@ -38,6 +39,7 @@ def dump(server15: LocalServer) -> bytes:
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
     secret, public = generate_key()
+    prepare_home(tmp_path / "home")
     for name in ("primary", "second"):
         (tmp_path / name).mkdir()
     second = f'url = "file://{tmp_path}/second"'

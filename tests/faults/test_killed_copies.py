@@ -14,6 +14,7 @@ from services.commands import submit_copy
 from services.installation import Installation, open_installation
 from services.stream.encryption import generate_key
 from tests.faults.test_killed_worker import ended, kill_at, wait_for, worker
+from tests.support.catalogs import prepare_home
 from tests.support.s3 import ACCESS_KEY, SECRET_KEY, moto_server, plain_client
 from tests.support.stored import both_keys, content_of, flip, keys_in, store_backup
 from tests.support.worker import COPY_PHASES
@@ -52,6 +53,7 @@ def environ(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str
         "BACKUP_ENCRYPTION_KEY": secret,
     }
     (tmp_path / "primary").mkdir()
+    prepare_home(tmp_path / "home")
     if request.param == "folder":
         second = f'url = "file://{tmp_path}/second"'
         (tmp_path / "second").mkdir()

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from pydantic import SecretStr
 
-from services.catalog.catalog import Catalog
 from services.catalog.model import Backup, Copy, Outcome, Run, Verification
 from services.clock import Clock
 from services.ids import new_id
@@ -20,6 +19,7 @@ from services.schedules.sync import sync_schedules
 from services.settings.model import DatabaseSettings, Settings, StorageSettings
 from services.stream.encryption import generate_key
 from tests.schedules.conftest import SetClock
+from tests.support.catalogs import make_catalog
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 HOSTILE = "<b>x</b> **bold** [link](https://evil.example) :red[danger] $x$ `tick` | --> :streamlit:"
@@ -56,8 +56,7 @@ def installation(
         recipients=(generate_key()[1],) if recipients else (),
         sample=sample,
     )
-    catalog = Catalog(settings.catalog_url.get_secret_value())
-    catalog.migrate()
+    catalog = make_catalog(settings.catalog_url.get_secret_value())
     return Installation(settings, catalog, clock)
 
 

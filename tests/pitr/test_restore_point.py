@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,19 +12,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
 from services import commands
-from services.errors import BackupsError, CorruptBackup, InputError, RestoreFailed
+from services.errors import BackupsError, Cancelled, CorruptBackup, InputError, RestoreFailed
 from services.pitr.errors import SegmentMissing
 from services.pitr.point_report import PointReport
 from services.pitr.recovery_server import Recovered
+from services.pitr.restore_point import plan_point, restore_to_point
 from services.pitr.target import RecoveryTarget
 from services.pitr.wal_names import format_lsn, parse_lsn
 from services.postgres.connection import connect
 from services.postgres.server_user import server_user
 from tests.pitr.lab import NAME, PointLab
+from tests.support.run_context import RecordingRun
 
 
 @dataclass(frozen=True)
@@ -253,3 +258,38 @@ def test_whatever_goes_wrong_while_the_restored_server_runs_it_is_ended_and_remo
     with pytest.raises(psycopg.errors.UndefinedTable):
         story15.lab.restore("latest", Look("SELECT * FROM nowhere"))
     assert not list((story15.lab.inst.settings.home / "points").glob("*"))
+
+
+class StopsInRecovery(RecordingRun):
+    """A run during whose recovery something happens to the server, once: ``act`` gets the server's process id."""
+
+    def __init__(self, act: Callable[[StopsInRecovery, int], None]) -> None:
+        super().__init__()
+        self._act = act
+        self._done = False
+
+    def progress(self, bytes_done: int) -> None:
+        super().progress(bytes_done)
+        servers = [what for kind, what in self.leftovers if kind == "process"]
+        if self.phases[-1] == "replaying the log" and servers and not self._done:
+            self._done = True
+            self._act(self, int(servers[-1]["pid"]))
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_cancel_ends_the_server_at_once_even_one_that_has_stopped_answering(story15: Story, stopped: bool) -> None:
+    lab, pids = story15.lab, []
+
+    def act(run: StopsInRecovery, pid: int) -> None:
+        pids.append(pid)
+        if stopped:
+            os.kill(pid, signal.SIGSTOP)
+        run.cancel()
+
+    plan = plan_point(lab.inst, NAME, RecoveryTarget.parse("immediate"))
+    began = time.monotonic()
+    with pytest.raises(Cancelled):
+        restore_to_point(lab.inst, plan, StopsInRecovery(act))
+    assert time.monotonic() - began < 30
+    assert not psutil.pid_exists(pids[0])
+    assert not list((lab.inst.settings.home / "points").glob("*"))

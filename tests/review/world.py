@@ -28,7 +28,6 @@ from typing import Any
 from pydantic import SecretStr
 
 from services.alerts.store import add_alert, change_alert
-from services.catalog.catalog import Catalog
 from services.catalog.model import Backup, Copy, Verification
 from services.catalog.schema import deletions
 from services.health.model import HealthCheck, Subject
@@ -37,6 +36,7 @@ from services.installation import Installation
 from services.review.week import Week
 from services.schedules.model import ScheduleVersion, Slot
 from services.settings.model import DatabaseSettings, Settings, StorageSettings
+from tests.support.catalogs import make_catalog
 
 WEEK = Week(2026, 46)
 NOW = datetime(2026, 11, 18, 12, tzinfo=UTC)
@@ -77,8 +77,7 @@ def empty(home: Path, *names: str, url: str = "", clock: Clock | None = None, **
         "storages": (StorageSettings(name="local", url=f"file://{home / 'storage'}", limit_bytes=10**9),),
     }
     settings = Settings(**(values | changes))
-    catalog = Catalog(settings.catalog_url.get_secret_value())
-    catalog.migrate()
+    catalog = make_catalog(settings.catalog_url.get_secret_value())
     return Installation(settings, catalog, clock or Clock())
 
 

@@ -13,7 +13,8 @@ from services.schedules.start_due import start_due_runs
 from services.schedules.sync import sync_schedules
 from services.slo import load_slo
 from tests.sample.test_history import NOW, measured
-from tests.support.installations import make_catalog, make_installation
+from tests.support.catalogs import make_catalog
+from tests.support.installations import make_installation
 
 
 def test_the_rows_are_those_that_the_stores_would_write(tmp_path: Path) -> None:

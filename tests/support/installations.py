@@ -7,11 +7,11 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from services.catalog.catalog import Catalog
 from services.clock import Clock, utc_now
 from services.installation import Installation, open_configured
 from services.settings.model import DatabaseSettings, Settings, StorageSettings
 from services.stream.encryption import generate_key
+from tests.support.catalogs import make_catalog
 
 UNSCHEDULED = {"schedule": "off", "restore_test_schedule": "off"}
 """Of a database: nothing comes due, whatever the hour in which the tests run."""
@@ -42,6 +42,7 @@ def make_installation(home: Path, *, clock: Clock = utc_now, **settings: Any) ->
     """Return an opened installation; see ``make_settings``."""
     made = make_settings(home, **settings)
     mount(made)
+    make_catalog(made.catalog_url.get_secret_value()).close()
     return open_configured(made, clock=clock)
 
 
@@ -54,10 +55,3 @@ def mount(settings: Settings) -> None:
         root = Path(storage.url.removeprefix("file://"))
         if storage.is_local and (root.is_dir() or not root.exists()):
             (root / "la_factoria").mkdir(parents=True, exist_ok=True)
-
-
-def make_catalog(url: str) -> Catalog:
-    """Return a migrated catalogue."""
-    catalog = Catalog(url)
-    catalog.migrate()
-    return catalog
