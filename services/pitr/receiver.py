@@ -75,7 +75,7 @@ class Receiver:
         cluster = Cluster(slot.system_identifier, slot.segment_bytes)
         settle_cluster(self._storage, database.name, cluster, expected=database.pitr.system_identifier)
         archive = archive_of(settings, database, self._storage, cluster)
-        self._spool.begin(_begin_after(archive, slot).name(slot.segment_bytes), slot.segment_bytes)
+        self._spool.begin(_begin_with(archive, slot).name(slot.segment_bytes))
         client = choose_client(find_clients(settings.pg_bin_dirs), slot.server_major, program="pg_receivewal")
         with ExitStack() as stack:
             secret = stack.enter_context(passfile(self._address))
@@ -134,7 +134,7 @@ class Receiver:
                     logger.warning("storing the log of %s: %s", self._database.name, error)
                 return False
             self._storage_fails = ""
-            self._spool.remove(path)
+            path.unlink(missing_ok=True)
         return True
 
     def _store_partial(self, archive: WalArchive) -> None:
@@ -146,14 +146,14 @@ class Receiver:
                 logger.warning("storing %s of %s: %s", path.name, self._database.name, error)
 
 
-def _begin_after(archive: WalArchive, slot: SlotState) -> SegmentName:
-    """Return the segment after which to begin: the last one of the archive, or the one before the slot's."""
+def _begin_with(archive: WalArchive, slot: SlotState) -> SegmentName:
+    """Return the segment to begin with: the one after the last in the archive, or the first that the slot keeps."""
     kept = segment_of(slot.restart_lsn, slot.segment_bytes)
     whole = [segment for segment in archive.segments() if not segment.partial]
     last = max(whole, key=lambda segment: (segment.timeline, segment.number), default=None)
     if last is not None and last.number + 1 >= kept and last.timeline <= slot.timeline:
-        return SegmentName(last.timeline, last.number)
-    return SegmentName(slot.timeline, max(kept - 1, 0))
+        return SegmentName(last.timeline, last.number + 1)
+    return SegmentName(slot.timeline, kept)
 
 
 class _StallWatch:

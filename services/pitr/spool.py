@@ -1,7 +1,7 @@
 """The receiver's folder: what pg_receivewal writes, until it is in the storage.
 
-A finished segment has its plain name, the one being written ends in ``.partial``. pg_receivewal goes on after the
-newest file that it finds, so a placeholder in its place tells it where to begin.
+A finished segment has its plain name, the one being written ends in ``.partial``. pg_receivewal goes on with the
+segment whose beginning it finds, so an empty one tells it where to begin.
 """
 
 from __future__ import annotations
@@ -19,23 +19,17 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._placeholder = ""
 
-    def begin(self, placeholder: str, segment_bytes: int) -> None:
-        """Empty the folder, and have pg_receivewal begin with the segment after ``placeholder``."""
+    def begin(self, segment: str) -> None:
+        """Empty the folder, and have pg_receivewal begin with this segment."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True, mode=0o700)
-        self._placeholder = placeholder
-        with (self.folder / placeholder).open("wb") as file:
-            file.truncate(segment_bytes)  # takes no room
+        (self.folder / f"{segment}.partial").touch(mode=0o600)
 
     def finished(self) -> list[Path]:
         """Return what can be stored: histories first, then finished segments in order."""
         found = [path for path in self._files() if is_segment(path.name) or history_timeline(path.name) is not None]
-        return sorted(
-            (path for path in found if path.name != self._placeholder),
-            key=lambda path: (is_segment(path.name), path.name),
-        )
+        return sorted(found, key=lambda path: (is_segment(path.name), path.name))
 
     def partial(self) -> list[Path]:
         """Return the beginnings of segments that hold anything, in order."""
@@ -65,13 +59,6 @@ class Spool:
             except FileNotFoundError:
                 continue
         return max(times)
-
-    def remove(self, path: Path) -> None:
-        """Remove a file that is stored, and the placeholder, whose part is over with the first one."""
-        path.unlink(missing_ok=True)
-        if is_segment(path.name) and self._placeholder:
-            (self.folder / self._placeholder).unlink(missing_ok=True)
-            self._placeholder = ""
 
     def _files(self) -> list[Path]:
         return list(self.folder.iterdir()) if self.folder.is_dir() else []
