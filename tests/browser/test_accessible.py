@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.conftest import WAIT_MS, Site, visit
 
@@ -32,20 +32,19 @@ PAGES = {
 SIZES = {"laptop": (1440, 900), "phone": (390, 844)}
 
 
-Scheme = Literal["light", "dark"]
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
 @pytest.fixture(scope="module")
-def screens(chromium: Browser) -> Iterator[Callable[[str, Scheme], BrowserContext]]:
-    """Return a browser of a size and scheme. One serves all pages: what Streamlit's page consists of is loaded once."""
-    opened: dict[tuple[str, Scheme], BrowserContext] = {}
+def screens(chromium: Browser) -> Iterator[Callable[[str], BrowserContext]]:
+    """Return a browser of a size. One serves all pages: what Streamlit's page consists of is fetched once."""
+    opened: dict[str, BrowserContext] = {}
 
-    def screen(size: str, scheme: Scheme) -> BrowserContext:
-        if (size, scheme) not in opened:
+    def screen(size: str) -> BrowserContext:
+        if size not in opened:
             width, height = SIZES[size]
-            context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-            opened[size, scheme] = context
-        return opened[size, scheme]
+            opened[size] = chromium.new_context(viewport={"width": width, "height": height})
+        return opened[size]
 
     yield screen
     for context in opened.values():
@@ -53,26 +52,32 @@ def screens(chromium: Browser) -> Iterator[Callable[[str, Scheme], BrowserContex
 
 
 @pytest.mark.parametrize("path", PAGES)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
 def test_a_page_is_accessible_and_fits(
-    screens: Callable[[str, Scheme], BrowserContext], site: Site, axe: str, path: str, scheme: Scheme, size: str
+    screens: Callable[[str], BrowserContext], site: Site, axe: str, path: str, size: str
 ) -> None:
-    tab = visit(screens(size, scheme), site)
+    tab = visit(screens(size), site)
     heading, last = PAGES[path]
     page = tab.open(path)
     expect(page.get_by_role("heading", level=1)).to_contain_text(heading, timeout=WAIT_MS)
     expect(page.get_by_text(last).first).to_be_visible(timeout=WAIT_MS)
     page.evaluate(axe)
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)  # which the page follows, as when somebody's evening begins
+        expect(page.locator(".stApp")).to_have_css("color-scheme", scheme)
+        assert _serious(page) == [], scheme
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= SIZES[size][0]
+    assert tab.errors == []
+    assert tab.strangers == []
+    page.close()
+
+
+def _serious(page: Page) -> list[str]:
+    """Return what axe finds serious or critical on the page as it is now."""
     found: list[dict[str, Any]] = page.evaluate("axe.run(document).then(result => result.violations)")
-    serious = [
+    return [
         f"{rule['id']}: {rule['help']}: {node['target']} {node.get('failureSummary', '')[:300]}"
         for rule in found
         if rule["impact"] in ("serious", "critical")
         for node in rule["nodes"]
     ]
-    assert serious == []
-    assert page.evaluate("document.scrollingElement.scrollWidth") <= SIZES[size][0]
-    assert tab.errors == []
-    assert tab.strangers == []
-    page.close()
