@@ -31,6 +31,8 @@ NOT_THERE = 1
 MUST_STOP = 200
 LONGEST_SECONDS = 3600
 """A segment that is not handed over within this time will not be: a storage's own limits are far shorter."""
+ENDING_SECONDS = 30
+"""How long a fetch that is under way when the server has ended is waited for."""
 _REQUEST = re.compile(r"(?P<name>[0-9A-F]{8}(?:\.history|[0-9A-F]{16})) (?P<path>pg_wal/RECOVERY(?:XLOG|HISTORY))\Z")
 _WAKE_MILLISECONDS = 200
 _SCRIPT = """#!/bin/sh
@@ -113,9 +115,10 @@ def feeding(feeder: SegmentFeeder, folder: Path, user: ServerUser) -> Iterator[s
         yield _command(script)
     finally:
         ending.set()
-        thread.join(LONGEST_SECONDS)
-        os.close(ask)
-        os.close(answer)
+        thread.join(ENDING_SECONDS)
+        if not thread.is_alive():  # one that waits for a dead storage must not write into what is opened next
+            os.close(ask)
+            os.close(answer)
 
 
 def _command(script: Path) -> str:

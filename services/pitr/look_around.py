@@ -37,7 +37,10 @@ def _look(address: Address, name: str, size: int, run: RunContext) -> DatabaseFo
     try:
         with connect(address) as connection, run.on_cancel(partial(cancel_soon, connection)):
             tables = connection.execute(_TABLES).fetchall()
-            rows = sum(_count(connection, schema, table) for schema, table, its in tables if its <= COUNT_LIMIT)
+            rows = 0
+            for number, (schema, table, its) in enumerate(tables, 1):
+                run.progress(number)
+                rows += _count(connection, schema, table) if its <= COUNT_LIMIT else 0
     except (psycopg.Error, BackupsError) as error:
         run.check_cancelled()
         return DatabaseFound(name, 0, size, None, str(error).strip().partition("\n")[0])
