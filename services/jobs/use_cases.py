@@ -165,8 +165,14 @@ def _cleanup(installation: Installation, run: Run, active: ActiveRun) -> dict[st
 def _base_backup(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
     if run.backup_id is not None:
         return _made(_verify_made(installation, run.backup_id, active))
-    name, note = run.params.get("name"), run.params.get("note", "")
-    backup = create_base_backup(installation, run.database or "", active, name=name, note=note)
+    backup = create_base_backup(
+        installation,
+        run.database or "",
+        active,
+        name=run.params.get("name"),
+        note=run.params.get("note", ""),
+        incremental=bool(run.params.get("incremental")),
+    )
     _copy_later(installation, run, backup, active)
     return _made(backup)
 
