@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from services.errors import InputError
 from services.retention.policy import TIERS, RetentionPolicy
@@ -16,10 +16,10 @@ from services.settings.faults import EXAMPLES
 from services.settings.keys import public_key_of
 
 
-class Environment(BaseSettings):
+class Environment(BaseModel):
     """The environment variables that mean something here, as they are."""
 
-    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True, case_sensitive=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     BACKUPS_CONFIG: str | None = None
     BACKUPS_HOME: str = "var"
