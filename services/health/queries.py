@@ -18,7 +18,7 @@ HISTORY = 7
 """How many good backups before the newest one make what is usual."""
 _PARTS = 100
 """Databases asked for in one statement; SQLite takes 500 parts of a union at most."""
-_BY_ITSELF = ("backup", "restore", "adopt")
+_BY_ITSELF = ("backup", "restore", "adopt", "point_restore")
 """Kinds that have a check of their own (backup), or a person in front of them who sees the failure."""
 
 
