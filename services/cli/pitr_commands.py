@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.text import Text
 
-from services.cli.output import note, printable, say, stdout, table, write_json
+from services.cli.output import instant, note, printable, say, stdout, table, write_json
+from services.cli.pitr_forms import check_form, gap_form, listing_form, status_form, window_form
 from services.cli.pitr_group import pitr
 from services.cli.session import AsJson, chosen_database, opened
-from services.clock import isoformat
 from services.errors import BackupsError
 from services.installation import Installation
 from services.pitr.archive import WalArchive
 from services.pitr.expire import expire_window, first_needed
-from services.pitr.gaps import Gap, needed_gaps
+from services.pitr.gaps import needed_gaps
 from services.pitr.listing import Listing, list_archive
 from services.pitr.open import existing_archive
+from services.pitr.overview import load_point_in_time
 from services.pitr.setup import Step, apply_setup, open_checks
 from services.pitr.status import PitrStatus, load_status
 from services.pitr.status_check import StatusCheck
@@ -45,7 +46,7 @@ def status_command(database: Database = None, as_json: AsJson = False) -> None:
     with opened(quiet=as_json) as installation:
         status = load_status(installation, chosen_database(installation, database))
     if as_json:
-        write_json(_status_form(status))
+        write_json(status_form(status))
     else:
         on = "" if status.enabled else " · off in the settings"
         say(f"{status.database}: point in time by {status.method}{on}")
@@ -72,7 +73,7 @@ def setup_command(
             address = Address.parse(settings.url.get_secret_value())
             steps = apply_setup(address, status, archive_command=archive_command)
     if as_json:
-        open_ones = [_check_form(check) for check in open_checks(status)]
+        open_ones = [check_form(check) for check in open_checks(status)]
         write_json({"database": status.database, "open": open_ones, "steps": [vars(step) for step in steps]})
     elif apply:
         _draw_steps(steps)
@@ -88,10 +89,36 @@ def gaps_command(database: Database = None, as_json: AsJson = False) -> None:
         settings = chosen_database(installation, database)
         _, listing = _look(installation, settings)
     if as_json:
-        write_json({"database": settings.name, **_listing_form(listing)})
+        write_json({"database": settings.name, **listing_form(listing)})
     else:
         _draw_listing(settings.name, listing)
     raise typer.Exit(FOUND if listing.gaps else 0)
+
+
+@pitr.command("windows")
+def windows_command(database: Database = None, as_json: AsJson = False) -> None:
+    """Show from when to when can be restored to a point. Exit code: 0 fine, 1 ends at a gap, 2 none, 3 unknown."""
+    with opened(quiet=as_json) as installation:
+        found = load_point_in_time(installation, chosen_database(installation, database))
+    if as_json:
+        forms = [window_form(window) for window in found.windows]
+        write_json({"database": found.database, "error": found.error, "windows": forms})
+    elif found.error:
+        note(f"Unknown: {found.error}", style="bold red")
+    else:
+        rows = [
+            (
+                instant(window.from_at, seconds=True), instant(window.to_at, seconds=True), str(window.timeline),
+                format_lsn(window.from_lsn), format_lsn(window.to_lsn), "; ".join(str(gap) for gap in window.gaps),
+            )
+            for window in found.windows
+        ]  # fmt: skip
+        if rows:
+            stdout().print(table(["From (UTC)", "To (UTC)", "Timeline", "From", "To", "Ended by a gap"], rows))
+        else:
+            say("Nothing can be restored to a point in time: no base backup has its log in the storage.")
+    code = UNKNOWN if found.error else FOUND if not found.windows else 1 if found.windows[-1].gaps else 0
+    raise typer.Exit(code)
 
 
 @pitr.command("verify")
@@ -109,7 +136,7 @@ def verify_command(
     if as_json:
         damaged = [{"key": file.key, "reason": file.reason} for file in found.damaged]
         form = {"files": found.files, "plain_bytes": found.plain_bytes, "damaged": damaged}
-        write_json({"database": settings.name, **form, "gaps": [_gap_form(gap) for gap in listing.gaps]})
+        write_json({"database": settings.name, **form, "gaps": [gap_form(gap) for gap in listing.gaps]})
     else:
         say(f"{found.files:,} files read, {format_bytes(found.plain_bytes)} of log.")
         for file in found.damaged:
@@ -219,64 +246,3 @@ def _draw_listing(database: str, listing: Listing) -> None:
         say(f"MISSING  {gap}", style="bold red")
     if not listing.gaps:
         say("No segment is missing.")
-
-
-def _status_form(status: PitrStatus) -> dict[str, Any]:
-    facts = status.facts
-    return {
-        "database": status.database,
-        "enabled": status.enabled,
-        "method": status.method,
-        "worst": status.worst,
-        "checks": [_check_form(check) for check in status.checks],
-        "server": None
-        if facts is None
-        else {
-            "major": facts.major,
-            "system_identifier": facts.system_identifier,
-            "current_lsn": None if facts.current_lsn is None else format_lsn(facts.current_lsn),
-            "segment_bytes": facts.segment_bytes,
-            "settings": dict(facts.settings),
-            "slots": [
-                {"name": s.name, "type": s.type, "active": s.active, "wal_status": s.wal_status, "lag": s.lag_bytes}
-                for s in facts.slots
-            ],
-            "archived_count": facts.archiver.archived_count,
-            "failed_count": facts.archiver.failed_count,
-            "last_archived_at": isoformat(facts.archiver.last_archived_at),
-        },
-    }
-
-
-def _check_form(check: StatusCheck) -> dict[str, Any]:
-    remedy = check.remedy
-    return {
-        "name": check.name,
-        "severity": check.severity,
-        "message": check.message,
-        "hint": check.hint,
-        "remedy": None
-        if remedy is None
-        else {"sql": list(remedy.statements), "by_hand": remedy.by_hand, "then": remedy.then},
-    }
-
-
-def _listing_form(listing: Listing) -> dict[str, Any]:
-    return {
-        "system_identifier": listing.system_identifier,
-        "segment_bytes": listing.segment_bytes,
-        "segments": len(listing.segments),
-        "stored_bytes": listing.stored_bytes,
-        "last_stored_at": isoformat(listing.last_stored_at),
-        "gaps": [_gap_form(gap) for gap in listing.gaps],
-    }
-
-
-def _gap_form(gap: Gap) -> dict[str, Any]:
-    return {
-        "timeline": gap.timeline,
-        "segments": gap.names(),
-        "count": gap.count,
-        "before_at": isoformat(gap.before_at),
-        "after_at": isoformat(gap.after_at),
-    }

@@ -184,6 +184,32 @@ def test_while_the_storage_is_down_the_spool_has_a_limit_and_the_server_keeps_th
 
 
 @pytest.mark.parametrize("installation", [18], indirect=True)
+def test_past_the_servers_limit_its_disk_is_not_filled_and_the_gap_is_named(installation: Installation) -> None:
+    with receiver(installation):
+        wait_for(lambda: bool(children()), "pg_receivewal does not start")
+        first = switch(installation)
+        wait_for(lambda: first in names(installation), "the segment does not arrive")
+    slot = installation.settings.databases[0].pitr.slot
+    with connect(address(installation)) as connection:
+        connection.execute("ALTER SYSTEM SET max_slot_wal_keep_size = '16MB'")
+        connection.execute("SELECT pg_reload_conf()")
+        try:
+            lost = [switch(installation) for _ in range(4)]
+            connection.execute("CHECKPOINT")
+            wait_for(lambda: ask_server(address(installation)).slot(slot).wal_status == "lost", "the slot is kept")
+        finally:
+            connection.execute("ALTER SYSTEM RESET max_slot_wal_keep_size")
+            connection.execute("SELECT pg_reload_conf()")
+    with receiver(installation):  # makes the slot anew, and goes on with what is left
+        wait_for(lambda: bool(children()), "pg_receivewal does not start again")
+        after = switch(installation)
+        wait_for(lambda: after in names(installation), "the segment does not arrive")
+    [gap] = find_gaps(archive(installation).segments(), {}, archive(installation).segment_bytes)
+    assert gap.names()[0] == lost[0]
+    assert set(gap.names()) <= set(lost)
+
+
+@pytest.mark.parametrize("installation", [18], indirect=True)
 def test_of_two_workers_one_receives_and_the_other_takes_over(installation: Installation) -> None:
     for worker in ("a", "b"):
         installation.catalog.workers.beat(worker, version="0", now=installation.clock())

@@ -20,6 +20,7 @@ from services.pitr.cluster import Cluster, settle_cluster
 from services.pitr.expire import expire_window, first_needed
 from services.pitr.gaps import find_gaps, needed_gaps
 from services.pitr.open import archive_of, existing_archive
+from services.pitr.overview import load_point_in_time
 from services.pitr.retention import plan_window
 from services.pitr.wal_names import SegmentName, format_lsn
 from services.settings.model import PitrSettings
@@ -171,6 +172,27 @@ def test_the_log_of_an_earlier_cluster_goes_once_it_is_older_than_the_window(
         os.utime(path, ((NOW - 15 * DAY).timestamp(),) * 2)
     assert clean_up(installation)["files"] == 3
     assert numbers(installation) == [5, 6]
+
+
+def test_what_can_be_restored_to_is_told_with_the_gaps_that_matter(
+    installation: Installation, make_segment: MakeSegment
+) -> None:
+    database = installation.settings.databases[0]
+    assert load_point_in_time(installation, database).listing is None
+    add_log(installation, make_segment, 1, 6)
+    add_log(installation, make_segment, 9, 12, days=1)
+    assert load_point_in_time(installation, database).windows == ()
+    add_base(installation, 2, days=20)
+    add_base(installation, 10, days=2)
+    found = load_point_in_time(installation, database)
+    old, new = found.windows
+    assert [gap.count for gap in old.gaps] == [2]
+    assert (new.from_at, new.to_at, new.gaps) == (NOW - 2 * DAY, NOW - DAY, ())
+    assert found.listing is not None
+    assert [gap.count for gap in found.listing.gaps] == [2]
+    (installation.settings.home / "storage").rename(installation.settings.home / "away")
+    (installation.settings.home / "storage").touch()
+    assert "storage" in load_point_in_time(installation, database).error
 
 
 def test_the_janitor_takes_no_log_for_an_orphan_and_ends_what_a_killed_push_left(

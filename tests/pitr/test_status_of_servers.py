@@ -108,6 +108,11 @@ def test_a_removed_and_a_damaged_segment_are_named_and_alert(
     names = [archiving.switch() for _ in range(4)]
     wait_for(lambda: set(names) <= set(archiving.names()), "the segments do not arrive")
     assert run(environ, "gaps").exit_code == 0
+    assert run(environ, "expire").exit_code == 0
+    assert run_json(environ, "windows") == (
+        2,
+        {"database": "la_factoria", "error": "", "windows": []},
+    )  # no base backup
     sampler = Sampler(installation, by="t")
     sampler.look()
     sample = latest_samples(installation.catalog.engine, ["la_factoria"])["la_factoria"]
