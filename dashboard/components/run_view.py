@@ -10,6 +10,7 @@ import streamlit as st
 from dashboard.format import day, duration, escape, percent, rate, size
 from dashboard.theme import RUN_MARKS, run_outcome
 from services.catalog.model import RUN_WORDS, LogLine, Run
+from services.printable import visible_lines
 from services.status import age
 
 LOG_LINES = 25
@@ -17,6 +18,16 @@ LOG_LINES = 25
 STEPS: dict[str, tuple[tuple[str, str], ...]] = {
     "backup": (
         ("checking", "pre-checks"),
+        ("dumping", "dumping"),
+        ("taking the fingerprint", "fingerprint"),
+        ("storing", "storing"),
+        ("writing the manifest", "manifest"),
+        ("verifying", "verifying"),
+    ),
+    "emergency": (
+        ("checking first", "pre-checks"),
+        ("switching to read-only mode", "read-only on"),
+        ("ending sessions that can write", "sessions"),
         ("dumping", "dumping"),
         ("taking the fingerprint", "fingerprint"),
         ("storing", "storing"),
@@ -147,22 +158,29 @@ def log_lines(lines: Sequence[LogLine], *, empty: str) -> None:
         return
     marks = {"info": " ", "warning": "!", "error": "✕"}
     text = "\n".join(f"{line.at:%H:%M:%S} {marks[line.level]} {line.message}" for line in lines)
-    st.code(text, language=None, wrap_lines=True, height=min(300, 40 + 22 * len(lines)))
+    st.code(visible_lines(text), language=None, wrap_lines=True, height=min(300, 40 + 22 * len(lines)))
 
 
 def _title(run: Run) -> str:
     of = f" of {escape(run.database)}" if run.database else ""
-    return f"{RUN_WORDS[run.kind]}{of}"
+    return f"{'Emergency backup' if is_emergency(run) else RUN_WORDS[run.kind]}{of}"
+
+
+def is_emergency(run: Run) -> bool:
+    """Say whether a run makes an emergency backup."""
+    return run.kind == "backup" and run.params.get("type") == "emergency"
 
 
 def _note(run: Run) -> None:
-    for label, said in (("Note", str(run.params.get("note") or "")), ("Reason", run.reason)):
+    note = str(run.params.get("note") or "")
+    for label, said in (("Note", note if note != run.reason else ""), ("Reason", run.reason)):
         if said.strip():
             st.markdown(f"**{label}:** {escape(said)}")
 
 
 def _steps(run: Run) -> None:
-    steps = STEPS.get(run.kind)
+    read_only = is_emergency(run) and run.params["emergency"]["read_only"]
+    steps = STEPS.get("emergency" if read_only else run.kind)
     if steps is None:
         return
     names = [phase for phase, _ in steps]
