@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from dashboard.components.read_only_banner import read_only_banner
 from dashboard.guard import reported
 from dashboard.navigation import build_navigation
 from dashboard.session import installation, show_message
@@ -24,6 +25,7 @@ def main() -> None:
                 ":blue-badge[:material/science: Sample environment] :small[This is not your data. "
                 "Set DATABASE\\_URL and BACKUP\\_STORAGE to protect a database of your own.]"
             )
+        read_only_banner(installation())
         show_message()
         page.run()
 

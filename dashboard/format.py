@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 
+from services.printable import visible
 from services.status import age
 from services.units import format_bytes, format_duration, format_part
 
@@ -31,15 +32,18 @@ def escape(text: object) -> str:
     """Given foreign text (a note, a table's name, an error), return Markdown that shows exactly that, on one line.
 
     Every ASCII punctuation mark is escaped, which CommonMark allows, so nothing in it is markup, HTML, a link, an
-    icon, a colour or a formula.
+    icon, a colour or a formula. Characters that turn the direction of writing, or have no width, are shown as escapes.
     """
-    line = " ".join(str(text).split())
+    return _escaped(visible(str(text)))
+
+
+def _escaped(line: str) -> str:
     return _PUNCTUATION.sub(r"\\\1", _TYPOGRAPHY.sub(_WORD_JOINER, line))
 
 
 def advice(text: object) -> str:
     """Given foreign text, return it as ``escape`` does, but a command in backquotes (`` `backups slo` ``) as code."""
-    line = " ".join(str(text).split())
+    line = visible(str(text))
     parts = _COMMAND.split(line)  # every second one is a command
     return "".join(f"`{part}`" if n % 2 else _kept_apart(part) for n, part in enumerate(parts))
 

@@ -14,6 +14,7 @@ from dashboard.retention_frames import badges, until_words
 from services.catalog.inventory import InventoryRow
 from services.catalog.summaries import CheckRow
 from services.csv_export import csv_text
+from services.printable import visible
 from services.restores.comparison_model import DIFFERENCES, Comparison
 from services.retention.planner import Decision
 
@@ -81,7 +82,7 @@ def inventory_frame(
             backup.id, _naive(backup.snapshot_at), backup.database, state_words(backup), proof_words(backup),
             backup.stored_bytes, backup.name, badges(decisions.get(backup.id)), until_words(decisions.get(backup.id)),
             backup.type, backup.duration.total_seconds(), copies_words(backup, wanted_copies.get(backup.database, 1)),
-            backup.storages, " ".join(backup.note.split()),
+            backup.storages, visible(backup.note),
         )
         for backup in backups
     ]  # fmt: skip

@@ -9,6 +9,7 @@ import pandas as pd
 
 from dashboard.format import NOTHING, naive
 from services.catalog.deletions import Deletion
+from services.printable import visible
 from services.retention.planner import Decision
 from services.retention.plans import DatabasePlan, PlannedBackup, total_bytes
 from services.retention.words import GOING_WORDS, policy_short
@@ -95,7 +96,7 @@ def deletions_frame(log: Iterable[Deletion]) -> pd.DataFrame:
     rows = [
         (
             naive(row.at), row.backup_name, _OUTCOMES[row.outcome], _REASONS.get(row.reason, row.reason), row.bytes,
-            row.storage, row.actor, " ".join(row.note.split()), " ".join(row.error.split()), row.database, row.key,
+            row.storage, row.actor, visible(row.note), visible(row.error), row.database, row.key,
         )
         for row in log
     ]  # fmt: skip

@@ -15,6 +15,9 @@ from services.alerts.store import count_open
 from services.backups.exclusions import preview_excluded
 from services.capacity.storage_use import StorageReport, load_storage_report
 from services.catalog.model import Run
+from services.catalog.read_only_modes import ReadOnlyMode
+from services.commands import EmergencyRequest
+from services.emergency.plan import EmergencyPlan, make_plan
 from services.installation import Installation, open_installation
 from services.overview import Overview, load_overview
 from services.preflight import Preflight, preflight
@@ -42,6 +45,12 @@ def overview() -> Overview:
 def open_alert_counts() -> dict[str, int]:
     """Return how many alerts are open, by severity, read at most every 5 s."""
     return count_open(installation().catalog.engine)
+
+
+@st.cache_data(ttl=2, show_spinner=False)
+def held_databases() -> list[ReadOnlyMode]:
+    """Return the read-only modes that are not released, read at most every 2 s."""
+    return installation().catalog.read_only_modes.unreleased()
 
 
 @st.cache_data(ttl=30, max_entries=64, show_spinner=False)
@@ -85,6 +94,12 @@ def fresh_checks(database: str) -> CheckedAt:
     """Return the pre-checks of a database, made at most 15 s ago. Raise BackupsError."""
     inst = installation()
     return CheckedAt(preflight(inst, inst.settings.database(database)), inst.clock())
+
+
+@st.cache_data(ttl=15, show_spinner="Making the plan …")
+def fresh_plan(request: EmergencyRequest) -> EmergencyPlan:
+    """Return the plan of an emergency backup, made at most 15 s ago. Raise BackupsError."""
+    return make_plan(installation(), request)
 
 
 @st.cache_data(ttl=15, show_spinner=False)

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import pandas as pd
 
 from dashboard.format import NOTHING, ago, day, duration
+from services.printable import visible
 from services.schedules.outcomes import SlotDay, SlotOutcome
 from services.schedules.overview import ScheduleRow, SlotView
 from services.slo import DatabaseSlo, Slo
@@ -66,7 +67,7 @@ def schedules_frame(rows: Iterable[ScheduleRow], now: datetime) -> pd.DataFrame:
     table = [
         (
             row.schedule, signs[schedule_state(row)], next_due_words(row, now), last_slot_words(row.last, now),
-            row.when, " ".join(row.last.cause.split()) if row.last else "",
+            row.when, visible(row.last.cause) if row.last else "",
         )
         for row in rows
     ]  # fmt: skip
@@ -142,7 +143,7 @@ def misses_frame(misses: Sequence[SlotOutcome]) -> pd.DataFrame:
     """Return one row a late or missed slot, with MISS_COLUMNS; ``Due (UTC)`` is naive, the rest text."""
     table = [
         (
-            _naive(miss.slot.due), miss.slot.database, slot_words(miss.state), " ".join(miss.cause.split()),
+            _naive(miss.slot.due), miss.slot.database, slot_words(miss.state), visible(miss.cause),
             day(miss.finished_at),
         )
         for miss in misses

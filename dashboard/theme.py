@@ -119,7 +119,7 @@ def run_outcome(run: Run) -> tuple[str, Mark]:
     backup that failed its test never looks like a success. An outcome that is not known here is never green.
     """
     if run.state != "finished" or "outcome" not in run.result:
-        return run.state, RUN_MARKS[run.state]
+        return ("refused", SEVERITY_MARKS["warning"]) if run.was_refused else (run.state, RUN_MARKS[run.state])
     outcome = str(run.result["outcome"])
     return outcome, OUTCOME_MARKS.get(outcome, SEVERITY_MARKS["unknown"])
 

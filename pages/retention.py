@@ -26,6 +26,7 @@ from services.catalog.model import Run
 from services.commands import submit_cleanup
 from services.installation import Installation
 from services.retention.current import CurrentPlans, current_plans
+from services.retention.early import early_deletion_note
 from services.retention.plans import DatabasePlan
 
 VIEWS = ("Plan", "Simulator", "Deletion log")
@@ -81,7 +82,7 @@ def confirm(inst: Installation, found: DatabasePlan) -> None:
     @st.dialog("Delete backups", width="large", icon=":material/delete_sweep:")
     def dialog() -> None:
         with reported():
-            ids, sure = confirmation(found)
+            ids, sure = confirmation(found, early_deletion_note(inst, [b.id for b in found.going]))
             if sure:
                 key = st.session_state["cleanup-key"]
                 run_id = submit_cleanup(
@@ -99,7 +100,7 @@ def simulate(plans: CurrentPlans, database: str) -> None:
         nothing_goes(own)
         return
     policy = numbers(own.policy, database)
-    horizon = horizon_choice()
+    horizon = horizon_choice(plans.rhythm(database))
     simulated, present = (plans.under(database, each, horizon) for each in (policy, own.policy))
     fate(simulated, present, horizon)
     stores = [(horizon, plans.store_at(database, policy, horizon)) for horizon in HORIZONS]

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dashboard.components.backup_form import backup_form, excluded_preview, excluded_tables
+from dashboard.components.emergency import ask_emergency
 from dashboard.components.lists import checks, no_database
 from dashboard.components.result import backup_result
 from dashboard.components.run_view import made_backup
@@ -10,13 +11,23 @@ from dashboard.components.run_watch import watch
 from dashboard.format import duration, escape, instant, size
 from dashboard.guard import reported, show_error
 from dashboard.navigation import page
-from dashboard.session import ACTOR, database_choice, fresh_checks, installation, last_seen, once, tables_matching
+from dashboard.session import (
+    ACTOR,
+    database_choice,
+    fresh_checks,
+    installation,
+    last_seen,
+    once,
+    tables_matching,
+)
 from services.catalog.model import ENDED_STATES, Run
 from services.commands import submit_backup
 from services.errors import BackupsError
 from services.installation import Installation
 from services.preflight import Preflight
 from services.settings.model import DatabaseSettings
+
+ON_DEMAND, EMERGENCY = "On demand", "Emergency"
 
 
 def show() -> None:
@@ -38,7 +49,8 @@ def show() -> None:
             outcome(inst, run)
         else:
             st.query_params.pop("run", None)
-            ask(inst, database, newest)
+            kind = st.radio("Kind", [ON_DEMAND, EMERGENCY], horizontal=True, key="kind", bind="query-params")
+            (ask_emergency if kind == EMERGENCY else ask)(inst, database, newest)
 
 
 def outcome(inst: Installation, run: Run) -> None:

@@ -19,23 +19,25 @@ from typing import Literal
 import psycopg
 import pyrage
 
-from services.backups.mounted import mounted_storage
+from services.backups.mounted import emptied_of
 from services.backups.signing import signing_key
 from services.catalog.catalog import Catalog
 from services.catalog.model import Backup
 from services.clock import Clock, utc_now
+from services.emergency.readiness import check_readiness, is_prepared
 from services.errors import BackupsError, InputError, NotTestable, SettingsError
 from services.installation import Installation, make_home
 from services.notify.channels import open_channels
 from services.postgres.collations import DEFAULT, has_icu, icu_in_use
 from services.postgres.connection import Address, connect
 from services.preflight import preflight
+from services.preflight.tried import TriedStorages
 from services.restores.copies import choose_copy
 from services.restores.evidence import read_evidence
 from services.restores.scratch_server import scratch_server
 from services.settings.load import load_alerts, load_settings
 from services.settings.model import DatabaseSettings, Settings, StorageSettings
-from services.storage.protocol import Storage
+from services.storage.protocol import Storage, StorageProbe
 from services.stream.encryption import parse_identities, parse_recipients, public_key
 from services.units import format_bytes, format_duration
 
@@ -85,7 +87,7 @@ def examine(environ: Mapping[str, str] = os.environ, clock: Clock = utc_now) -> 
 
 
 def _examine_installed(installation: Installation) -> Iterator[Diagnosis]:
-    settings = installation.settings
+    settings, tried = installation.settings, TriedStorages(installation)
     catalogue = list(_diagnose("catalogue", lambda: check_catalogue(installation)))
     yield from catalogue
     if any(diagnosis.result == "failed" for diagnosis in catalogue):
@@ -93,10 +95,13 @@ def _examine_installed(installation: Installation) -> Iterator[Diagnosis]:
         return
     for database in settings.databases:
         name = f"database {database.name}"
-        yield from _diagnose(name, partial(check_database, installation, database))
+        yield from _diagnose(name, partial(check_database, installation, database, tried))
     for storage in settings.storages:
         name = f"storage {storage.name}"
-        yield from _diagnose(name, partial(check_storage, installation, storage))
+        yield from _diagnose(name, partial(check_storage, installation, storage, tried))
+    for database in settings.databases:
+        if is_prepared(database):
+            yield from _diagnose(f"read-only mode of {database.name}", partial(check_readiness, database))
     yield from _diagnose("key", lambda: check_key(settings))
     for database in settings.databases:
         name = f"restore test of {database.name}"
@@ -188,10 +193,12 @@ def check_connection(installation: Installation, database: DatabaseSettings) -> 
     yield "ok", f"PostgreSQL {version.split()[0]} answers.", ""
 
 
-def check_database(installation: Installation, database: DatabaseSettings) -> Iterator[tuple[Result, str, str]]:
+def check_database(
+    installation: Installation, database: DatabaseSettings, tried: TriedStorages
+) -> Iterator[tuple[Result, str, str]]:
     """Does the server answer, do clocks agree, and would the pre-checks of a backup let it pass?"""
     yield from check_connection(installation, database)
-    checks = preflight(installation, database).checks
+    checks = preflight(installation, database, tried=tried).checks
     for check in checks:
         if check.severity != "ok":
             result: Result = "failed" if check.severity == "blocking" else "warning"
@@ -200,14 +207,25 @@ def check_database(installation: Installation, database: DatabaseSettings) -> It
         yield "ok", "A backup could start.", ""
 
 
-def check_storage(installation: Installation, storage: StorageSettings) -> Iterator[tuple[Result, str, str]]:
-    """Is its disk mounted, and is it as it should be otherwise?"""
-    yield from try_storage(mounted_storage(installation, storage.name))
+def check_storage(
+    installation: Installation, storage: StorageSettings, tried: TriedStorages
+) -> Iterator[tuple[Result, str, str]]:
+    """Is its disk mounted, is anything of ours in it, and is it as it should be otherwise?"""
+    place, probe = tried.get(storage.name)
+    if missed := emptied_of(installation, place):
+        hint = "Is it the right disk, bucket, prefix and account? Look before anything is deleted or made anew."
+        many = "the copy" if missed == 1 else f"the {missed:,} copies"
+        yield "failed", f"It looks empty, or is another one: nothing is there of {many} that it is to hold.", hint
+    yield from judge_probe(probe)
 
 
 def try_storage(storage: Storage) -> Iterator[tuple[Result, str, str]]:
     """Can it be written to, read back and deleted from, and does its clock agree with ours?"""
-    probe = storage.probe()
+    yield from judge_probe(storage.probe())
+
+
+def judge_probe(probe: StorageProbe) -> Iterator[tuple[Result, str, str]]:
+    """Say what a probe found of a storage's clock and pace."""
     skew = abs(probe.clock_skew)
     if skew > SKEW_NOTABLE:
         result: Result = "failed" if skew > SKEW_REFUSED else "warning"

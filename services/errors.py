@@ -42,6 +42,8 @@ class BackupsError(Exception):
 
     exit_code = 1
     may_pass = True
+    is_refusal = False
+    """Whether what was asked for was refused before anything was done: whoever asked is told, and mends it."""
 
     def __init__(self, message: str, *, hint: str = "", may_pass: bool | None = None) -> None:
         super().__init__(message)
@@ -61,6 +63,7 @@ class InputError(BackupsError):
 
     exit_code = 2
     may_pass = False
+    is_refusal = True
 
 
 class SettingsError(InputError):
@@ -97,6 +100,8 @@ class NoStorageClass(InputError):
 
 class Blocked(BackupsError):
     """A pre-check stands in the way."""
+
+    is_refusal = True
 
 
 class Busy(BackupsError):

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 
-from services.backups.mounted import not_mounted
+from services.backups.mounted import mounted_storage
 from services.catalog import summaries
 from services.catalog.model import Run
 from services.catalog.summaries import Day
 from services.errors import StorageError
-from services.health.queries import PROBES_SPEAK_FOR, last_health_run
-from services.health.used_since import recorded_probes
+from services.health.used_since import LastProbes, last_probes
 from services.installation import Installation
 from services.schedules.history import current
 from services.schedules.outcomes import SlotDay, slot_days
@@ -32,7 +31,6 @@ from services.status import (
     worker_problem,
     worst_first,
 )
-from services.storage.local import LocalStorage
 
 STRIP_DAYS = 30
 
@@ -89,10 +87,13 @@ class Overview:
         return tuple(run for status in self.statuses for run in status.active)
 
 
-def load_statuses(inst: Installation) -> tuple[DatabaseStatus, ...]:
-    """Return each configured database's status now, worst first. Thirteen queries, whatever the catalogue holds."""
+def load_statuses(inst: Installation, *, probes: LastProbes | None = None) -> tuple[DatabaseStatus, ...]:
+    """Return each configured database's status now, worst first. Thirteen queries, whatever the catalogue holds.
+
+    ``probes``: what was found when each connection was tried last, where the caller knows it already.
+    """
     now = inst.clock()
-    return _statuses(inst, summaries.worker_signs(inst.catalog.engine, now), now)[0]
+    return _statuses(inst, summaries.worker_signs(inst.catalog.engine, now), now, probes=probes)[0]
 
 
 def load_overview(inst: Installation, *, recent: int = 8) -> Overview:
@@ -116,7 +117,12 @@ def load_overview(inst: Installation, *, recent: int = 8) -> Overview:
 
 
 def _statuses(
-    inst: Installation, signs: WorkerSigns, now: datetime, slots_since: datetime | None = None
+    inst: Installation,
+    signs: WorkerSigns,
+    now: datetime,
+    slots_since: datetime | None = None,
+    *,
+    probes: LastProbes | None = None,
 ) -> tuple[tuple[DatabaseStatus, ...], dict[str, Standing]]:
     """Return each database's status, worst first, and how its slots stand: the last ones, and those since a date."""
     engine = inst.catalog.engine
@@ -130,7 +136,7 @@ def _statuses(
     ended = summaries.last_ended_backup_runs(engine)
     active = inst.catalog.runs.active()
     nothing = summaries.Holding(0, 0, None)
-    away = _storages_away(inst, now)
+    away = _storages_away(probes or last_probes(engine, now))
 
     def evidence(database: DatabaseSettings) -> Evidence:
         name = database.name
@@ -160,15 +166,13 @@ def _statuses(
     return statuses, standings
 
 
-def _storages_away(inst: Installation, now: datetime) -> dict[str, StorageAway]:
+def _storages_away(probes: LastProbes) -> dict[str, StorageAway]:
     """Return the storages that the last health check could not use, and no run since, by name."""
-    last = last_health_run(inst.catalog.engine, since=now - PROBES_SPEAK_FOR)
-    found = {}
-    for check in recorded_probes(inst.catalog.engine, last):
-        if check.subject.kind == "storage" and check.severity == "failure" and last is not None:
-            at = last.finished_at or last.queued_at
-            found[check.subject.name] = StorageAway(check.subject.name, check.sentence, at)
-    return found
+    return {
+        check.subject.name: StorageAway(check.subject.name, check.sentence, probes.at)
+        for check in probes.checks
+        if check.subject.kind == "storage" and check.severity == "failure" and probes.at is not None
+    }
 
 
 def _month(database: str, first: date, happened: dict[tuple[str, date], Day], standing: Standing) -> Month:
@@ -183,10 +187,7 @@ def _room(inst: Installation, storage: StorageSettings, use: summaries.StorageUs
     free, problem = None, ""
     if storage.is_local:  # only a disk knows what is free; S3 is not asked at all
         try:
-            place = inst.storage(storage.name)
-            if used.backups and isinstance(place, LocalStorage) and not place.is_mounted:
-                raise not_mounted(place, used.backups)
-            free = place.free_bytes()
+            free = mounted_storage(inst, storage.name).free_bytes()
         except StorageError as error:
             problem = str(error)
     return StorageRoom(storage.name, storage.url, used.backups, used.bytes, storage.limit_bytes, free, problem)

@@ -67,6 +67,8 @@ class RestoreTest:
     finished_at: datetime
     seconds: float | None
     """The measured RTO: from the stored object to a restored database; None where nothing was restored."""
+    damaged_in: str = ""
+    """Of a failed one: the storage whose copy was bad, where another copy vouches for the backup."""
 
 
 @dataclass(frozen=True)
@@ -261,6 +263,12 @@ def _last_good(evidence: Evidence, now: datetime) -> Reason:
 def _proof(evidence: Evidence, now: datetime) -> Reason:
     passed, last, limit = evidence.last_passed, evidence.last_test, evidence.promises.restore_test_max_age
     if last is not None and last.outcome == "failed" and (passed is None or passed.finished_at < last.finished_at):
+        if last.damaged_in:
+            text = (
+                f"The restore test of {last.backup_name} met a damaged copy in {last.damaged_in} "
+                f"{age(now - last.finished_at)} ago; the backup is safe in another storage."
+            )
+            return Reason("warning", text, "Test it from the other copy.", last.finished_at)
         text = f"Last restore test failed {age(now - last.finished_at)} ago: {last.reason}"
         return Reason("failure", text, "Test another backup, and take a new one.", last.finished_at)
     if passed is None:

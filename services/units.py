@@ -20,6 +20,11 @@ def format_bytes(size: int | float) -> str:
     return f"{value:.{digits}f} {unit}"
 
 
+def format_limit(length: timedelta) -> str:
+    """Given a limit that somebody set, return it as people write it: ``30 min`` where a duration is ``30 min 00 s``."""
+    return format_duration(length).removesuffix(" 00 s").removesuffix(" 00 min")
+
+
 def format_duration(length: timedelta | float) -> str:
     """Given a duration (or seconds), return its two largest units: ``2 h 05 min``, ``1 min 04 s``, ``3.2 s``."""
     seconds = length.total_seconds() if isinstance(length, timedelta) else float(length)

@@ -69,8 +69,11 @@ def evidence(**changes: Any) -> Evidence:
 
 FAILED_SINCE = restored(1 * DAY, "failed", "2 rows are missing")
 UNTESTABLE = restored(1 * DAY, "not testable", "extension postgis is missing", None)
+MET_DAMAGE = replace(restored(1 * DAY, "failed", "sha256 is other"), damaged_in="disk")
 CASES: list[tuple[str, Evidence, WorkerSigns, State, str]] = [
     ("all promises kept", evidence(), ALIVE, "PROTECTED", "Last good backup 3 h ago · RPO 24 h"),
+    ("a test met a damaged copy, and the backup is safe", evidence(last_test=MET_DAMAGE), ALIVE, "AT RISK",
+     "met a damaged copy in disk 24 h ago; the backup is safe in another storage."),
     ("exactly at the RPO", evidence(last_good=good(24 * HOUR)), ALIVE, "PROTECTED", "RPO 24 h"),
     (
         "RPO breached", evidence(last_good=good(26 * HOUR)), ALIVE, "AT RISK",

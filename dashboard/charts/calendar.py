@@ -29,35 +29,41 @@ _SHOWN = 6  # names in a tooltip
 def calendar_rows(
     days: Sequence[Day], databases: Sequence[str], begun: Mapping[str, date], *, last: date, length: int, today: date
 ) -> pd.DataFrame:
-    """Return a row for each of the ``length`` days up to ``last`` on which a backup was due.
+    """Return a row for each of the ``length`` days up to ``last`` on which a backup was due, and one for each week.
 
     Columns: ``week`` (UTC, its Monday), ``weekday`` (Mon …), ``month`` (the name, on the first week of each), ``state``
     (that of the database which fared worst), ``tested`` (restore tests that passed), ``when`` and ``words``. A database
-    counts from the day in ``begun`` on; today only once something has happened.
+    counts from the day in ``begun`` on; today only once something has happened. Each week has
+    a row of its own with the state ``""`` and no mark, so that a young installation has a year of columns, too; it
+    bears the name of the month. Without any day there are no rows at all.
     """
     happened = {(day.database, day.day): day for day in days}
     rows = []
+    weeks: dict[date, str] = {}
     months: set[tuple[int, int]] = set()
     for ordinal in range(last.toordinal() - length + 1, last.toordinal() + 1):
         at = date.fromordinal(ordinal)
         due = [name for name in databases if name in begun and begun[name] <= at]
         found = {name: happened.get((name, at)) for name in due}
         states: dict[str, DayState] = {name: day.state if day else "none" for name, day in found.items()}
+        monday = at - timedelta(days=at.weekday())
+        weeks.setdefault(monday, "")
+        if (key := (at.year, at.month)) not in months and at.day <= 7:
+            months.add(key)
+            weeks[monday] = f"{at:%b}"
         if at == today:
             states = {name: state for name, state in states.items() if state != "none"}
         if not states:
             continue
-        monday = at - timedelta(days=at.weekday())
-        month = ""
-        if (key := (at.year, at.month)) not in months and at.day <= 7:
-            months.add(key)
-            month = f"{at:%b}"
         tested = sum(day.tests_passed for day in found.values() if day is not None)
         worst = min(states.values(), key=_WORST_FIRST.index)
         rows.append((
-            datetime.combine(monday, time()), _WEEKDAYS[at.weekday()], month, worst, tested,
+            datetime.combine(monday, time()), _WEEKDAYS[at.weekday()], "", worst, tested,
             f"{at:%a %d %b %Y}", _words(states, tested),
         ))  # fmt: skip
+    # One row of each week bears its month, and has nothing else to show: the weeks are there whatever happened in them.
+    if rows:
+        rows += [(datetime.combine(monday, time()), "Mon", month, "", 0, "", "") for monday, month in weeks.items()]
     frame = pd.DataFrame(rows, columns=list(CALENDAR_COLUMNS))
     frame["week"] = pd.to_datetime(frame["week"], utc=True)
     return frame
@@ -75,7 +81,8 @@ def calendar_chart(rows: Rows, colours: Palette) -> alt.LayerChart:
     def of(keep: str) -> alt.Chart:
         return alt.Chart(rows).transform_filter(keep).encode(x=x, y=y, tooltip=tooltip)
 
-    months = alt.Chart(rows).transform_filter("datum.month !== ''").mark_text(
+    # Of every week, most of them without a text: the columns are those of the layers' data.
+    months = alt.Chart(rows).transform_filter("datum.state === ''").mark_text(
         align="left", dx=-4, fontSize=11, color=colours.idle, aria=False
     ).encode(x=x, y=alt.value(-10), text="month:N")  # fmt: skip
     layers = [
@@ -115,6 +122,7 @@ def calendar_panel(trends: Trends) -> Panel:
 
 def calendar_words(rows: pd.DataFrame, databases: int) -> str:
     """Say the year in words."""
+    rows = rows[rows["state"] != ""]
     counts = Counter(rows["state"])
     good = "a good backup" if databases == 1 else "a good backup of every database"
     parts = [f"{counts['good']} of {len(rows)} days with {good}"]

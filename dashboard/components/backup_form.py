@@ -9,6 +9,7 @@ import streamlit as st
 
 from services.backups.naming import NAME_RULE, default_name
 from services.commands import BackupRequest
+from services.printable import visible_lines
 from services.settings.model import DatabaseSettings, Settings
 
 
@@ -28,7 +29,7 @@ def excluded_preview(tables: Sequence[str]) -> None:
     """Draw what the patterns match now."""
     count = f"{len(tables)} {'table' if len(tables) == 1 else 'tables'}"
     st.warning(f"Partial backup: {count} left out, as of now.", icon=":material/warning:")
-    st.code("\n".join(tables), language=None, height=min(200, 40 + 20 * len(tables)))
+    st.code(visible_lines("\n".join(tables)), language=None, height=min(200, 40 + 20 * len(tables)))
 
 
 def backup_form(

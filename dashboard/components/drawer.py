@@ -12,9 +12,11 @@ from dashboard.components.result import verdict_words
 from dashboard.components.run_view import log_lines
 from dashboard.format import ago, day, duration, escape, instant, percent, short, size
 from dashboard.guard import reported
+from dashboard.navigation import page
 from dashboard.storage_frames import class_title
 from dashboard.theme import COPY_MARKS, OUTCOME_MARKS, UNSIGNED
 from services.backups.by_hand import restore_commands
+from services.backups.damage import tell_damage
 from services.backups.log_entry import render_log_entry
 from services.backups.missing_copies import wanted_copies
 from services.backups.naming import manifest_key
@@ -23,6 +25,7 @@ from services.catalog.model import Backup, Trust
 from services.catalog.summaries import recent_checks
 from services.errors import StorageError
 from services.installation import Installation
+from services.printable import visible_lines
 from services.retention.planner import Decision
 from services.storage.classes import is_frozen
 
@@ -55,19 +58,33 @@ def backup_details(inst: Installation, backup: Backup, decision: Decision | None
             "This row is simulated history of the sample environment: nothing of it is stored.",
             icon=":material/science:",
         )
+    _damage(inst, backup)
     _facts(backup)
     keeping(inst, backup, decision)
     _copies(inst, backup)
     _verifications(inst, backup)
     _by_hand(inst, backup)
     with st.expander("Log entry for the runbook", icon=":material/description:"):
-        st.code(render_log_entry(backup), language=None, wrap_lines=True)
+        st.code(visible_lines(render_log_entry(backup)), language=None, wrap_lines=True)
     _manifest(inst, backup)
     with st.expander("Log of its run", icon=":material/terminal:"):
         log_lines(
             inst.catalog.runs.log(backup.run_id, last=200) if backup.run_id else [],
             empty="No log: the backup is known from its manifest alone.",
         )
+
+
+def _damage(inst: Installation, backup: Backup) -> None:
+    damage = tell_damage(inst, backup)
+    if damage is None or backup.sample:
+        return
+    say, icon = (st.error, ":material/gpp_bad:") if damage.is_lost else (st.warning, ":material/warning:")
+    say(escape(" ".join(damage.sentences)), icon=icon, title=damage.title)
+    if damage.proven is not None:
+        st.page_link(
+            page("inventory"), label="Open the newest proven backup", icon=":material/verified:",
+            query_params={"backup": damage.proven.id},
+        )  # fmt: skip
 
 
 def _facts(backup: Backup) -> None:

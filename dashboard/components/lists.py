@@ -12,6 +12,7 @@ from dashboard.theme import CHECK_MARKS, run_outcome
 from services.catalog.model import RUN_WORDS, Run
 from services.overview import StorageRoom
 from services.preflight import Check, Preflight
+from services.printable import visible_lines
 
 
 def activity(runs: Sequence[Run], now: datetime) -> None:
@@ -94,4 +95,5 @@ def _check(check: Check) -> None:
     hint = f"  \n:gray[{escape(check.hint)}]" if check.hint else ""
     st.markdown(f"{CHECK_MARKS[check.severity].inline()} **{escape(check.name)}** · {escape(check.message)}{hint}")
     if check.detail:
-        st.code("\n".join(check.detail), language=None, wrap_lines=True, height=min(160, 40 + 20 * len(check.detail)))
+        detail = visible_lines("\n".join(check.detail))
+        st.code(detail, language=None, wrap_lines=True, height=min(160, 40 + 20 * len(check.detail)))

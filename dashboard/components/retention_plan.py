@@ -86,8 +86,11 @@ def going_table(going: Sequence[PlannedBackup], *, key: str) -> None:
         st.caption(f"The oldest {number(SHOWN)} of {number(len(going))}.")
 
 
-def confirmation(plan: DatabasePlan) -> tuple[tuple[str, ...], bool]:
-    """Draw exactly what a cleanup would delete; return those ids, and whether the person typed the name and clicked."""
+def confirmation(plan: DatabasePlan, cost: str = "") -> tuple[tuple[str, ...], bool]:
+    """Draw exactly what a cleanup would delete; return those ids, and whether the person typed the name and clicked.
+
+    ``cost``: what is to be known of the price (``services.retention.early``).
+    """
     shown = plan.going[:SHOWN]
     st.markdown(
         f"{SEVERITY_MARKS['warning'].inline(_backups(len(shown)))} of **{escape(plan.database)}** will be deleted from "
@@ -95,6 +98,8 @@ def confirmation(plan: DatabasePlan) -> tuple[tuple[str, ...], bool]:
         "read by a run by then is kept, and nothing else goes."
     )
     going_table(shown, key=f"confirm-{plan.database}")
+    if cost:
+        st.caption(escape(cost))
     typed = st.text_input(f"Type **{escape(plan.database)}** to confirm", key=f"typed-{plan.database}")
     right = typed.strip() == plan.database
     if typed and not right:

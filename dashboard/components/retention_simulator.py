@@ -17,7 +17,7 @@ from dashboard.theme import palette
 from services.retention.forecast import StoreAt
 from services.retention.plans import DatabasePlan, total_bytes
 from services.retention.policy import MOST, RetentionPolicy
-from services.retention.rhythm import Rhythm
+from services.retention.rhythm import LEAST_HISTORY, Rhythm
 from services.status import age
 
 HORIZONS = (timedelta(0), timedelta(days=30), timedelta(days=365))
@@ -45,9 +45,14 @@ def numbers(own: RetentionPolicy, database: str) -> RetentionPolicy:
     return RetentionPolicy(*counts, minimum=minimum, partial_age=own.partial_age)
 
 
-def horizon_choice() -> timedelta:
-    """Draw the choice of the horizon, bound to the URL."""
-    chosen = st.radio("What stays after", list(_LOOK_AHEAD), horizontal=True, key="after", bind="query-params")
+def horizon_choice(rhythm: Rhythm) -> timedelta:
+    """Draw the choice of the horizon, bound to the URL; none ahead where too little is known of what is to come."""
+    chosen = st.radio(
+        "What stays after", list(_LOOK_AHEAD), horizontal=True, key="after", bind="query-params",
+        disabled=rhythm.every is None,
+    )  # fmt: skip
+    if rhythm.every is None:
+        return timedelta(0)
     return timedelta(days=_LOOK_AHEAD[chosen or "a cleanup now"])
 
 
@@ -110,6 +115,8 @@ def outlook(
     """Draw the store now, in 30 and in 365 days, under the simulated policy; ``today``: under the present one."""
     st.markdown("## The store to come", anchors=False)
     st.markdown(escape(_rhythm_words(rhythm)))
+    if rhythm.every is None:
+        stores, today = stores[:1], today[:1]
     frame = pd.DataFrame(
         {
             "Store": ["Now, cleaned up", *(f"In {horizon.days} days" for horizon, _ in stores[1:])],
@@ -118,7 +125,7 @@ def outlook(
             "Difference": [_difference(store, own) for (_, store), own in zip(stores, today, strict=True)],
         }
     )
-    st.table(frame, border="horizontal", hide_index=True, alt="The store now, in 30 and in 365 days")
+    st.table(frame, border="horizontal", hide_index=True, alt="The store now, and to come")
     colours = palette(theme)
     frames = [store_frame(store) for _, store in stores]
     oldest = max((float(each["days"].max()) for each in frames if len(each)), default=0.0)
@@ -154,7 +161,9 @@ def _more(count: int, than: str) -> str:
 
 def _rhythm_words(rhythm: Rhythm) -> str:
     if rhythm.every is None:
-        return "There are too few backups to know a rhythm, so nothing is added to those that there are."
+        return (
+            f"Too little history to look ahead: a rhythm is known from {LEAST_HISTORY.days} days of regular backups on."
+        )
     growth = f"growing by {size(int(rhythm.bytes_per_day))} a day" if rhythm.bytes_per_day >= 1 else "not growing"
     extra = f", and an on-demand one every {age(rhythm.on_demand_every)}" if rhythm.on_demand_every else ""
     return (

@@ -10,6 +10,7 @@ import streamlit as st
 from dashboard.format import day, duration, escape, percent, rate, size
 from dashboard.theme import RUN_MARKS, run_outcome
 from services.catalog.model import RUN_WORDS, LogLine, Run
+from services.printable import visible_lines
 from services.status import age
 
 LOG_LINES = 25
@@ -17,6 +18,16 @@ LOG_LINES = 25
 STEPS: dict[str, tuple[tuple[str, str], ...]] = {
     "backup": (
         ("checking", "pre-checks"),
+        ("dumping", "dumping"),
+        ("taking the fingerprint", "fingerprint"),
+        ("storing", "storing"),
+        ("writing the manifest", "manifest"),
+        ("verifying", "verifying"),
+    ),
+    "emergency": (
+        ("checking first", "pre-checks"),
+        ("switching to read-only mode", "read-only on"),
+        ("ending sessions that can write", "sessions"),
         ("dumping", "dumping"),
         ("taking the fingerprint", "fingerprint"),
         ("storing", "storing"),
@@ -112,7 +123,7 @@ def ended(run: Run, log: Sequence[LogLine]) -> None:
 
 def made_backup(run: Run) -> bool:
     """Say whether the run recorded a backup, however it ended; a check's ``backup_id`` is one that was there before."""
-    return run.kind in ("backup", "adopt") and run.backup_id is not None
+    return run.kind in ("backup", "adopt", "base_backup") and run.backup_id is not None
 
 
 def next_action(run: Run) -> str:
@@ -120,14 +131,18 @@ def next_action(run: Run) -> str:
     nothing = "nothing is tried again by itself."
     if made_backup(run):
         return f"{nothing} The backup of this run stays stored, as it is shown; earlier backups are untouched."
-    if run.kind == "backup" and run.state == "lost":
+    if run.kind in ("backup", "base_backup") and run.state == "lost":
         return f"{nothing} Earlier backups are untouched."
-    if run.kind == "backup":
+    if run.kind in ("backup", "base_backup"):
         return f"{nothing} What was half-stored has been removed; earlier backups are untouched."
     if run.kind == "copy":
         return "the worker tries it again, after a longer pause each time. The backup's other copies are untouched."
     if run.kind in ("archive", "compress"):
         return f"{nothing} What was moved or compressed by then stays so; every other backup is as it was."
+    if run.kind == "point_test":
+        return f"{nothing} What it had laid out is gone; base backups and log stay stored."
+    if run.kind == "point_restore":
+        return f"{nothing} The folder is empty again; base backups and log stay stored."
     if run.kind in ("restore_test", "verification"):
         return f"{nothing} The backup stays stored; its last verdict stays as shown."
     if run.kind == "cleanup":
@@ -143,22 +158,29 @@ def log_lines(lines: Sequence[LogLine], *, empty: str) -> None:
         return
     marks = {"info": " ", "warning": "!", "error": "✕"}
     text = "\n".join(f"{line.at:%H:%M:%S} {marks[line.level]} {line.message}" for line in lines)
-    st.code(text, language=None, wrap_lines=True, height=min(300, 40 + 22 * len(lines)))
+    st.code(visible_lines(text), language=None, wrap_lines=True, height=min(300, 40 + 22 * len(lines)))
 
 
 def _title(run: Run) -> str:
     of = f" of {escape(run.database)}" if run.database else ""
-    return f"{RUN_WORDS[run.kind]}{of}"
+    return f"{'Emergency backup' if is_emergency(run) else RUN_WORDS[run.kind]}{of}"
+
+
+def is_emergency(run: Run) -> bool:
+    """Say whether a run makes an emergency backup."""
+    return run.kind == "backup" and run.params.get("type") == "emergency"
 
 
 def _note(run: Run) -> None:
-    for label, said in (("Note", str(run.params.get("note") or "")), ("Reason", run.reason)):
+    note = str(run.params.get("note") or "")
+    for label, said in (("Note", note if note != run.reason else ""), ("Reason", run.reason)):
         if said.strip():
             st.markdown(f"**{label}:** {escape(said)}")
 
 
 def _steps(run: Run) -> None:
-    steps = STEPS.get(run.kind)
+    read_only = is_emergency(run) and run.params["emergency"]["read_only"]
+    steps = STEPS.get("emergency" if read_only else run.kind)
     if steps is None:
         return
     names = [phase for phase, _ in steps]

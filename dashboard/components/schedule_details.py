@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import cast
 from zoneinfo import ZoneInfo
 
 import streamlit as st
@@ -13,12 +12,12 @@ from dashboard.format import ago, day, escape, instant
 from dashboard.guard import show_error
 from dashboard.slot_frames import schedule_state
 from dashboard.theme import SCHEDULE_MARKS, slot_mark
-from services.errors import BackupsError, InputError
+from services.commands.schedules import parse_deadline
+from services.errors import BackupsError
 from services.schedules.cron import check_cron, cron_in_words, time_zones
 from services.schedules.model import ScheduleVersion
 from services.schedules.overview import NEXT, ScheduleRow
 from services.schedules.slots import next_slots
-from services.settings.model import parse_duration
 from services.status import age
 
 WORDS = {
@@ -78,7 +77,7 @@ def change_form(row: ScheduleRow, now: datetime) -> Change | None:
     limit = right.text_input("Deadline", _length(version.deadline), key=f"deadline-{name}", help="4h, 90min")
     reason = st.text_input("Reason", key=f"reason-{name}", max_chars=2000, placeholder="Why; it is recorded.")
     try:
-        change = Change(check_cron(cron), str(zone), _parsed(limit), reason.strip())
+        change = Change(check_cron(cron), str(zone), parse_deadline(limit), reason.strip())
     except BackupsError as error:
         show_error(error)
         return None
@@ -114,13 +113,6 @@ def _preview(change: Change, now: datetime, *, paused: bool) -> None:
         utc = f" :gray[= {due:%H:%M} UTC]" if change.time_zone != "UTC" else ""
         lines.append(f"- {escape(there)}{utc} :gray[· {ago(due, now)}]")
     st.markdown("\n".join(lines))
-
-
-def _parsed(text: str) -> timedelta:
-    try:
-        return cast(timedelta, parse_duration(text))
-    except (ValueError, OverflowError) as error:
-        raise InputError(f"{text!r} is no length of time.", hint="Write a number and a unit: 4h, 90min.") from error
 
 
 def _length(length: timedelta) -> str:

@@ -70,6 +70,9 @@ def _of_new(check: HealthCheck | None, found: dict[str, HealthCheck], now: datet
     others = [found.get(replace(check, name=name).key) for name in rule.covered_by]
     if check.severity == "failure" and any(other is not None and fires(other) for other in others):
         return None
+    told_by = found.get(check.told_by)
+    if told_by is not None and fires(told_by):
+        return None
     young = check.since is not None and timedelta(0) <= now - check.since < after
     return None if young else "open"
 

@@ -12,6 +12,7 @@ from services.alerts.corruption import start_new_backups
 from services.alerts.decide import Transition, decide
 from services.alerts.messages import write_digest, write_message
 from services.alerts.model import Alert
+from services.alerts.neighbours import verify_neighbours
 from services.alerts.store import add_alert, change_alert, open_alerts
 from services.catalog.duties import begin_duty, claim_duty
 from services.health.checks import apply_rules
@@ -49,7 +50,11 @@ def evaluate(installation: Installation, *, by: str, force: bool = False) -> Eva
         return None
     facts = gather(installation)
     report = apply_rules(facts)
-    actions = start_new_backups(installation, facts.now)
+    started, beside = start_new_backups(installation, facts.now), verify_neighbours(installation, facts.now)
+    actions = {
+        database: " ".join(said[database] for said in (started, beside) if database in said)
+        for database in started.keys() | beside.keys()
+    }
     return Evaluation(report, apply(installation, report, actions))
 
 

@@ -39,6 +39,7 @@ RULES: dict[str, AlertRule] = {
     "verification": AlertRule("Verification failed or overdue", covered_by=("corruption", "copies", "restore_test")),
     "corruption": AlertRule("Corruption found"),
     "copies": AlertRule("Copy missing"),
+    "storage_contents": AlertRule("Storage looks empty"),
     "backup_size": AlertRule("Backup size out of the ordinary"),
     "backup_duration": AlertRule("Backup duration out of the ordinary"),
     "storage_room": AlertRule("Storage nearly full", fires_on=_ALSO_UNKNOWN),
@@ -53,6 +54,7 @@ RULES: dict[str, AlertRule] = {
     "wal_delay": AlertRule("Write-ahead log not archived in time", fires_on=_ALSO_UNKNOWN, after=timedelta(minutes=5)),
     "base_backup_age": AlertRule("No recent base backup", after=timedelta(hours=1)),
     "slot_lag": AlertRule("Replication slot holds back too much"),
+    "read_only": AlertRule("Read-only mode still on"),
     # A message about messages that cannot be delivered would wait behind them; the page and the watchdog say it.
     "notifications": AlertRule("Messages are not delivered", fires_on=_NEVER),
     "catalogue": AlertRule("Catalogue out of reach", fires_on=_NEVER),

@@ -93,7 +93,7 @@ def _make_copy(installation: Installation, backup: Backup, target: str, run: Run
     # If this process dies inside, recovery removes a first copy's object that has no manifest.
     entry = {"storage": target, "key": place.key, "manifest": place.manifest_key, "backup": backup.id}
     with run.leftover("object" if place.is_new else "upload", **entry):
-        if row.state == "copying" and place.manifest is not None and place.is_finished(backup):
+        if row.state in ("copying", "missing") and place.manifest is not None and place.is_finished(backup):
             run.log(f"{backup.name} lies in {target} already; it is recorded and verified.")
             stored, manifest = place.storage.stat(place.key), place.manifest
         else:

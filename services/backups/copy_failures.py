@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from services.backups.copy_sources import copy_in
 from services.catalog.copies import LONGEST_PAUSE
 from services.catalog.model import Backup, Copy
-from services.errors import BackupsError, Cancelled
+from services.errors import BackupsError
 from services.installation import Installation
 from services.settings.secret_texts import secrets_of
 
@@ -24,7 +24,8 @@ def note_failure(installation: Installation, backup: Backup, storage: str, error
     """Write into a copy's row why it could not be made.
 
     A copy that is damaged or missing stays called so, and one that is stored is not blamed for a look at it that went
-    wrong. What somebody cancelled is not tried again for the longest pause.
+    wrong. What somebody cancelled, and what only a person can mend (``may_pass``: a refusal, a bucket that is not
+    there), is not tried again for the longest pause: people are told at once instead.
     """
     before = copy_in(installation.catalog.backups.get(backup.id), storage) or new_copy(installation, backup, storage)
     if before.state == "stored":
@@ -32,7 +33,8 @@ def note_failure(installation: Installation, backup: Backup, storage: str, error
     said = str(error) if isinstance(error, BackupsError) else f"An unforeseen error: {type(error).__name__}."
     for secret in secrets_of(installation.settings):
         said = said.replace(secret, "***")
-    pause = LONGEST_PAUSE if isinstance(error, Cancelled) else pause_after(before.attempts + 1)
+    hopeless = isinstance(error, BackupsError) and not error.may_pass
+    pause = LONGEST_PAUSE if hopeless else pause_after(before.attempts + 1)
     installation.catalog.backups.save_copy(backup.id, _failed(before, said, installation.clock() + pause))
 
 

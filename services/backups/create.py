@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from services.backups.at_once import FurtherStorages
 from services.backups.describe import Dump, describe_backup
 from services.backups.manifest import to_document, write_manifest
 from services.backups.plan import Plan, plan_backup
@@ -46,8 +47,12 @@ class _Dumped:
     fingerprint: Fingerprint
 
 
-def create_backup(installation: Installation, request: BackupRequest, run: RunContext) -> Backup:
+def create_backup(
+    installation: Installation, request: BackupRequest, run: RunContext, *, further: Sequence[str] = ()
+) -> Backup:
     """Back up a database and return the finished, verified backup.
+
+    ``further``: storages that are written at once with the primary one. Others get their copies afterwards.
 
     Raise InputError for a request that cannot be met, Blocked when a pre-check stands in the way, and what the
     server, the client program or the storage raises. Then nothing is stored.
@@ -64,10 +69,14 @@ def create_backup(installation: Installation, request: BackupRequest, run: RunCo
     run.phase("checking")
     excluded = _excluded_tables(plan.database, patterns)
     checks = preflight(installation, plan.database, exclude_tables=patterns, run=run)
-    _pass_or_stop(checks, request.force_reason, run)
+    pass_or_stop(checks, request.force_reason, run)
+    others = FurtherStorages(installation, plan, further, run)
     # If this process dies inside, recovery removes the object, or, where the manifest is there, finishes the job.
-    with run.leftover("object", storage=plan.storage.name, key=plan.key, manifest=plan.manifest_key):
-        dumped = _dump_into_storage(installation, plan, checks, patterns, excluded, run)
+    with (
+        run.leftover("object", storage=plan.storage.name, key=plan.key, manifest=plan.manifest_key),
+        others.held(),
+    ):
+        dumped = _dump_into_storage(installation, others.plan, checks, patterns, excluded, run)
         with removed_on_failure(plan.storage, (plan.manifest_key, plan.key), run):
             run.phase("writing the manifest")
             backup = describe_backup(
@@ -92,12 +101,24 @@ def create_backup(installation: Installation, request: BackupRequest, run: RunCo
             with run.guarded():
                 pass  # a run that was taken over must not make its backup real
             write_manifest(installation.settings, plan.storage, document)
+        backup = others.finish(backup, document)
         record_backup(installation, backup, plan.storage, (plan.manifest_key, plan.key), run)
     run.log(
         f"Stored {format_bytes(backup.stored_bytes)} ({format_bytes(backup.plain_bytes)} before compression) "
         f"in {format_duration(backup.duration)}: {backup.copies[0].location}"
     )
+    _look_at_further(installation, backup, run)
     return verify_new_backup(installation, backup, run)
+
+
+def _look_at_further(installation: Installation, backup: Backup, run: RunContext) -> None:
+    """Look at the copies that were stored at once with the primary one; the next verification goes deeper."""
+    for copy in backup.copies[1:]:
+        if copy.state == "stored":
+            try:
+                verify_backup(installation, backup, "stored", copy.storage, run)
+            except StorageError as error:
+                run.log(f"The copy in {copy.storage} could not be looked at: {error}", "warning")
 
 
 def verify_new_backup(installation: Installation, backup: Backup, run: RunContext) -> Backup:
@@ -139,7 +160,8 @@ def _excluded_tables(database: DatabaseSettings, patterns: Sequence[str]) -> lis
         return match_tables(connection, patterns)
 
 
-def _pass_or_stop(checks: Preflight, force_reason: str, run: RunContext) -> None:
+def pass_or_stop(checks: Preflight, force_reason: str, run: RunContext) -> None:
+    """Log what the pre-checks found. Raise Blocked for what blocks, unless there is a reason to pass over it."""
     for check in checks.checks:
         if check.severity != "ok":
             run.log(f"Pre-check {check.name}: {check.message} {check.hint}".strip(), "warning")

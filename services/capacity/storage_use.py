@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 
 from services.backups.missing_copies import find_missing
+from services.backups.mounted import mounted_storage
 from services.capacity.growth import WINDOW, add_up, days_until, levels, slope_per_day
 from services.catalog.copies import MissingCopy
 from services.catalog.model import BackupType
@@ -220,7 +221,7 @@ def _free_bytes(installation: Installation, storage: StorageSettings) -> tuple[i
     if not storage.is_local:
         return None, ""
     try:
-        return installation.storage(storage.name).free_bytes(), ""
+        return mounted_storage(installation, storage.name).free_bytes(), ""
     except StorageError as error:
         return None, str(error)
 

@@ -9,6 +9,7 @@ from services.catalog import engine as engines
 from services.catalog.backups import BackupStore
 from services.catalog.deletions import DeletionStore
 from services.catalog.pins import PinStore
+from services.catalog.read_only_modes import ReadOnlyModeStore
 from services.catalog.runs import RunStore
 from services.catalog.schedules import ScheduleStore
 from services.catalog.verifications import VerificationStore
@@ -30,6 +31,7 @@ class Catalog:
         self.schedules = ScheduleStore(self.engine)
         self.deletions = DeletionStore(self.engine)
         self.pins = PinStore(self.engine)
+        self.read_only_modes = ReadOnlyModeStore(self.engine)
 
     def migrate(self) -> tuple[str | None, str]:
         """Bring the tables up to date; return the revision before and after."""

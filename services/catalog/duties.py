@@ -56,6 +56,12 @@ def release_duty(engine: sa.Engine, name: str, *, by: str) -> None:
         connection.execute(duties.delete().where(duties.c.name == name, duties.c.claimed_by == by))
 
 
+def drop_duty(engine: sa.Engine, name: str) -> None:
+    """Give a duty back: the next who wants it need not wait until our claim is old."""
+    with engine.begin() as connection:
+        connection.execute(duties.delete().where(duties.c.name == name))
+
+
 def begin_duty(connection: sa.Connection, name: str, now: datetime) -> bool:
     """Hold a claimed duty until the connection's transaction ends; False when it was done with a later view already.
 

@@ -39,6 +39,8 @@ Outcome = Literal["passed", "failed", "not testable"]
 CopyState = Literal["stored", "missing", "damaged", "deleted", "copying", "failed"]
 """``copying``: a further copy that is being made; ``failed``: one that could not be made, and is tried again."""
 
+MACHINES = ("schedule", "worker", "alerts")
+"""Actors that are no person: what is refused to one of these, nobody sees."""
 ACTIVE_STATES: tuple[RunState, ...] = ("queued", "running")
 ENDED_STATES: tuple[RunState, ...] = ("finished", "failed", "cancelled", "lost")
 
@@ -79,6 +81,11 @@ class Run:
     @property
     def is_active(self) -> bool:
         return self.state in ACTIVE_STATES
+
+    @property
+    def was_refused(self) -> bool:
+        """Whether it failed since what a person asked for was refused: that person was told, and nothing is broken."""
+        return self.state == "failed" and bool(self.result.get("refused"))
 
     @property
     def duration(self) -> timedelta | None:

@@ -367,12 +367,41 @@ wal_samples = sa.Table(
     sa.Column("last_missing", sa.String(40), nullable=False),
     sa.Column("error", sa.Text, nullable=False),
 )
+read_only_modes = sa.Table(
+    "read_only_modes",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("database", sa.String(63), nullable=False),
+    sa.Column("run_id", sa.String(40), nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("process", sa.String(200), nullable=False),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("began_at", Instant, nullable=False),
+    sa.Column("release_by", Instant, nullable=False),
+    sa.Column("previous", sa.Text),
+    sa.Column("already_read_only", sa.Boolean, nullable=False),
+    sa.Column("sql_step", sa.Boolean, nullable=False),
+    sa.Column("command_step", sa.Boolean, nullable=False),
+    sa.Column("released_at", Instant),
+    sa.Column("released_by", sa.String(200), nullable=False),
+    sa.Column("last_error", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("attempted_at", Instant),
+    sa.Index("ix_read_only_modes_released_at", "released_at"),
+    sa.Index("ix_read_only_modes_run_id", "run_id"),
+)
 # -- for the pages: what they ask costs as much with 100,000 backups as with few --------------------------------------
 
 
 def active() -> sa.ColumnElement[bool]:
     """Say of a run that it is queued or running."""
     return runs.c.state.in_([sa.literal_column("'queued'"), sa.literal_column("'running'")])
+
+
+def refused() -> sa.ColumnElement[bool]:
+    """Say of a run that it was refused to the person who asked for it (``services.jobs.execute``)."""
+    return sa.func.coalesce(runs.c.result["refused"].as_boolean(), sa.false())
 
 
 def sound(state: str = "finished") -> sa.ColumnElement[bool]:

@@ -29,7 +29,7 @@ def stored_backups(engine: sa.Engine, since: Mapping[str, datetime]) -> dict[str
         return found
     b = backups.c
     wanted = sa.or_(*(sa.and_(b.database == name, b.finished_at >= first) for name, first in since.items()))
-    query = sa.select(b.database, b.id, b.started_at, b.snapshot_at, b.finished_at, _fault()).where(wanted)
+    query = sa.select(b.database, b.id, b.started_at, b.snapshot_at, b.finished_at, fault_of_backup()).where(wanted)
     with engine.connect() as connection:
         for database, *values in connection.execute(query):
             found[database].append(StoredBackup(*values))
@@ -41,7 +41,7 @@ def last_good_before(engine: sa.Engine, databases: Iterable[str], at: datetime) 
     b = backups.c
     newest = [
         sa.select(b.database, b.snapshot_at)
-        .where(b.database == name, b.finished_at < at, _fault() == "")
+        .where(b.database == name, b.finished_at < at, fault_of_backup() == "")
         .order_by(b.finished_at.desc())
         .limit(1)
         .subquery()
@@ -61,13 +61,16 @@ def measured_restores(engine: sa.Engine, since: datetime) -> dict[str, MeasuredR
     query = sa.select(v.database, sa.func.count().label("passed"), sa.func.max(seconds).label("slowest"))
     query = query.join_from(verifications, backups).group_by(v.database)
     query = query.where(v.level == "restore", v.outcome == "passed", v.finished_at >= since, seconds.is_not(None))
-    query = query.where(_fault().in_(("", "failed")))  # one that failed later was restored all the same
+    query = query.where(fault_of_backup().in_(("", "failed")))  # one that failed later was restored all the same
     with engine.connect() as connection:
         return {row.database: MeasuredRestores(row.passed, row.slowest) for row in connection.execute(query)}
 
 
-def _fault() -> sa.ColumnElement[str]:
-    """Why a backup is not good, as ``services.schedules.outcomes.Fault`` names it; whether it expired is no fault."""
+def fault_of_backup() -> sa.ColumnElement[str]:
+    """Return as a column over ``backups`` why one is not good, as ``services.schedules.outcomes.Fault`` names it.
+
+    Whether it expired is no fault.
+    """
     b = backups.c
     return sa.case(
         (b.type == "base", "base"),
@@ -77,8 +80,3 @@ def _fault() -> sa.ColumnElement[str]:
         (sa.cast(b.excluded, sa.Text) != json.dumps([]), "partial"),
         else_="",
     )
-
-
-def fault_of_backup() -> sa.ColumnElement[str]:
-    """Return ``Fault`` as a column over ``backups``, for other queries that tell good backups of the past."""
-    return _fault()

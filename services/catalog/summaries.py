@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from services.catalog.backups import good
 from services.catalog.duties import WORKER_LEFT
 from services.catalog.model import Outcome, Run
-from services.catalog.schema import active, backups, copies, duties, runs, verifications, workers
+from services.catalog.schema import active, backups, copies, duties, refused, runs, verifications, workers
 from services.catalog.workers import SILENT_AFTER
 from services.schedules.outcomes import SlotDay
 from services.status import GoodBackup, RestoreTest, WorkerSigns
@@ -181,9 +181,11 @@ def last_restore_tests(engine: sa.Engine, *, passed_only: bool) -> dict[str, Res
         wanted = sa.func.coalesce(wanted, _first(its.where(verifications.c.outcome == "not testable"), *order))
     columns = [verifications.c[name] for name in ("database", "backup_id", "outcome", "reason", "finished_at")]
     seconds = verifications.c.detail["rto_seconds"].as_float().label("rto_seconds")
+    scope = verifications.c.detail["scope"].as_string().label("scope")
+    of_backup = (verifications.c.storage, backups.c.name.label("backup_name"), backups.c.verification_passed)
     with engine.connect() as connection:
         newest = _found(connection, of, wanted)
-        query = sa.select(*columns, backups.c.name.label("backup_name"), seconds).join_from(verifications, backups)
+        query = sa.select(*columns, *of_backup, seconds, scope).join_from(verifications, backups)
         query = query.where(verifications.c.id.in_(newest))
         return {
             row.database: RestoreTest(
@@ -193,16 +195,20 @@ def last_restore_tests(engine: sa.Engine, *, passed_only: bool) -> dict[str, Res
                 reason=row.reason,
                 finished_at=row.finished_at,
                 seconds=row.rto_seconds,
+                damaged_in=row.storage if row.scope == "copy" and row.verification_passed else "",
             )
             for row in connection.execute(query)
         }
 
 
 def last_ended_backup_runs(engine: sa.Engine) -> dict[str, Run]:
-    """Return each database's newest backup run that ended and was not cancelled."""
+    """Return each database's newest backup run that ended and was neither cancelled nor refused."""
     of = _distinct(runs.c.database)
     its = sa.select(runs.c.id).where(
-        runs.c.database == of.c.name, runs.c.kind == "backup", runs.c.state.in_(("finished", "failed", "lost"))
+        runs.c.database == of.c.name,
+        runs.c.kind == "backup",
+        runs.c.state.in_(("finished", "failed", "lost")),
+        sa.not_(refused()),
     )
     columns = [c for c in runs.c if c.name not in ("idempotency_key", "leftovers")]
     with engine.connect() as connection:
@@ -237,6 +243,20 @@ def storage_use(engine: sa.Engine) -> dict[str, StorageUse]:
     )
     with engine.connect() as connection:
         return {row.storage: StorageUse(row.storage, row.backups, int(row.bytes)) for row in connection.execute(query)}
+
+
+def copies_expected_by_database(engine: sa.Engine, storage: str) -> dict[str, int]:
+    """Return by database how many copies of kept backups were stored in a storage and not deleted by us, missing ones
+    included; not those of simulated history, of which nothing was stored."""
+    query = (
+        sa.select(backups.c.database, sa.func.count().label("copies"))
+        .join_from(copies, backups, backups.c.id == copies.c.backup_id)
+        .where(copies.c.storage == storage, copies.c.state.in_(("stored", "damaged", "missing")))
+        .where(backups.c.state != "expired", backups.c.sample.is_(False))
+        .group_by(backups.c.database)
+    )
+    with engine.connect() as connection:
+        return {row.database: row.copies for row in connection.execute(query)}
 
 
 def first_backups(engine: sa.Engine) -> dict[str, datetime]:
@@ -278,7 +298,7 @@ def days(
     broken = _by_day(engine, runs.c.database, runs.c.finished_at).add_columns(
         sa.literal(0), sa.literal(0), sa.func.count(), sa.literal(0), sa.literal(0),
     ).where(
-        runs.c.kind == "backup", runs.c.state.in_(("failed", "lost")), runs.c.backup_id.is_(None),
+        runs.c.kind == "backup", runs.c.state.in_(("failed", "lost")), runs.c.backup_id.is_(None), sa.not_(refused()),
         *when(runs.c.database, runs.c.finished_at),
     )  # fmt: skip
     tested = _by_day(engine, verifications.c.database, verifications.c.finished_at).add_columns(

@@ -28,8 +28,15 @@ class Check:
     at: datetime
     of_copy: bool = False
     """A failure that condemns its own copy only."""
+    missing: bool = False
+    """Such a failure, of a copy that was not there: its bytes were not looked at, however deep the check was to go."""
     stored_anew: bool = False
     """A pass of a copy that had just been stored (again): what was found there before says nothing of it."""
+
+    @property
+    def depth(self) -> int:
+        """How deep it looked."""
+        return DEPTH["stored"] if self.missing else DEPTH[self.level]
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,10 @@ class Verdict:
     """Whether the failure is the backup's own: no copy of it is worth making."""
     read_in: frozenset[str] = frozenset()
     """Storages whose copy was read to its end, at least, and has not failed since."""
+    vouched_in: frozenset[str] = frozenset()
+    """Storages whose copy passed a check and has not failed since."""
+    condemned_in: frozenset[str] = frozenset()
+    """Storages whose own copy was found bad, and has not passed since."""
 
     def values(self) -> dict[str, Any]:
         """Return the columns of the backup's row."""
@@ -60,7 +71,8 @@ def judge(checks: Iterable[Check]) -> Verdict:
 
     The verdict is that of the latest check that stands. A failure stands until a check of at least the same depth
     passes (of the same copy, when it was about that one), since a shallow pass says nothing about a deep failure. A
-    failure takes the proof away, unless another copy vouches for the same bytes.
+    failure takes the proof away, unless another copy vouches for the same bytes. That of a copy which was just not
+    there comes back when it is there again and is read to its end: they are the bytes that were proven.
     """
     standing: dict[str, Check] = {}  # by storage, its latest pass that nothing has unsaid
     condemned: dict[str, Check] = {}  # by storage, the deepest failure of the copy there
@@ -68,42 +80,51 @@ def judge(checks: Iterable[Check]) -> Verdict:
     bad: Check | None = None  # the deepest failure of the backup itself
     latest_failure: Check | None = None
     proven_at: datetime | None = None
+    suspended: datetime | None = None  # the proof of a copy that was not there
     for check in checks:
-        depth = DEPTH[check.level]
+        depth = check.depth
         if not check.passed:
             latest_failure = check
             if not check.of_copy:
                 bad = _deeper(bad, check)
                 standing.clear()
                 read.clear()
-                proven_at = None
+                proven_at = suspended = None
                 continue
             condemned[check.storage] = _deeper(condemned.get(check.storage), check)
             standing.pop(check.storage, None)
             read.discard(check.storage)
             if not read:
+                suspended = (proven_at or suspended) if check.missing else None
                 proven_at = None
             continue
         before = condemned.get(check.storage)
-        if before is not None and depth < DEPTH[before.level] and not check.stored_anew:
+        if before is not None and depth < before.depth and not check.stored_anew:
             continue
-        if bad is not None and depth < DEPTH[bad.level]:
+        if bad is not None and depth < bad.depth:
             continue
         condemned.pop(check.storage, None)
         bad = None
         standing[check.storage] = check
         if depth >= _READ_TO_THE_END:
             read.add(check.storage)
+            proven_at, suspended = proven_at or suspended, None
         if check.level == "restore":
             proven_at = check.at
     if bad is not None or (condemned and not standing):
         assert latest_failure is not None  # something failed
-        return Verdict(latest_failure.level, latest_failure.at, False, None, of_backup=bad is not None)
+        return Verdict(
+            latest_failure.level, latest_failure.at, False, None, of_backup=bad is not None,
+            condemned_in=frozenset(condemned),
+        )  # fmt: skip
     if not standing:
         return Verdict()
     latest = max(standing.values(), key=lambda check: check.at)
-    return Verdict(latest.level, latest.at, True, proven_at, read_in=frozenset(read))
+    return Verdict(
+        latest.level, latest.at, True, proven_at, read_in=frozenset(read), vouched_in=frozenset(standing),
+        condemned_in=frozenset(condemned),
+    )  # fmt: skip
 
 
 def _deeper(first: Check | None, second: Check) -> Check:
-    return first if first is not None and DEPTH[first.level] > DEPTH[second.level] else second
+    return first if first is not None and first.depth > second.depth else second

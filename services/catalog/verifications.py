@@ -105,14 +105,15 @@ class VerificationStore:
         ).all()
         return judge(_checks(rows))
 
-    def verdicts(self, backup_ids: Iterable[str], *, before: datetime) -> dict[str, Verdict]:
-        """Return what the verifications of each backup that had ended by then said together. One query."""
+    def verdicts(self, backup_ids: Iterable[str], *, before: datetime | None = None) -> dict[str, Verdict]:
+        """Return what the verifications of each backup say together, or said of those that ended before. One query."""
         query = (
             sa.select(verifications.c.backup_id, *_JUDGED)
             .where(verifications.c.backup_id.in_(list(backup_ids)), verifications.c.outcome != "not testable")
-            .where(verifications.c.finished_at < before)
             .order_by(verifications.c.backup_id, verifications.c.finished_at, verifications.c.id)
         )
+        if before is not None:
+            query = query.where(verifications.c.finished_at < before)
         with self._engine.connect() as connection:
             rows = connection.execute(query).all()
         return {key: judge(_checks(found)) for key, found in groupby(rows, key=lambda row: row.backup_id)}
@@ -136,4 +137,6 @@ def _checks(rows: Iterable[Any]) -> Iterator[Check]:
         # records from before there were scopes say it by what they learned of the copy
         of_copy = row.scope == "copy" if row.scope else row.copy_state in ("missing", "damaged")
         anew = bool(row.stored_anew)
-        yield Check(row.storage, row.level, passed, row.finished_at, of_copy=of_copy, stored_anew=anew)
+        missing = not passed and of_copy and row.copy_state == "missing"
+        at = row.finished_at
+        yield Check(row.storage, row.level, passed, at, of_copy=of_copy, missing=missing, stored_anew=anew)

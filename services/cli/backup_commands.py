@@ -74,7 +74,7 @@ def create(
             mode,
         )
         if run is not None:
-            _report_backup(installation, run, mode)
+            report_backup(installation, run, mode)
 
 
 @app.command()
@@ -100,10 +100,11 @@ def adopt(
             mode,
         )
         if run is not None:
-            _report_backup(installation, run, mode)
+            report_backup(installation, run, mode)
 
 
-def _report_backup(installation: Installation, run: Run, mode: Mode) -> None:
+def report_backup(installation: Installation, run: Run, mode: Mode) -> None:
+    """Say what a run made, after its further copies; raise what stopped it."""
     backup = None
     if run.backup_id is not None:
         if run.state == "finished" and not mode.queue and not mode.wait:

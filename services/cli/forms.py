@@ -13,13 +13,14 @@ from services.backups.thaw_state import expected_at
 from services.catalog.model import Backup, LogLine, Run, Verification
 from services.clock import isoformat
 from services.installation import Installation
+from services.logbook.form import check_state, in_seconds
 from services.retention.planner import Decision
 from services.retention.plans import load_decisions
 
 
 def seconds(length: timedelta | None) -> float | None:
     """Return a duration in seconds, to a millisecond."""
-    return None if length is None else round(length.total_seconds(), 3)
+    return None if length is None else in_seconds(length)
 
 
 def backup_forms(installation: Installation, backups: Sequence[Backup]) -> list[dict[str, Any]]:
@@ -83,11 +84,7 @@ def backup_form(backup: Backup, decision: Decision | None) -> dict[str, Any]:
         "pinned": backup.pinned,
         "trust": backup.trust,
         "good": backup.is_good,
-        "verification": {
-            "level": backup.verification_level,
-            "at": isoformat(backup.verification_at),
-            "passed": backup.verification_passed,
-        },
+        "verification": check_state(backup),
         "proven_at": isoformat(backup.proven_at),
         "note": backup.note,
         "actor": backup.actor,

@@ -21,6 +21,7 @@ from services.cli import (  # noqa: F401
     log_commands,
     trends_commands,
     backup_commands,
+    emergency_commands,
     check_commands,
     restore_commands,
     schedule_commands,

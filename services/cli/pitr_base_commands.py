@@ -39,6 +39,9 @@ def base_backup(
     database: DatabaseArgument = None,
     name: Annotated[str | None, typer.Option(help="Default: DATABASE_base_YYYYMMDD_HHMMSS.")] = None,
     note_text: Annotated[str, typer.Option("--note", help="Why it is taken.")] = "",
+    incremental: Annotated[
+        bool, typer.Option("--incremental", help="What has changed since the newest one (17+, summarize_wal = on).")
+    ] = False,
     queue: Queue = False,
     wait: Wait = False,
     quiet: Quiet = False,
@@ -50,7 +53,13 @@ def base_backup(
         run = carry_out(
             installation,
             lambda queued: commands.submit_base_backup(
-                installation, chosen.name, name=name, note=note_text, actor=actor(), queue=queued
+                installation,
+                chosen.name,
+                name=name,
+                note=note_text,
+                incremental=incremental,
+                actor=actor(),
+                queue=queued,
             ),
             mode,
         )

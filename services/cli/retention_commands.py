@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from services import commands
-from services.catalog.model import Run
+from services.catalog.model import Backup, Run
 from services.cli.ages import age_of
 from services.cli.app import app
 from services.cli.inventory_commands import OlderThan
@@ -19,9 +19,10 @@ from services.clock import isoformat, parse_instant
 from services.errors import InputError
 from services.installation import Installation
 from services.retention.by_hand import Choice, check_deletable, choose_older
+from services.retention.early import early_deletion_note
 from services.retention.pins import store_waiting_pins
-from services.retention.plans import PlannedBackup, load_plans, total_bytes
-from services.retention.words import GOING_WORDS
+from services.retention.plans import PlannedBackup, load_decisions, load_plans, total_bytes
+from services.retention.words import GOING_WORDS, REASON_WORDS
 from services.units import format_bytes
 
 PARTLY_FAILED = 1
@@ -49,6 +50,8 @@ def cleanup(
             ),
             Mode(queue, wait, quiet, as_json),
         )
+        if run is not None and not apply:
+            _note_cost(installation, [item["id"] for item in run.result.get("items", [])], as_json=as_json)
     if run is not None:
         _report(run, as_json=as_json)
 
@@ -91,6 +94,7 @@ def delete(
             choice, database = _named(installation, backup or "", database, forced=forced)
         if not confirm:
             _show_choice(choice, as_json=as_json)
+            _note_cost(installation, [chosen.id for chosen in choice.going], as_json=as_json)
             raise InputError("Nothing was deleted: this needs --confirm.", hint="Review the list, then repeat it so.")
         if not choice.going:
             _show_choice(choice, as_json=as_json)
@@ -137,9 +141,27 @@ def _set_pin(text: str, database: str | None, *, pinned: bool, reason: str) -> N
         chosen = installation.catalog.backups.find(text, database=database)
         commands.set_pin(installation, chosen.id, pinned=pinned, actor=actor(), reason=reason)
         problems = store_waiting_pins(installation)
-    say(f"{chosen.name} is {'pinned' if pinned else 'not pinned any more'}.")
+        say(_pin_words(installation, chosen, pinned=pinned, reason=reason))
     for problem in problems:
         note(problem, style="yellow")
+
+
+def _pin_words(installation: Installation, before: Backup, *, pinned: bool, reason: str) -> str:
+    """Say what a pin, or its end, changed: nothing perhaps; and who decides about the backup now."""
+    name = before.name
+    if pinned:
+        if before.pinned:
+            return f"{name} was pinned already{f'; its reason is now: {reason}' if reason else ''}."
+        return f"{name} is pinned: no policy deletes it, and nobody can by hand, until it is unpinned."
+    if not before.pinned:
+        return f"{name} was not pinned; nothing has changed."
+    decision = load_decisions(installation, [before.database]).get(before.id)
+    if decision is None:
+        return f"{name} is not pinned any more. Its database has no policy, so nothing deletes it by itself."
+    if not decision.keep:
+        return f"{name} is not pinned any more, and nothing else keeps it: the next cleanup deletes it."
+    why = ", ".join(REASON_WORDS[each] for each in decision.reasons)
+    return f"{name} is not pinned any more. The policy keeps it still: {why}."
 
 
 def _named(installation: Installation, text: str, database: str | None, *, forced: bool) -> tuple[Choice, str]:
@@ -180,6 +202,12 @@ def _show_choice(choice: Choice, *, as_json: bool) -> None:
         columns = ["Backup", "Database", "Finished (UTC)", "Stored", "Tiers", ""]
         stdout().print(table(columns, rows, right=["Stored"]))
     say(f"{len(choice.going):,} to delete, {format_bytes(total_bytes(choice.going))}; {len(choice.spared):,} spared.")
+
+
+def _note_cost(installation: Installation, backup_ids: list[str], *, as_json: bool) -> None:
+    """Say what is billed for copies in cold storage that are deleted early."""
+    if not as_json and (cost := early_deletion_note(installation, backup_ids)):
+        say(cost)
 
 
 def _planned_form(backup: PlannedBackup) -> dict[str, Any]:

@@ -204,7 +204,7 @@ def runs(
             each.id,
             each.kind.replace("_", " "),
             each.database or "–",
-            each.state,
+            "refused" if each.was_refused else each.state,
             instant(each.queued_at),
             "–" if each.duration is None else format_duration(each.duration),
             _reason(each),
@@ -228,7 +228,7 @@ def _show_run(installation: Installation, run_id: str, *, as_json: bool) -> None
     if as_json:
         write_json(run_form(found) | {"log": [log_form(line) for line in lines]})
         return
-    state: str = found.state
+    state: str = "refused" if found.was_refused else found.state
     if state == "running":
         now = pace(found, installation.clock())
         state = f"running: {now.phase} {now.words}".rstrip()
@@ -241,7 +241,7 @@ def _show_run(installation: Installation, run_id: str, *, as_json: bool) -> None
     if found.reason:
         rows.append(("because", found.reason))
     if found.error:
-        rows.append(("failed", f"{found.error} {found.hint}".rstrip()))
+        rows.append(("refused" if found.was_refused else "failed", f"{found.error} {found.hint}".rstrip()))
     write_pairs(rows)
     for line in lines:
         say(f"{instant(line.at, seconds=True)} {line.message}")

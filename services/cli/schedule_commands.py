@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from datetime import timedelta
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
@@ -16,12 +15,12 @@ from services.cli.output import instant, note, say, stdout, table, write_json, w
 from services.cli.running import Mode, Queue, Quiet, Wait, carry_out, fail_unless_finished
 from services.cli.session import AsJson, DatabaseOption, actor, opened
 from services.clock import isoformat
+from services.commands.schedules import parse_deadline
 from services.errors import InputError
 from services.restores.pick import Pick, parse_month, pick_backup
 from services.schedules.cron import cron_in_words
 from services.schedules.model import ScheduleVersion
 from services.schedules.overview import ScheduleRow, load_schedule, load_schedules
-from services.settings.model import parse_duration
 from services.status import age
 
 schedule = typer.Typer(cls=CommandGroup, no_args_is_help=True, help="When what comes due; see docs/schedules.md.")
@@ -98,7 +97,7 @@ def set_(
     if cron is not None and not cron.strip():
         raise InputError("The cron line is empty.", hint="Write `off` to switch the schedule off.")
     with opened(quiet=as_json) as installation:
-        limit = None if deadline is None else _length(deadline)
+        limit = None if deadline is None else parse_deadline(deadline)
         version = commands.set_schedule(
             installation, name, cron=cron, time_zone=time_zone, deadline=limit, actor=actor(), reason=reason
         )
@@ -176,6 +175,9 @@ def pick(
         say(each.name)
         if each.remark:
             note(f"{each.database}: {each.remark}", style="yellow")
+        elif database is None:  # on standard error: the names alone are what `$(backups pick)` is given
+            many = "1 good backup" if each.candidates == 1 else f"{each.candidates:,} good backups"
+            note(f"{each.database}: one of {many} of {each.month:%B %Y}.")
 
 
 def _pick_form(found: Pick) -> dict[str, Any]:
@@ -188,13 +190,6 @@ def _pick_form(found: Pick) -> dict[str, Any]:
         "candidates": found.candidates,
         "remark": found.remark,
     }
-
-
-def _length(text: str) -> timedelta:
-    try:
-        return cast(timedelta, parse_duration(text))
-    except (ValueError, OverflowError) as error:
-        raise InputError(f"{text!r} is no length of time.", hint="Write a number and a unit: 4h, 90min.") from error
 
 
 def _report(version: ScheduleVersion, row: ScheduleRow, *, as_json: bool) -> None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Annotated
 
 import typer
+from sqlalchemy.exc import SQLAlchemyError
 
 from services.catalog.model import Backup
 from services.cli.output import note, stderr
@@ -40,9 +41,22 @@ def opened(*, quiet: bool = False) -> Iterator[Installation]:
     try:
         if installation.settings.sample and not quiet:
             note("Sample environment: set DATABASE_URL or BACKUPS_CONFIG for databases of your own.")
+        _release_what_is_due(installation)
         yield installation
     finally:
         installation.close()
+
+
+def _release_what_is_due(installation: Installation) -> None:
+    """Release read-only modes that a process which is gone has left, lest that waits for a worker."""
+    try:
+        if installation.catalog.read_only_modes.unreleased():
+            from services.emergency.release import release_due  # seldom needed, and brings psycopg along
+
+            for mode in release_due(installation, by=actor()):
+                note(f"Read-only mode of {mode.database} is released: its run is gone, or its limit has passed.")
+    except SQLAlchemyError:
+        return  # the command itself will meet it, and say so
 
 
 def actor() -> str:

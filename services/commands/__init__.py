@@ -11,6 +11,7 @@ from services.commands.archives import submit_archives, submit_thaw
 from services.commands.backups import submit_adopt, submit_backup
 from services.commands.compressions import submit_compressions
 from services.commands.copies import submit_copy
+from services.commands.emergency import release_read_only, submit_emergency
 from services.commands.point_in_time import submit_base_backup, submit_point_restore, submit_point_test
 from services.commands.restores import submit_restore, submit_verification
 from services.commands.retention import MAX_AT_ONCE, set_pin, submit_cleanup, submit_deletion
@@ -27,6 +28,7 @@ from services.commands.review import (
 from services.commands.schedules import pause_schedule, resume_schedule, run_schedule, set_schedule
 from services.commands.submit import MAX_NOTE
 from services.commands.upkeep import request_cancel, submit_health, submit_janitor
+from services.emergency.request import EmergencyRequest
 
 __all__ = [
     "MAX_AT_ONCE",
@@ -34,12 +36,14 @@ __all__ = [
     "MAX_OWNER",
     "BackupRequest",
     "ChannelTest",
+    "EmergencyRequest",
     "acknowledge_alert",
     "add_action_item",
     "change_action_item",
     "complete_action_item",
     "edit_review_note",
     "pause_schedule",
+    "release_read_only",
     "reopen_action_item",
     "request_cancel",
     "resume_schedule",
@@ -55,6 +59,7 @@ __all__ = [
     "submit_compressions",
     "submit_copy",
     "submit_deletion",
+    "submit_emergency",
     "submit_health",
     "submit_janitor",
     "submit_point_restore",

@@ -20,12 +20,16 @@ def submit_base_backup(
     *,
     name: str | None = None,
     note: str = "",
+    incremental: bool = False,
     actor: str,
     reason: str = "",
     idempotency_key: str | None = None,
     queue: bool = True,
 ) -> str:
-    """Ask for a base backup of a database's server. Raise UnknownName, InvalidName, AlreadyExists, InputError."""
+    """Ask for a base backup of a database's server; ``incremental``: of what has changed since the newest one.
+
+    Raise UnknownName, InvalidName, AlreadyExists, InputError.
+    """
     known = installation.settings.database(database)
     if name is not None:
         check_name(name)
@@ -37,7 +41,7 @@ def submit_base_backup(
         installation,
         "base_backup",
         database=known.name,
-        params={"name": name, "note": note},
+        params={"name": name, "note": note, "incremental": incremental},
         actor=actor,
         reason=reason,
         idempotency_key=idempotency_key,

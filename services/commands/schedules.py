@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import cast
 
 from services.commands.submit import check_note
 from services.errors import Busy, InputError
@@ -12,6 +13,7 @@ from services.names import unknown_name
 from services.schedules import jobs, sync  # as modules: they import the commands
 from services.schedules.cron import check_cron, check_time_zone
 from services.schedules.model import ScheduleVersion
+from services.settings.model import parse_duration
 
 LONGEST_DEADLINE = timedelta(days=31)
 _ATTEMPTS = 5
@@ -38,10 +40,25 @@ def set_schedule(
     if time_zone is not None:
         values["time_zone"] = check_time_zone(time_zone)
     if deadline is not None:
-        if not timedelta(minutes=1) <= deadline <= LONGEST_DEADLINE:
-            raise InputError("A deadline lies between 1 minute and 31 days.", hint="Write 4h, the default, or 90min.")
+        check_deadline(deadline)
         values["deadline"] = deadline
     return _change(installation, schedule, values, actor=actor, reason=reason)
+
+
+def parse_deadline(text: str) -> timedelta:
+    """Given ``4h`` or ``90min``, return that deadline. Raise InputError for what is none."""
+    try:
+        deadline = cast(timedelta, parse_duration(text))
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"{text!r} is no length of time.", hint="Write a number and a unit: 4h, 90min.") from error
+    check_deadline(deadline)
+    return deadline
+
+
+def check_deadline(deadline: timedelta) -> None:
+    """Raise InputError for a deadline that is too short or too long."""
+    if not timedelta(minutes=1) <= deadline <= LONGEST_DEADLINE:
+        raise InputError("A deadline lies between 1 minute and 31 days.", hint="Write 4h, the default, or 90min.")
 
 
 def pause_schedule(installation: Installation, schedule: str, *, actor: str, reason: str = "") -> ScheduleVersion:

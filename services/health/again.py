@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from services.commands.upkeep import submit_health
-from services.health.queries import PROBES_SPEAK_FOR, last_health_run
-from services.health.used_since import recorded_probes
+from services.health.used_since import last_probes
 from services.installation import Installation
 
 AGAIN_AFTER = timedelta(minutes=15)
@@ -19,10 +18,10 @@ def probe_again(installation: Installation) -> str | None:
     the idempotency key, so one check has one successor.
     """
     now = installation.clock()
-    last = last_health_run(installation.catalog.engine, since=now - PROBES_SPEAK_FOR)
-    if last is None or now - (last.finished_at or last.queued_at) < AGAIN_AFTER:
+    last = last_probes(installation.catalog.engine, now)
+    if last.run is None or last.at is None or now - last.at < AGAIN_AFTER:
         return None
-    if all(found.severity != "failure" for found in recorded_probes(installation.catalog.engine, last)):
+    if all(found.severity != "failure" for found in last.checks):
         return None
     reason = "What could not be used is tried again."
-    return submit_health(installation, actor="worker", reason=reason, idempotency_key=f"health-again:{last.id}")
+    return submit_health(installation, actor="worker", reason=reason, idempotency_key=f"health-again:{last.run.id}")

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable, Mapping
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.errors import ConnectionFailed
+from services.health import damage_checks as damage
 from services.health import database_checks as database
 from services.health import pitr_checks as pitr
 from services.health import place_checks as place
 from services.health import promise_checks as promise
+from services.health import read_only_checks as read_only
 from services.health.facts import Facts, gather
 from services.health.model import INSTALLATION, HealthCheck, HealthReport, make_report
 from services.installation import Installation
@@ -34,14 +36,16 @@ RULES: tuple[Rule, ...] = (
     database.restore_test,
     database.restore_time,
     database.verification,
-    database.corruption,
-    database.copies,
+    damage.corruption,
+    damage.copies,
+    damage.storage_contents,
     database.backup_size,
     database.backup_duration,
     place.other_runs,
     place.storage_room,
     place.probes,
     pitr.log,
+    read_only.read_only,
 )
 
 

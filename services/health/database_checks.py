@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator
 
-from services.health.facts import COPIES_WITHIN, Facts
+from services.health.facts import Facts
 from services.health.model import HealthCheck, Measure, Severity, Subject
 from services.health.queries import GoodOne
 from services.status import DatabaseStatus, Reason, age, reasons_by_rule
@@ -96,66 +96,17 @@ def verification(facts: Facts) -> Iterator[HealthCheck]:
             since = newest.finished_at + limit if late else newest.finished_at
             severity: Severity = "warning" if late else "ok"
             yield HealthCheck("verification", _subject(status), severity, sentence, hint, since)
-        elif newest.passed:
-            at = newest.verified_at or newest.finished_at
-            level = "restore test" if newest.level == "restore" else f"{newest.level} check"
-            sentence = f"The newest backup passed its {level} {age(facts.now - at)} ago · {words}"
-            yield HealthCheck("verification", _subject(status), "ok", sentence, since=at)
+            continue
+        at = newest.verified_at or newest.finished_at
+        level = "restore test" if newest.level == "restore" else f"{newest.level} check"
+        ago = f"its {level} {age(facts.now - at)} ago"
+        if newest.passed:
+            yield HealthCheck(
+                "verification", _subject(status), "ok", f"The newest backup passed {ago} · {words}", "", at
+            )
         else:
-            at = newest.verified_at or newest.finished_at
-            level = "restore test" if newest.level == "restore" else f"{newest.level} check"
-            sentence = f"The newest backup, {newest.name}, failed its {level} {age(facts.now - at)} ago."
+            sentence = f"The newest backup, {newest.name}, failed {ago}."
             yield HealthCheck("verification", _subject(status), "failure", sentence, "Take a new one.", at, count=1)
-
-
-def corruption(facts: Facts) -> Iterator[HealthCheck]:
-    """Is every kept backup, as far as anybody looked, what was stored?"""
-    for status in facts.watched:
-        found = facts.corruption.get(status.database)
-        if found is None or not found.damaged:
-            if status.evidence.backups_ever:
-                yield _ok("corruption", status, "No kept backup is known to be damaged.", measure=Measure(0, failure=0))
-            continue
-        many = f"{found.damaged} kept backups are damaged, the newest is" if found.damaged > 1 else "Damaged:"
-        yield HealthCheck(
-            "corruption",
-            _subject(status),
-            "failure",
-            f"{many} {found.damaged_name}.",
-            "Do not rely on them. Look at the storage, verify the other backups, and take a new one.",
-            found.since,
-            Measure(found.damaged, failure=0),
-            count=found.damaged,
-        )
-
-
-def copies(facts: Facts) -> Iterator[HealthCheck]:
-    """Is every copy where it was stored, and was each that is wanted begun in time?"""
-    for status in facts.watched:
-        found = facts.corruption.get(status.database)
-        late = facts.never_copied.get(status.database, 0)
-        if found is None or not found.missing:
-            if late:
-                many = f"{late} copies were" if late > 1 else "A copy was"
-                sentence = f"{many} not even begun · limit {age(COPIES_WITHIN)} after the backup"
-                hint = "See what keeps the worker from making it: backups storage."
-                measure = Measure(late, warning=0)
-                yield HealthCheck("copies", _subject(status), "warning", sentence, hint, measure=measure, count=late)
-            elif status.evidence.backups_ever:
-                yield _ok("copies", status, "No copy is known to be missing.", measure=Measure(0, warning=0))
-            continue
-        many = f"{found.missing} copies are missing" if found.missing > 1 else "A copy is missing"
-        gone = f"; {found.lost} {'has' if found.lost == 1 else 'have'} no copy left" if found.lost else ""
-        yield HealthCheck(
-            "copies",
-            _subject(status),
-            "failure" if found.lost else "warning",
-            f"{many}, the newest of {found.missing_name}{gone}.",
-            "Look who deleted it: the bucket's lifecycle rules, another program, a person. Take a new backup.",
-            found.missing_since,
-            Measure(found.missing, warning=0),
-            count=found.missing,
-        )
 
 
 def backup_size(facts: Facts) -> Iterator[HealthCheck]:

@@ -9,17 +9,16 @@ from datetime import datetime, timedelta
 from services.catalog import summaries
 from services.catalog.copies import count_never_begun
 from services.catalog.model import Run
+from services.catalog.read_only_modes import ReadOnlyMode
+from services.health.damage import Corruption, corruption
 from services.health.queries import (
-    PROBES_SPEAK_FOR,
-    Corruption,
     GoodOne,
     Newest,
-    corruption,
-    last_health_run,
     last_runs,
     newest_backups,
     recent_good,
 )
+from services.health.used_since import LastProbes, last_probes
 from services.installation import Installation
 from services.notify.outbox import Delivery, delivery
 from services.overview import StorageRoom, load_rooms, load_statuses
@@ -51,10 +50,12 @@ class Facts:
     never_copied: dict[str, int]
     """By database, how many further copies should have been begun by now and were not."""
     last_runs: tuple[Run, ...]
-    last_health_run: Run | None
+    probes: LastProbes
     delivery: Delivery
     slo: Slo
     """Of the last thirty days."""
+    held: tuple[ReadOnlyMode, ...]
+    """The read-only modes that are not released, the oldest first."""
 
     @property
     def limits(self) -> AlertSettings:
@@ -76,10 +77,11 @@ def gather(installation: Installation, *, free: Mapping[str, int | None] | None 
     storages = [storage.name for storage in installation.settings.storages]
     settings = installation.settings
     wanted = {d.name: [s.name for s in settings.storages_of(d)] for d in settings.databases if not d.paused}
+    probes = last_probes(engine, now)
     return Facts(
         installation=installation,
         now=now,
-        statuses=load_statuses(installation),
+        statuses=load_statuses(installation, probes=probes),
         signs=summaries.worker_signs(engine, now),
         rooms=load_rooms(installation, free=free),
         recent=recent_good(engine, databases),
@@ -87,7 +89,8 @@ def gather(installation: Installation, *, free: Mapping[str, int | None] | None 
         corruption=corruption(engine, storages),
         never_copied=count_never_begun(engine, wanted, since=now - COPIES_SPEAK_FOR, until=now - COPIES_WITHIN),
         last_runs=tuple(last_runs(engine, since=now - RUNS_SPEAK_FOR)),
-        last_health_run=last_health_run(engine, since=now - PROBES_SPEAK_FOR),
+        probes=probes,
         delivery=delivery(engine, now),
         slo=load_slo(installation),
+        held=tuple(installation.catalog.read_only_modes.unreleased()),
     )

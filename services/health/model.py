@@ -57,6 +57,8 @@ class HealthCheck:
     measure: Measure | None = None
     count: int = 0
     """How many things are wrong, where that can grow: an alert that was acknowledged speaks again then."""
+    told_by: str = ""
+    """The key of a check that says this, too, as one of several: while that one fires, this opens no alert."""
 
     @property
     def key(self) -> str:
@@ -108,6 +110,7 @@ CHECK_WORDS: dict[str, str] = {
     "verification": "Verification",
     "corruption": "Corruption",
     "copies": "Copies",
+    "storage_contents": "Contents",
     "backup_size": "Backup size",
     "backup_duration": "Backup duration",
     "other_runs": "Other runs",
@@ -125,6 +128,7 @@ CHECK_WORDS: dict[str, str] = {
     "wal_delay": "Archiving of the log",
     "slot_lag": "Replication slot",
     "base_backup_age": "Last base backup",
+    "read_only": "Read-only mode",
 }
 
 

@@ -9,7 +9,7 @@ from services.catalog.model import Run
 from services.catalog.workers import FORGOTTEN_AFTER, SILENT_AFTER
 from services.health.facts import Facts
 from services.health.model import INSTALLATION, WORKER, HealthCheck, Measure, Severity, Subject
-from services.health.used_since import recorded_probes
+from services.notify.outbox import REFUSED
 from services.overview import StorageRoom
 from services.status import age, is_scheduled, worker_problem
 from services.units import format_bytes, format_part
@@ -133,9 +133,10 @@ def notifications(facts: Facts) -> Iterator[HealthCheck]:
     measure = Measure(found.waiting, warning=0)
     waits = facts.now - (found.oldest_waiting_at or facts.now)
     hint = "See `backups alert test` for what each channel says."
-    if waits > HICCUP:
+    refused = found.last_error.startswith(REFUSED)  # no need to wait and see: only a person mends that
+    if waits > HICCUP or refused:
         many = f"{found.waiting} messages wait" if found.waiting > 1 else "A message waits"
-        severity: Severity = "failure" if waits > UNDELIVERED_FAILS_AFTER else "warning"
+        severity: Severity = "failure" if refused or waits > UNDELIVERED_FAILS_AFTER else "warning"
         why = f": {found.last_error}" if found.last_error else ""
         sentence = f"{many} to be delivered, for {age(waits)} · fails after {age(UNDELIVERED_FAILS_AFTER)}{why}"
         at = found.oldest_waiting_at
@@ -156,12 +157,11 @@ def notifications(facts: Facts) -> Iterator[HealthCheck]:
 
 def probes(facts: Facts) -> Iterator[HealthCheck]:
     """What the last health check found when it tried each connection, and what was used since."""
-    run = facts.last_health_run
-    if run is None:
+    at = facts.probes.at
+    if at is None:
         return
-    at = run.finished_at or run.queued_at
-    for check in recorded_probes(facts.installation.catalog.engine, run):
-        known = {status.database for status in facts.watched} | {room.name for room in facts.rooms}
+    known = {status.database for status in facts.watched} | {room.name for room in facts.rooms}
+    for check in facts.probes.checks:
         if check.subject.name and check.subject.name not in known:
             continue  # taken out of the settings since
         yield HealthCheck(

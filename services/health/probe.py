@@ -16,6 +16,7 @@ from services.health.model import INSTALLATION, HealthCheck, Severity, Subject, 
 from services.health.place_checks import probes as recorded_probes
 from services.installation import Installation
 from services.jobs.context import RunContext
+from services.preflight.tried import TriedStorages
 
 _SEVERITIES: dict[doctor.Result, Severity] = {"ok": "ok", "warning": "warning", "failed": "failure"}
 _RANK: tuple[Severity, ...] = ("ok", "warning", "unknown", "failure")
@@ -25,16 +26,16 @@ _Check = Callable[[], Iterator[tuple[doctor.Result, str, str]]]
 
 def probe(installation: Installation, run: RunContext | None = None) -> list[HealthCheck]:
     """Try each database's and each storage's connection and the keys; one that hangs ends by its own time limit."""
-    settings = installation.settings
+    settings, tried = installation.settings, TriedStorages(installation)
     tasks: list[tuple[str, Subject, _Check]] = [
         ("keys", INSTALLATION, partial(doctor.check_key, settings)),
         *(
-            ("connection", Subject("database", one.name), partial(doctor.check_database, installation, one))
+            ("connection", Subject("database", one.name), partial(doctor.check_database, installation, one, tried))
             for one in settings.databases
             if not one.paused
         ),
         *(
-            ("access", Subject("storage", one.name), partial(doctor.check_storage, installation, one))
+            ("access", Subject("storage", one.name), partial(doctor.check_storage, installation, one, tried))
             for one in settings.storages
         ),
     ]

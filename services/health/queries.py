@@ -12,13 +12,13 @@ import sqlalchemy as sa
 
 from services.catalog.backups import good
 from services.catalog.model import Run, RunKind
-from services.catalog.schema import backups, copies, runs, verifications
+from services.catalog.schema import backups, refused, runs, verifications
 
 HISTORY = 7
 """How many good backups before the newest one make what is usual."""
 _PARTS = 100
 """Databases asked for in one statement; SQLite takes 500 parts of a union at most."""
-_BY_ITSELF = ("backup", "restore", "adopt")
+_BY_ITSELF = ("backup", "restore", "adopt", "point_restore")
 """Kinds that have a check of their own (backup), or a person in front of them who sees the failure."""
 
 
@@ -45,23 +45,6 @@ class Newest:
     passed: bool | None
 
 
-@dataclass(frozen=True)
-class Corruption:
-    """Kept backups of one database whose stored bytes are known to be bad, or whose copies are gone."""
-
-    damaged: int = 0
-    """Backups that failed a verification below the restore test, or of which a copy is damaged."""
-    damaged_name: str = ""
-    """The newest of them."""
-    since: datetime | None = None
-    missing: int = 0
-    """Copies that were looked for and not found."""
-    lost: int = 0
-    """Kept backups of which no copy is left."""
-    missing_name: str = ""
-    missing_since: datetime | None = None
-
-
 def recent_good(engine: sa.Engine, databases: Sequence[str]) -> dict[str, list[GoodOne]]:
     """Return these databases' newest good backups, the newest first: one, and the seven before it."""
     names = ("id", "name", "database", "started_at", "finished_at", "stored_bytes")
@@ -86,6 +69,18 @@ def newest_backups(engine: sa.Engine, databases: Sequence[str]) -> dict[str, New
     }
 
 
+def newest_proven(engine: sa.Engine, databases: Sequence[str]) -> dict[str, GoodOne]:
+    """Return these databases' newest good backups that a restore test has proven and that are kept."""
+    names = ("id", "name", "database", "started_at", "finished_at", "stored_bytes")
+    query = sa.select(*(backups.c[name] for name in names)).where(good(), backups.c.proven_at.is_not(None))
+    return {
+        row.database: GoodOne(
+            row.id, row.name, row.finished_at, row.stored_bytes, (row.finished_at - row.started_at).total_seconds()
+        )
+        for row in _newest_of_each(engine, query, databases, 1)
+    }
+
+
 def _newest_of_each(
     engine: sa.Engine, query: sa.Select[Any], databases: Sequence[str], count: int
 ) -> Iterator[sa.Row[Any]]:
@@ -103,66 +98,6 @@ def _newest_of_each(
             yield from connection.execute(sa.union_all(*parts))
 
 
-def corruption(engine: sa.Engine, storages: Sequence[str]) -> dict[str, Corruption]:
-    """Return, of each database that has any, how many kept backups are damaged and how many copies are gone.
-
-    ``storages``: those of the settings; a copy in another one is nobody's any more.
-    """
-    bad_check = sa.and_(backups.c.verification_passed.is_(False), backups.c.verification_level != "restore")
-    flagged = (
-        sa.select(
-            copies.c.backup_id,
-            sa.func.count(sa.case((copies.c.state == "damaged", 1))).label("damaged"),
-            sa.func.count(sa.case((copies.c.state.in_(("missing", "failed")), 1))).label("missing"),
-            sa.func.max(copies.c.checked_at).label("checked_at"),
-        )
-        .where(copies.c.storage.in_(storages), copies.c.state.in_(("damaged", "missing", "failed")))
-        .group_by(copies.c.backup_id)
-        .cte("flagged")
-    )
-    # Two ways to the ids, each along an index: an OR over a join would read every backup.
-    wrong = sa.union(sa.select(backups.c.id).where(bad_check), sa.select(flagged.c.backup_id)).subquery()
-    stored = sa.exists().where(copies.c.backup_id == backups.c.id, copies.c.state == "stored")
-    query = (
-        sa.select(
-            backups.c.database, backups.c.name, backups.c.finished_at, backups.c.verification_at,
-            bad_check.label("bad"), flagged.c.damaged, flagged.c.missing, flagged.c.checked_at,
-            stored.label("stored"),
-        )
-        .join_from(wrong, backups, backups.c.id == wrong.c.id)
-        .join(flagged, flagged.c.backup_id == backups.c.id, isouter=True)
-        .where(backups.c.state == "finished")
-    )  # fmt: skip
-    found: dict[str, Corruption] = {}
-    with engine.connect() as connection:
-        rows = connection.execute(query).all()
-    for row in sorted(rows, key=lambda row: row.finished_at):  # sorted by the server, it would walk all backups
-        found[row.database] = _add(found.get(row.database, Corruption()), row)
-    return found
-
-
-def _add(so_far: Corruption, row: sa.Row[Any]) -> Corruption:
-    at = row.verification_at if row.bad else row.checked_at
-    damaged = bool(row.bad or row.damaged)
-    # A backup whose only copy is gone fails its verification as well; it is missing, not damaged.
-    if row.missing and not row.damaged:
-        damaged = False
-    return Corruption(
-        damaged=so_far.damaged + damaged,
-        damaged_name=row.name if damaged else so_far.damaged_name,
-        since=_earlier(so_far.since, at) if damaged else so_far.since,
-        missing=so_far.missing + (row.missing or 0),
-        lost=so_far.lost + bool(row.missing and not row.stored),
-        missing_name=row.name if row.missing else so_far.missing_name,
-        missing_since=_earlier(so_far.missing_since, row.checked_at) if row.missing else so_far.missing_since,
-    )
-
-
-def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
-    known = [at for at in (one, other) if at is not None]
-    return min(known, default=None)
-
-
 def last_runs(engine: sa.Engine, *, since: datetime) -> list[Run]:
     """Return the newest ended run of each database and kind that works by itself, of those asked for since then."""
     rank = sa.func.row_number().over(
@@ -172,7 +107,7 @@ def last_runs(engine: sa.Engine, *, since: datetime) -> list[Run]:
     ranked = (
         sa.select(*columns, rank.label("rank"))
         .where(runs.c.kind.not_in(_BY_ITSELF), runs.c.state.in_(("finished", "failed", "lost")))
-        .where(runs.c.queued_at >= since)
+        .where(runs.c.queued_at >= since, sa.not_(refused()))
         .subquery()
     )
     query = sa.select(*(c for c in ranked.c if c.name != "rank")).where(ranked.c.rank == 1)
@@ -224,11 +159,8 @@ def _condemns(check: sa.FromClause) -> sa.ColumnElement[bool]:
     return sa.or_(check.c.level != "restore", check.c.detail["copy_state"].as_string().is_not(None))
 
 
-def findings_without_backup_since(engine: sa.Engine, databases: Sequence[str], *, since: datetime) -> list[Finding]:
-    """Return, of each of these databases, the newest finding of corruption since which no backup was asked for.
-
-    Only whole, trusted backups of our own that are kept say that the database lacks a backup.
-    """
+def _failed_before() -> sa.ColumnElement[bool]:
+    """Whether an earlier check of the same backup has found that already, with no pass since."""
     later = verifications.alias("later")
     earlier = verifications.alias("earlier")
     passed_between = (
@@ -237,7 +169,7 @@ def findings_without_backup_since(engine: sa.Engine, databases: Sequence[str], *
         .where(later.c.finished_at > earlier.c.finished_at, later.c.finished_at <= verifications.c.finished_at)
         .correlate(earlier, verifications)
     )
-    failed_before = (
+    return (
         sa.exists()
         .where(earlier.c.backup_id == verifications.c.backup_id, earlier.c.outcome == "failed")
         .where(_condemns(earlier))
@@ -245,6 +177,37 @@ def findings_without_backup_since(engine: sa.Engine, databases: Sequence[str], *
         .where(sa.not_(passed_between))
         .correlate(verifications)
     )
+
+
+_FINDING = (
+    verifications.c.id, verifications.c.backup_id, backups.c.name, backups.c.actor, verifications.c.database,
+    verifications.c.level, verifications.c.storage, verifications.c.reason, verifications.c.finished_at,
+    (backups.c.type == "base").label("is_base"),
+)  # fmt: skip
+
+
+def first_findings(engine: sa.Engine, databases: Sequence[str], *, since: datetime, not_by: str) -> list[Finding]:
+    """Return what was first found to be bad of these databases' kept backups since then, the earliest first.
+
+    ``not_by``: the actor whose own verifications are left out.
+    """
+    query = (
+        sa.select(*_FINDING)
+        .join_from(verifications, backups)
+        .where(verifications.c.outcome == "failed", _condemns(verifications), verifications.c.actor != not_by)
+        .where(verifications.c.database.in_(databases), verifications.c.finished_at >= since)
+        .where(backups.c.state == "finished", sa.not_(_failed_before()))
+        .order_by(verifications.c.finished_at, verifications.c.id)
+    )
+    with engine.connect() as connection:
+        return [Finding(*row) for row in connection.execute(query)]
+
+
+def findings_without_backup_since(engine: sa.Engine, databases: Sequence[str], *, since: datetime) -> list[Finding]:
+    """Return, of each of these databases, the newest finding of corruption since which no backup was asked for.
+
+    Only whole, trusted backups of our own that are kept say that the database lacks a backup.
+    """
     asked_since = (
         sa.exists()
         .where(runs.c.database == verifications.c.database)
@@ -253,17 +216,13 @@ def findings_without_backup_since(engine: sa.Engine, databases: Sequence[str], *
         .correlate(verifications, backups)
     )
     query = (
-        sa.select(
-            verifications.c.id, verifications.c.backup_id, backups.c.name, backups.c.actor, verifications.c.database,
-            verifications.c.level, verifications.c.storage, verifications.c.reason, verifications.c.finished_at,
-            (backups.c.type == "base").label("is_base"),
-        )
+        sa.select(*_FINDING)
         .join_from(verifications, backups)
         .where(verifications.c.outcome == "failed", _condemns(verifications))
         .where(verifications.c.database.in_(databases), verifications.c.finished_at >= since)
         .where(backups.c.state == "finished", backups.c.adopted.is_(False), backups.c.trust != "untrusted")
         .where(backups.c.verification_passed.is_(False), sa.cast(backups.c.excluded, sa.Text) == "[]")
-        .where(sa.not_(failed_before), sa.not_(asked_since))
+        .where(sa.not_(_failed_before()), sa.not_(asked_since))
         .order_by(verifications.c.finished_at, verifications.c.id)
     )  # fmt: skip
     with engine.connect() as connection:

@@ -11,6 +11,7 @@ from services.catalog.model import Run
 from services.catalog.schema import backups, copies, runs
 from services.health.forms import check_from_form
 from services.health.model import HealthCheck
+from services.health.queries import PROBES_SPEAK_FOR, last_health_run
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,25 @@ class _Used:
 
     databases: frozenset[str]
     storages: frozenset[str]
+
+
+@dataclass(frozen=True)
+class LastProbes:
+    """The last health check that tried each connection, and what it found, corrected by what was used since."""
+
+    run: Run | None
+    checks: tuple[HealthCheck, ...]
+
+    @property
+    def at(self) -> datetime | None:
+        """When they were tried."""
+        return None if self.run is None else self.run.finished_at or self.run.queued_at
+
+
+def last_probes(engine: sa.Engine, now: datetime) -> LastProbes:
+    """Return what was found when each connection was tried last. One query, three where anything failed."""
+    run = last_health_run(engine, since=now - PROBES_SPEAK_FOR)
+    return LastProbes(run, tuple(recorded_probes(engine, run)))
 
 
 def recorded_probes(engine: sa.Engine, run: Run | None) -> list[HealthCheck]:

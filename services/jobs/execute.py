@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, Literal
 
-from services.catalog.model import Run
+from services.catalog.model import MACHINES, Run
 from services.catalog.runs import ClaimLost, Enqueue
 from services.errors import BackupsError, Cancelled
 from services.installation import Installation
@@ -29,7 +29,8 @@ def execute_run(
     """Work on a queued run and return its row as it ended. What went wrong is in the row, not raised.
 
     ``started`` is handed the active run, so that the caller can stop it from outside; ``enqueue`` puts an interrupted
-    one back into the queue. A failed run's result holds ``exit_code`` and ``may_pass`` of its error. Raise Busy when
+    one back into the queue. A failed run's result holds ``exit_code`` and ``may_pass`` of its error, and ``refused``
+    where a person asked for what is refused: that is no failure of ours, and neither alerts nor counts. Raise Busy when
     another run holds the database, ClaimLost when the run is not queued (any more), Interrupted when the worker is told
     to end (the run is queued again then), KeyboardInterrupt after having cancelled.
     """
@@ -69,6 +70,8 @@ def execute_run(
     message, hint = (active.mask(error.message), active.mask(error.hint)) if error else ("", "")
     if error is not None:
         result = {"exit_code": error.exit_code, "may_pass": error.may_pass}
+        if error.is_refusal and run.actor not in MACHINES and not run.params.get("slot"):
+            result["refused"] = True
     runs.finish(claim, state=state, now=installation.clock(), error=message, hint=hint, result=result)
     return runs.get(run_id)
 

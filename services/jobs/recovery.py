@@ -12,13 +12,15 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from services.backups.copy_recovery import clean_up_copy, give_up_copy
 from services.backups.manifest import read_manifest
 from services.backups.rebuild import as_stored
 from services.backups.signing import own_trust
 from services.catalog.model import Backup, LogLine, Run
 from services.catalog.runs import Enqueue
-from services.errors import BackupsError, ObjectMissing, UntrustedManifest
+from services.errors import BackupsError, ObjectMissing, UnknownName, UntrustedManifest
 from services.installation import Installation
 from services.jobs.identity import DeathWatch, is_same_process, process_identity
 from services.restores.scratch import drop_leftover_scratch_databases
@@ -223,12 +225,22 @@ def _record_or_remove(installation: Installation, run: Run, entry: dict[str, str
             return
         backup = as_stored(manifest, {key: storage.stat(key)})
         with installation.catalog.engine.begin() as transaction:
-            installation.catalog.backups.add(backup, transaction)
+            if _is_known(installation, backup, transaction):  # from the storage that was written at once with this one
+                installation.catalog.backups.save_copy(backup.id, backup.copies[0], transaction)
+            else:
+                installation.catalog.backups.add(backup, transaction)
             installation.catalog.runs.set_backup(run.id, backup.id, transaction)
         return
     for upload in storage.unfinished():
         if upload.key == key:
             storage.abort_unfinished(upload)
+
+
+def _is_known(installation: Installation, backup: Backup, transaction: sa.Connection) -> bool:
+    try:
+        return bool(installation.catalog.backups.get(backup.id, transaction))
+    except UnknownName:
+        return False
 
 
 def _log(installation: Installation, run: Run, message: str) -> None:

@@ -19,6 +19,8 @@ from services.backups.thaw_backup import describe_thaw, thaw_backup
 from services.backups.thaw_state import expected_at
 from services.catalog.model import Backup, Run, RunKind, Verification
 from services.clock import isoformat
+from services.emergency.backup import emergency_backup
+from services.emergency.request import EmergencyRequest
 from services.health.probe import check_health
 from services.installation import Installation
 from services.janitor import sweep
@@ -36,7 +38,9 @@ UseCase = Callable[[Installation, Run, ActiveRun], dict[str, Any]]
 
 def _backup(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
     request = BackupRequest.from_params(run.params)
-    if run.backup_id is None:
+    if run.backup_id is None and "emergency" in run.params:
+        backup = emergency_backup(installation, EmergencyRequest.from_params(run.params, run.reason), active)
+    elif run.backup_id is None:
         backup = create_backup(installation, request, active)
     else:
         backup = _verify_made(installation, run.backup_id, active)
@@ -165,8 +169,14 @@ def _cleanup(installation: Installation, run: Run, active: ActiveRun) -> dict[st
 def _base_backup(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
     if run.backup_id is not None:
         return _made(_verify_made(installation, run.backup_id, active))
-    name, note = run.params.get("name"), run.params.get("note", "")
-    backup = create_base_backup(installation, run.database or "", active, name=name, note=note)
+    backup = create_base_backup(
+        installation,
+        run.database or "",
+        active,
+        name=run.params.get("name"),
+        note=run.params.get("note", ""),
+        incremental=bool(run.params.get("incremental")),
+    )
     _copy_later(installation, run, backup, active)
     return _made(backup)
 

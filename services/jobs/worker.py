@@ -15,10 +15,12 @@ from dbos import DBOS
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.alerts.watch import AlertWatch
+from services.backups.look_again import look_again
 from services.backups.missing_copies import queue_missing
 from services.backups.thaws import look_at_thaws
 from services.catalog.duties import WORKER_LEFT, claim_duty
 from services.catalog.runs import ClaimLost
+from services.emergency.release import release_due
 from services.errors import Busy
 from services.health.again import probe_again
 from services.installation import Installation
@@ -149,6 +151,7 @@ def run_worker(installation: Installation, *, stop: threading.Event | None = Non
             ("queue", _put_queue_right),
             ("alerts", _watch_alerts),
             ("pins", _store_pins),
+            ("read-only", _release_read_only),
             ("copies", Paced(_copies, COPIES_SECONDS)),
             ("probes", Paced(_probe_again, PROBES_SECONDS)),
             *state.pitr.tasks(),
@@ -158,6 +161,7 @@ def run_worker(installation: Installation, *, stop: threading.Event | None = Non
     # Before anything is taken from the queue: others tell by our heart whether what we take is in good hands.
     _beat(state)
     _try(state, _recover)
+    _try(state, _release_read_only)
     _try(state, _forget_the_dead)
     for thread in tasks:
         thread.start()
@@ -223,7 +227,8 @@ def _probe_again(state: _State) -> None:
 
 
 def _copies(state: _State) -> None:
-    """Have copies made that are wanting, and see how far those are that are being thawed."""
+    """Have copies made that are wanting, see whether missing ones are back, and how far those are that are thawed."""
+    look_again(state.installation)
     queue_missing(state.installation)
     look_at_thaws(state.installation)
 
@@ -232,6 +237,11 @@ def _store_pins(state: _State) -> None:
     """Store pins beside their backups."""
     for problem in store_waiting_pins(state.installation):
         logger.warning("%s", problem)
+
+
+def _release_read_only(state: _State) -> None:
+    """Release read-only modes whose run is gone or whose limit has passed."""
+    release_due(state.installation, by="a worker")
 
 
 def _launch_dbos(state: _State) -> None:

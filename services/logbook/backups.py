@@ -8,7 +8,7 @@ from typing import Any
 from services.backups.log_entry import log_entry, render_log_entry
 from services.catalog.model import Backup
 from services.clock import isoformat
-from services.logbook.form import LogForm, as_csv, as_json, as_text
+from services.logbook.form import LogForm, as_csv, as_json, as_text, check_state, in_seconds
 from services.printable import printable
 
 BACKUP_COLUMNS = (
@@ -41,7 +41,7 @@ def _row(backup: Backup) -> dict[str, Any]:
         "Backup": backup.name,
         "State": backup.state,
         "Bytes": backup.stored_bytes,
-        "Seconds": round(backup.duration.total_seconds(), 3),
+        "Seconds": in_seconds(backup.duration),
         "SHA-256": backup.sha256,
         "Id": backup.id,
     }
@@ -55,15 +55,11 @@ def _record(backup: Backup) -> dict[str, Any]:
         "type": backup.type,
         "state": backup.state,
         "finished_at": isoformat(backup.finished_at),
-        "duration_seconds": round(backup.duration.total_seconds(), 3),
+        "duration_seconds": in_seconds(backup.duration),
         "stored_bytes": backup.stored_bytes,
         "sha256": backup.sha256,
         "locations": [copy.location for copy in backup.copies if copy.state != "deleted"],
-        "verification": {
-            "level": backup.verification_level,
-            "at": isoformat(backup.verification_at),
-            "passed": backup.verification_passed,
-        },
+        "verification": check_state(backup),
         "proven_at": isoformat(backup.proven_at),
         "note": backup.note,
         "actor": backup.actor,

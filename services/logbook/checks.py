@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from services.catalog.model import Outcome
 from services.catalog.schema import backups, verifications
 from services.clock import isoformat
-from services.logbook.form import LogForm, as_csv, as_json, as_text
+from services.logbook.form import LogForm, as_csv, as_json, as_text, in_seconds
 from services.printable import printable
 from services.units import format_duration
 
@@ -122,7 +122,7 @@ def _row(check: LoggedCheck) -> dict[str, Any]:
         "Level": check.level,
         "Outcome": check.outcome,
         "Measured RTO (s)": check.rto_seconds,
-        "Seconds": round((check.finished_at - check.started_at).total_seconds(), 3),
+        "Seconds": in_seconds(check.finished_at - check.started_at),
         "Storage": check.storage,
         "Server": check.server,
         "By": check.actor,
@@ -144,7 +144,7 @@ def _record(check: LoggedCheck) -> dict[str, Any]:
         "reason": check.reason,
         "started_at": isoformat(check.started_at),
         "finished_at": isoformat(check.finished_at),
-        "duration_seconds": round((check.finished_at - check.started_at).total_seconds(), 3),
+        "duration_seconds": in_seconds(check.finished_at - check.started_at),
         "rto_seconds": check.rto_seconds,
         "server": check.server,
         "actor": check.actor,

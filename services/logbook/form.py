@@ -1,14 +1,31 @@
-"""The three forms in which a log is written."""
+"""The three forms in which a log is written, and the values that every JSON of the product writes alike."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Literal
 
+from services.catalog.model import Backup
+from services.clock import isoformat
 from services.csv_export import csv_text
 
 LogForm = Literal["template", "csv", "json"]
+
+
+def in_seconds(length: timedelta) -> float:
+    """Return a duration in seconds, to a millisecond."""
+    return round(length.total_seconds(), 3)
+
+
+def check_state(backup: Backup) -> dict[str, Any]:
+    """Return what a backup's verifications together say: ``{level, at, passed}``, each null before the first one."""
+    return {
+        "level": backup.verification_level,
+        "at": isoformat(backup.verification_at),
+        "passed": backup.verification_passed,
+    }
 
 
 def as_text(entries: Iterable[str], *, between: str = "\n") -> Iterator[str]:

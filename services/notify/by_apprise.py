@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import apprise
 from apprise.plugins.base import NotifyBase
@@ -15,6 +16,8 @@ SEND_SECONDS = 30.0
 """How long one attempt may take in all."""
 READ_SECONDS = 15.0
 """How long a server may be silent, unless its URL says so (``rto=``). Apprise's own 4 s is short."""
+_FOR_GOOD = re.compile(r"\berror=(?!408|425|429)4\d\d\b")
+"""What Apprise logs of an answer that the same request will get again (RFC 9110, 15.5); these three ask to wait."""
 _TYPES = {
     "failure": apprise.NotifyType.FAILURE,
     "unknown": apprise.NotifyType.WARNING,
@@ -69,5 +72,6 @@ def send_by_apprise(url: str, message: Message) -> None:
         return
     if result.status == AppriseResultStatus.TIMEOUT:
         raise NotDelivered(f"It did not answer within {SEND_SECONDS:.0f} s.")
-    said = [entry.message for each in result for entry in each.logs()]
-    raise NotDelivered(" ".join(said)[:500] or f"{plugin.service_name} did not take it and gave no reason.")
+    said = " ".join(entry.message for each in result for entry in each.logs())[:500]
+    what = said or f"{plugin.service_name} did not take it and gave no reason."
+    raise NotDelivered(what, may_pass=not _FOR_GOOD.search(said))

@@ -21,7 +21,8 @@ MAX_LABEL = 90
 
 
 class NotDelivered(BackupsError):
-    """A channel did not take a message. It is tried again: what a server refuses today may be mended tomorrow."""
+    """A channel did not take a message. It is tried again: what a server refuses today may be mended tomorrow. Without
+    ``may_pass`` only a person can mend that, who is told at once."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from services.installation import Installation
 from services.notify.channels import Channel, NotDelivered, masked, open_channels
-from services.notify.outbox import Message, claim, due, mark_failed, mark_sent
+from services.notify.outbox import REFUSED, Message, claim, due, mark_failed, mark_sent
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def deliver(installation: Installation, message: Message, channel: Channel | Non
     try:
         channel.send(message)
     except NotDelivered as error:
-        reason = masked(alerts, str(error))
+        reason = masked(alerts, f"{'' if error.may_pass else REFUSED}{error}")
     except Exception as error:  # noqa: BLE001 - a plugin of a hundred authors; the message must wait, not be lost
         reason = f"An unforeseen error: {type(error).__name__}."
     else:

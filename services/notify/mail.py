@@ -25,6 +25,10 @@ SEND_SECONDS = 60.0
 """How long one attempt may take in all. RFC 1047: hanging up early on a server that has the mail sends it twice."""
 
 
+_FOR_GOOD = 500
+"""From this code on a mail server refuses for good, below it for now (RFC 5321, 4.2.1)."""
+
+
 @dataclass(frozen=True)
 class MailServer:
     """A parsed ``smtp://`` or ``smtps://`` URL."""
@@ -62,12 +66,15 @@ def send_mail(smtp_url: str, address: str, message: Message) -> None:
         with _connected(server) as smtp:
             smtp.send_message(compose(server, address, message))
     except smtplib.SMTPAuthenticationError as error:
-        raise NotDelivered(f"{where} refuses the user name or password ({_said(error)}).") from error
+        what = f"{where} refuses the user name or password ({_said(error)})."
+        raise NotDelivered(what, may_pass=error.smtp_code < _FOR_GOOD) from error
     except smtplib.SMTPRecipientsRefused as error:
         code, said = next(iter(error.recipients.values()), (0, b""))
-        raise NotDelivered(f"{where} refuses {address} ({code} {_text(said)}).") from error
+        what = f"{where} refuses {address} ({code} {_text(said)})."
+        raise NotDelivered(what, may_pass=code < _FOR_GOOD) from error
     except smtplib.SMTPResponseException as error:
-        raise NotDelivered(f"{where} refuses the mail ({_said(error)}).") from error
+        what = f"{where} refuses the mail ({_said(error)})."
+        raise NotDelivered(what, may_pass=error.smtp_code < _FOR_GOOD) from error
     except (TimeoutError, smtplib.SMTPServerDisconnected) as error:
         raise NotDelivered(f"{where} did not answer in time, or hung up.") from error
     except smtplib.SMTPNotSupportedError as error:

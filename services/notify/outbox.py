@@ -26,6 +26,8 @@ CLAIM = timedelta(minutes=3)
 """How long a claimed message is left to its claimer; well above the time limit of one attempt."""
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(minutes=15)
 """Between two attempts: doubled from the first to the longest."""
+REFUSED = "Refused for good: "
+"""What the reason begins with when only a person can mend it: a wrong password, an address that is no more."""
 MAX_SUBJECT = 300
 _SEVERAL_WAITS = timedelta(hours=1)
 """How long what is newer waits for a message about several alerts, which its channel may refuse for days."""
@@ -172,9 +174,13 @@ def mark_sent(engine: sa.Engine, message_id: str, now: datetime) -> None:
 def mark_failed(
     engine: sa.Engine, message: Message, error: str, now: datetime, *, give_up_after: timedelta, final: bool = False
 ) -> None:
-    """Note why an attempt failed and when the next one is due; none with ``final``, or after ``give_up_after``."""
+    """Note why an attempt failed and when the next one is due; none with ``final``, or after ``give_up_after``.
+
+    What begins with REFUSED is tried at the longest pause at once: it waits for a person, not for a server.
+    """
     over = final or now - message.created_at >= give_up_after
-    following = None if over else now + pause_after(message.attempts + 1)
+    pause = LONGEST_PAUSE if error.startswith(REFUSED) else pause_after(message.attempts + 1)
+    following = None if over else now + pause
     with engine.begin() as connection:
         connection.execute(
             outbox.update()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 
 from services.backups.create import record_backup, removed_on_failure, verify_new_backup
 from services.backups.describe import Dump, describe_backup
@@ -21,12 +22,14 @@ from services.jobs.context import RunContext
 from services.pitr.backup_manifest import BackupManifest
 from services.pitr.base_model import FORMAT, BaseBackup
 from services.pitr.base_scan import BaseScan
+from services.pitr.parent import choose_parent, keep_manifest, manifest_file
 from services.pitr.source import Source, ask_source, server_time
 from services.pitr.wal_keys import file_prefix, parse_key
 from services.pitr.wal_names import SegmentName, format_lsn
 from services.postgres.base_backup import base_backup_stream
 from services.postgres.clients import ClientPrograms, choose_client, find_clients
 from services.postgres.connection import Address
+from services.restores.spool import spool_folder
 from services.storage.protocol import Storage, StoredObject
 from services.stream.result import StreamResult
 from services.stream.write import write_stream
@@ -43,14 +46,23 @@ class _Taken:
     stream: StreamResult
     stored: StoredObject
     manifest: BackupManifest
+    manifest_bytes: bytes
     system_identifier: str
     stopped_at: datetime
 
 
 def create_base_backup(
-    installation: Installation, database: str, run: RunContext, *, name: str | None = None, note: str = ""
+    installation: Installation,
+    database: str,
+    run: RunContext,
+    *,
+    name: str | None = None,
+    note: str = "",
+    incremental: bool = False,
 ) -> Backup:
     """Take a base backup of the server of a database, and return it finished and verified.
+
+    ``incremental``: of what has changed since the newest one, on which it then stands.
 
     Raise InputError for a server that cannot be streamed, ConnectionFailed, DumpFailed, ClientProgramMissing,
     StorageError, CorruptBackup when the verification fails. But for the last nothing is stored then.
@@ -64,15 +76,23 @@ def create_base_backup(
         f"PostgreSQL {source.version}, {format_bytes(source.cluster_bytes)} in all its databases; "
         f"pg_basebackup {client.version}."
     )
+    parent = choose_parent(installation, database, source) if incremental else None
     with run.leftover("object", storage=plan.storage.name, key=plan.key, manifest=plan.manifest_key):
-        taken = _stream_into_storage(plan, address, source, client, run)
+        if parent is None:
+            taken = _stream_into_storage(plan, address, source, client, run)
+        else:
+            run.log(f"Incremental: what has changed since {parent.backup.name}.")
+            with spool_folder(installation.settings.home, run) as folder:
+                since = manifest_file(installation, parent, folder, run)
+                taken = _stream_into_storage(plan, address, source, client, run, since)
         with removed_on_failure(plan.storage, (plan.manifest_key, plan.key), run):
             run.phase("writing the manifest")
-            backup = _describe(installation, plan, source, client, taken, run, note=note)
+            backup = _describe(installation, plan, source, client, taken, run, note=note, parent=parent)
             with run.guarded():
                 pass  # a run that was taken over must not make its backup real
             write_manifest(installation.settings, plan.storage, to_document(backup, None, reason=run.reason))
         record_backup(installation, backup, plan.storage, (plan.manifest_key, plan.key), run)
+    keep_manifest(installation.settings.home, backup.id, taken.manifest_bytes)
     base = BaseBackup.of(backup)
     run.log(
         f"Stored {format_bytes(backup.stored_bytes)} ({format_bytes(backup.plain_bytes)} before compression) in "
@@ -131,13 +151,18 @@ def _plan(installation: Installation, database: str, run: RunContext, name: str 
 
 
 def _stream_into_storage(
-    plan: Plan, address: Address, source: Source, client: ClientPrograms, run: RunContext
+    plan: Plan,
+    address: Address,
+    source: Source,
+    client: ClientPrograms,
+    run: RunContext,
+    since: Path | None = None,
 ) -> _Taken:
     run.phase("copying the data folder", total_bytes=source.cluster_bytes)
     writer = plan.storage.writer(plan.key, expected_bytes=source.cluster_bytes)
     scan = BaseScan()
     try:
-        with base_backup_stream(client, address, label=plan.name, run=run) as dump:
+        with base_backup_stream(client, address, label=plan.name, run=run, incremental=since) as dump:
             stream = write_stream(
                 dump.stdout, writer, level=plan.level, recipients=plan.recipients, run=run, observe=scan.feed
             )
@@ -149,7 +174,7 @@ def _stream_into_storage(
     except BaseException:
         writer.abort()
         raise
-    return _Taken(stream, stored, manifest, identifier, stopped_at)
+    return _Taken(stream, stored, manifest, scan.manifest_bytes, identifier, stopped_at)
 
 
 def _describe(
@@ -161,6 +186,7 @@ def _describe(
     run: RunContext,
     *,
     note: str,
+    parent: BaseBackup | None,
 ) -> Backup:
     if not taken.manifest.wal:
         raise CorruptBackup("The backup manifest names no WAL.", hint="Take another base backup.")
@@ -181,5 +207,6 @@ def _describe(
         stopped_at=taken.stopped_at,
         superuser=source.superuser,
         manifest_sha256=taken.manifest.sha256,
+        parent_id=None if parent is None else parent.backup.id,
     )
     return replace(backup, physical=base.to_json())

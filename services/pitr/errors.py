@@ -12,9 +12,17 @@ class SegmentMissing(BackupsError):
 
 
 class BaseIsBad(BackupsError):
-    """The stored base backup is at fault, not the log: damaged, missing, or not to be believed."""
+    """A stored base backup is at fault, not the log: damaged, missing, or not to be believed.
+
+    ``backup_id`` and ``storage`` say which one, and which copy of it.
+    """
 
     may_pass = False
+
+    def __init__(self, message: str, *, hint: str = "", backup_id: str, storage: str) -> None:
+        super().__init__(message, hint=hint)
+        self.backup_id = backup_id
+        self.storage = storage
 
 
 class OtherContent(InputError):

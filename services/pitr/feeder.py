@@ -18,12 +18,14 @@ import select
 import shutil
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from services.errors import BackupsError
 from services.pitr.archive import WalArchive
 from services.pitr.errors import SegmentMissing
+from services.pitr.wal_names import SegmentName
 from services.pitr.way import Way
 from services.postgres.server_user import ServerUser
 
@@ -57,6 +59,8 @@ class SegmentFeeder:
         """Handed over so far."""
         self.last = ""
         """The last segment that was handed over."""
+        self._ahead: dict[str, Future[None]] = {}
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="wal-ahead")
         self.failure: BackupsError | None = None
         """Why recovery had to stop: a gap, damage, or a storage that is away."""
 
@@ -68,7 +72,7 @@ class SegmentFeeder:
             return MUST_STOP
         name, destination = found["name"], self._data_dir / found["path"]
         try:
-            self._archive.fetch(name, destination)
+            self._fetch(name, destination)
             self._user.own(destination)
         except SegmentMissing as missing:
             return self._not_there(name, missing)
@@ -81,8 +85,35 @@ class SegmentFeeder:
         if not name.endswith(".history"):
             self.segments += 1
             self.last = name
+            self._fetch_ahead(name)
         self.bytes += destination.stat().st_size
         return 0
+
+    def close(self) -> None:
+        """Drop what was fetched and never asked for."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        for name in self._ahead:
+            self._aside(name).unlink(missing_ok=True)
+
+    def _fetch(self, name: str, destination: Path) -> None:
+        """Put a file in its place, from what was fetched ahead if it was."""
+        ahead = self._ahead.pop(name, None)
+        if ahead is None:
+            self._archive.fetch(name, destination)
+            return
+        ahead.result()
+        self._aside(name).replace(destination)
+
+    def _fetch_ahead(self, name: str) -> None:
+        """Begin to fetch the segment after this one, while the server replays it: the two take about as long."""
+        size = self.way.base.segment_bytes
+        following = SegmentName.parse(name, size).number + 1
+        if following in self.way.stored and not self._ahead:
+            wanted = self.way.name(following)
+            self._ahead[wanted] = self._pool.submit(self._archive.fetch, wanted, self._aside(wanted))
+
+    def _aside(self, name: str) -> Path:
+        return self._data_dir / "pg_wal" / f".ahead-{name}"
 
     def _not_there(self, name: str, missing: SegmentMissing) -> int:
         gap = self.way.gap
@@ -116,6 +147,7 @@ def feeding(feeder: SegmentFeeder, folder: Path, user: ServerUser) -> Iterator[s
     finally:
         ending.set()
         thread.join(ENDING_SECONDS)
+        feeder.close()
         if not thread.is_alive():  # one that waits for a dead storage must not write into what is opened next
             os.close(ask)
             os.close(answer)

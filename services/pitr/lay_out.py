@@ -9,6 +9,7 @@ import tarfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import psutil
@@ -20,17 +21,41 @@ from services.jobs.context import RunContext
 from services.jobs.processes import run_child
 from services.pitr.base_files import BaseContents, BaseFiles
 from services.pitr.base_model import BaseBackup
+from services.pitr.errors import BaseIsBad
 from services.pitr.tar_stream import Sink
 from services.postgres.clients import ClientPrograms, choose_client, find_clients
 from services.postgres.server_user import ServerUser, reachable_bin_dir
+from services.restores.evidence import UnknownSigner
 from services.restores.fetch import fetch_plain
 from services.restores.spool import MARGIN
 from services.units import format_bytes
+from services.verification.finding import BACKUP_IS_BAD
 
 _POLL_SECONDS = 0.05
 _READS_CONTROL_FILE = 17
 GROWTH = 1.1
 """Recovery writes WAL beside the data, and the data grow a little."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A base backup, and the stored copy of it that is read."""
+
+    base: BaseBackup
+    copy: Copy
+
+
+@contextmanager
+def fault_of(part: Part) -> Iterator[None]:
+    """Tell what is the fault of a stored base backup from what is the log's: BaseIsBad, caused by what was found."""
+    try:
+        yield
+    except UnknownSigner:
+        raise
+    except BACKUP_IS_BAD as error:
+        raise BaseIsBad(
+            error.message, hint=error.hint, backup_id=part.base.backup.id, storage=part.copy.storage
+        ) from error
 
 
 @contextmanager
@@ -85,22 +110,27 @@ def check_room(base: BaseBackup, folder: Path) -> None:
         )
 
 
-def lay_out(
-    installation: Installation, base: BaseBackup, copy: Copy, folder: Path, user: ServerUser, run: RunContext
-) -> BaseContents:
-    """Write a base backup's files into an empty folder. Raise CorruptBackup, and what ``fetch_plain`` raises."""
+def lay_out(installation: Installation, part: Part, folder: Path, user: ServerUser, run: RunContext) -> BaseContents:
+    """Write a base backup's files into an empty folder. Raise BaseIsBad, StorageFull, and what reading raises."""
+    base = part.base
+    run.phase("fetching the base backup", total_bytes=base.backup.stored_bytes)
     check_room(base, folder)
     writer = _Folder(folder, user)
     files = BaseFiles(writer.entry)
+    with fault_of(part):
+        _fetch(installation, part, files, folder, run)
+        return files.finish(base.manifest_sha256)
+
+
+def _fetch(installation: Installation, part: Part, files: BaseFiles, folder: Path, run: RunContext) -> None:
     try:
-        fetch_plain(installation, base.backup, copy, files.feed, run)
+        fetch_plain(installation, part.base.backup, part.copy, files.feed, run)
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
         raise StorageFull(f"The disk filled while the data were laid out in {folder}.", hint="Make room.") from error
     finally:
         files.close()
-    return files.finish(base.manifest_sha256)
 
 
 def verify_laid_out(
@@ -121,7 +151,7 @@ def verify_laid_out(
     with run_child(command, environment=environment, run=run, user=user.popen_arguments(), level="info") as child:
         while (status := child.poll()) is None:
             run.check_cancelled()
-            run.progress(_bytes_read(child.pid))
+            run.progress(bytes_read(child.pid))
             time.sleep(_POLL_SECONDS)
         child.wait()
         if status != 0:
@@ -147,7 +177,7 @@ def _verifier(installation: Installation, major: int) -> ClientPrograms | None:
         return None
 
 
-def _bytes_read(pid: int) -> int:
+def bytes_read(pid: int) -> int:
     """Return how much a process has read so far: what tells one that works from one that stands still."""
     try:
         process = psutil.Process(pid)

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from services.catalog.model import Outcome, Run, Verification
+from services.catalog.model import Backup, Outcome, Run, Verification
 from services.errors import BackupsError
 from services.ids import new_id
 from services.installation import Installation
@@ -32,28 +32,25 @@ def hold_point_test(installation: Installation, run: Run, active: ActiveRun) -> 
         cause = error.__cause__
         assert isinstance(cause, BackupsError)  # it is raised from what was found
         found = failed_by(cause)
+        tested = installation.catalog.backups.get(error.backup_id)
         verification = _verification(
-            installation, plan, active, "failed", f"Restore to {plan.target.label}: {found.reason}",
+            installation, active, tested, error.storage, "failed", f"Restore to {plan.target.label}: {found.reason}",
             found.to_detail() | {"target": plan.target.label}, started_at,
         )  # fmt: skip
         result: dict[str, Any] = {}
     else:
         _refuse_unreadable(report)
         result = {"report": report.to_json()}
+        tested = plan.base.backup
         verification = _verification(
-            installation,
-            plan,
-            active,
-            "passed",
-            report.summary,
-            report.to_json() | {"copy_state": "stored"},
-            started_at,
-        )
+            installation, active, tested, plan.parts[-1].copy.storage, "passed", report.summary,
+            report.to_json() | {"copy_state": "stored"}, started_at,
+        )  # fmt: skip
     active.log(
         f"Restore test {verification.outcome}: {verification.reason}",
         "info" if verification.outcome == "passed" else "error",
     )
-    record_verification(installation, plan.base.backup, verification, active)
+    record_verification(installation, tested, verification, active)
     return result | {
         "verification_id": verification.id,
         "outcome": verification.outcome,
@@ -111,8 +108,9 @@ def _refuse_unreadable(report: PointReport) -> None:
 
 def _verification(
     installation: Installation,
-    plan: PointPlan,
     active: ActiveRun,
+    backup: Backup,
+    storage: str,
     outcome: Outcome,
     reason: str,
     detail: dict[str, Any],
@@ -122,10 +120,10 @@ def _verification(
     return Verification(
         id=new_id(finished_at),
         run_id=active.run_id,
-        backup_id=plan.base.backup.id,
-        database=plan.base.backup.database,
+        backup_id=backup.id,
+        database=backup.database,
         level="restore",
-        storage=plan.copy.storage,
+        storage=storage,
         outcome=outcome,
         reason=reason,
         started_at=started_at,

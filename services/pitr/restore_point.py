@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from services.catalog.model import Copy
 from services.errors import InputError, RestoreFailed
 from services.installation import Installation
 from services.jobs.context import RunContext
 from services.pitr.archive import ArchivedSegment, WalArchive
 from services.pitr.base_model import BaseBackup, bases_of
 from services.pitr.cluster import Cluster
-from services.pitr.errors import BaseIsBad
+from services.pitr.combine import combine
 from services.pitr.feeder import SegmentFeeder
-from services.pitr.lay_out import clear, empty_folder, lay_out, verify_laid_out
+from services.pitr.lay_out import Part, clear, empty_folder, fault_of, lay_out, verify_laid_out
 from services.pitr.look_around import look_around
 from services.pitr.open import archive_of
+from services.pitr.parent import chain_of, usable
 from services.pitr.point_report import PointReport
 from services.pitr.recovery_server import Recovered, recovered_server
 from services.pitr.target import RecoveryTarget, refuse_future
@@ -34,10 +34,9 @@ from services.pitr.window import check_target, recovery_windows
 from services.postgres.server_programs import ServerPrograms, choose_server, find_servers
 from services.postgres.server_user import SHELTER, ServerUser, reachable_data_dir, remove_shelter, server_user
 from services.restores.copies import choose_copy
-from services.restores.evidence import UnknownSigner, read_evidence_aloud
+from services.restores.evidence import read_evidence_aloud
 from services.restores.fetch import identities_for
 from services.restores.thawed import ensure_readable
-from services.verification.finding import BACKUP_IS_BAD
 
 Look = Callable[[Recovered], None]
 
@@ -48,7 +47,8 @@ class PointPlan:
 
     target: RecoveryTarget
     base: BaseBackup
-    copy: Copy
+    parts: tuple[Part, ...]
+    """What is laid out: the base backup, or the chain that it ends, the full one first."""
     archive: WalArchive
     way: Way
     programs: ServerPrograms
@@ -65,7 +65,8 @@ def plan_point(
     """
     policy = installation.settings.database(database)
     refuse_future(target, installation.clock())
-    bases = bases_of(installation.catalog.backups.list(database=database, type="base", state="finished"))
+    found = bases_of(installation.catalog.backups.list(database=database, type="base", state="finished"))
+    bases, known = usable(found), {one.backup.id: one for one in found}
     if base is not None:
         bases = [BaseBackup.of(installation.catalog.backups.find(base, database=database))]
     if not bases:
@@ -82,8 +83,13 @@ def plan_point(
     way = _choose_way(bases, target, timeline, segments, histories)
     identities_for(installation.settings, way.base.backup)
     programs = choose_server(find_servers(installation.settings.pg_bin_dirs), way.base.server_major)
-    copy = choose_copy(installation, way.base.backup, None)
-    return PointPlan(target, way.base, copy, archive, way, programs)
+    parts = tuple(Part(part, choose_copy(installation, part.backup, None)) for part in chain_of(way.base, known))
+    if not parts:
+        raise InputError(
+            f"{way.base.backup.name} is incremental, and what it stands on is gone or damaged.",
+            hint="Leave --base out, or name a full one.",
+        )
+    return PointPlan(target, way.base, parts, archive, way, programs)
 
 
 def _timeline(
@@ -132,15 +138,22 @@ def restore_to_point(
         f"From {base.backup.name} ({format_lsn(base.start_lsn)} on timeline {base.timeline}) to {plan.target.label}, "
         f"with PostgreSQL {plan.programs.version}."
     )
-    copy = ensure_readable(installation, base.backup, plan.copy, run, wait=False)
-    with _fault_of_the_base():
-        read_evidence_aloud(installation, base.backup, copy, run)
+    parts = [
+        Part(part.base, ensure_readable(installation, part.base.backup, part.copy, run, wait=False))
+        for part in plan.parts
+    ]
+    for part in parts:
+        with fault_of(part):
+            read_evidence_aloud(installation, part.base.backup, part.copy, run)
     with _folder(installation, into, user, run) as folder, _work_folder(user, run) as work:
         began = time.monotonic()
-        run.phase("fetching the base backup", total_bytes=base.backup.stored_bytes)
-        with _fault_of_the_base():
-            contents = lay_out(installation, base, copy, folder, user, run)
-            run.phase("checking the files")
+        if len(parts) == 1:
+            contents = lay_out(installation, parts[0], folder, user, run)
+        else:
+            beside = _place(installation, run, user, "-parts")
+            contents = combine(installation, parts, plan.programs, folder, beside, user, run)
+        run.phase("checking the files")
+        with fault_of(parts[-1]):
             verified = verify_laid_out(installation, base, folder, user, run)
         fetched = time.monotonic()
         run.phase("replaying the log")
@@ -187,23 +200,12 @@ def restore_to_point(
 
 
 @contextmanager
-def _fault_of_the_base() -> Iterator[None]:
-    """Tell what is the base backup's own fault from what is the log's: BaseIsBad, caused by what was found."""
-    try:
-        yield
-    except UnknownSigner:
-        raise
-    except BACKUP_IS_BAD as error:
-        raise BaseIsBad(error.message, hint=error.hint) from error
-
-
-@contextmanager
 def _folder(installation: Installation, into: Path | None, user: ServerUser, run: RunContext) -> Iterator[Path]:
     if into is not None:
         with empty_folder(into, user, run) as folder:
             yield folder
         return
-    place = reachable_data_dir(installation.settings.home / "points" / f"{run.run_id}-{run.attempt}", user)
+    place = _place(installation, run, user)
     with empty_folder(place, user, run) as folder:
         try:
             yield folder
@@ -212,10 +214,15 @@ def _folder(installation: Installation, into: Path | None, user: ServerUser, run
             remove_shelter(folder.parent)
 
 
+def _place(installation: Installation, run: RunContext, user: ServerUser, suffix: str = "") -> Path:
+    """Return where this attempt lays out what is ours and goes again."""
+    return reachable_data_dir(installation.settings.home / "points" / f"{run.run_id}-{run.attempt}{suffix}", user)
+
+
 @contextmanager
 def _work_folder(user: ServerUser, run: RunContext) -> Iterator[Path]:
     """Make a private folder of the server's user with a short path, for a socket cannot have a long one."""
-    folder = Path(tempfile.mkdtemp(prefix="backups-point-", dir=SHELTER))
+    folder = Path(tempfile.mkdtemp(prefix=f"backups-{run.run_id}-", dir=SHELTER))
     user.own(folder)
     with run.leftover("folder", path=str(folder)):
         try:

@@ -20,6 +20,7 @@ SELECT (SELECT rolname FROM pg_roles WHERE oid = 10),
        current_setting('archive_mode'),
        (SELECT failed_count FROM pg_stat_archiver
          WHERE last_failed_time > coalesce(last_archived_time, '-infinity')),
+       current_setting('summarize_wal', true),
        clock_timestamp()
 """
 
@@ -36,6 +37,8 @@ class Source:
     """Of all its databases that we may see."""
     archives: bool
     """Whether it archives WAL by itself (``archive_mode``)."""
+    summarize_wal: bool
+    """Whether it takes incremental base backups (17 and newer)."""
     at: datetime
     """By its own clock."""
 
@@ -51,7 +54,7 @@ def ask_source(address: Address) -> Source:
         reason = str(error).strip().partition("\n")[0]
         raise ConnectionFailed(f"{address.label()} does not answer what a base backup needs: {reason}.") from error
     assert row is not None  # a SELECT without FROM has one row
-    superuser, segment_bytes, tablespaces, cluster_bytes, archive_mode, failed, at = row
+    superuser, segment_bytes, tablespaces, cluster_bytes, archive_mode, failed, summarize, at = row
     if tablespaces:
         raise InputError(
             f"The server has tablespaces of its own ({', '.join(tablespaces[:5])}); its data folder cannot be streamed "
@@ -64,7 +67,7 @@ def ask_source(address: Address) -> Source:
             "before it ends a base backup, which would hang.",
             hint="Mend archive_command first: the server's log says what it answered; see `backups pitr status`.",
         )
-    return Source(version, major, superuser, segment_bytes, cluster_bytes, archive_mode != "off", at)
+    return Source(version, major, superuser, segment_bytes, cluster_bytes, archive_mode != "off", summarize == "on", at)
 
 
 def server_time(address: Address) -> datetime:

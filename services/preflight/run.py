@@ -20,6 +20,7 @@ from services.preflight.model import Check, Preflight
 from services.preflight.role import check_role
 from services.preflight.server import check_server, check_versions, connection_lost, limit_questions
 from services.preflight.space import check_storage, check_working_folder, of_copy
+from services.preflight.tried import TriedStorages
 from services.settings.model import DatabaseSettings
 
 
@@ -30,8 +31,10 @@ def preflight(
     exclude_tables: Sequence[str] = (),
     storages: Sequence[str] | None = None,
     run: RunContext | None = None,
+    tried: TriedStorages | None = None,
 ) -> Preflight:
     """Check a database and where its backup is going to be stored; ``storages`` None: those of the database.
+    ``tried``: the storages that were tried in the same look at the installation, which are not tried again.
 
     Whatever is wrong with the server, the database or a storage is a check; only unknown names raise (UnknownName),
     and, with a ``run``, what it raises when it has to stop meanwhile.
@@ -41,6 +44,7 @@ def preflight(
     patterns = tuple(dict.fromkeys((*database.exclude_tables, *exclude_tables)))
     checks: list[Check] = []
     expected = Preflight(())
+    tried = tried or TriedStorages(installation)
     try:
         address = Address.parse(database.url.get_secret_value())
         with connect(address) as connection, run.on_cancel(partial(cancel_soon, connection)) if run else nullcontext():
@@ -56,8 +60,8 @@ def preflight(
         if run is not None:
             run.check_cancelled()
         checks.append(connection_lost(error))
-    checks += [check_storage(installation, target, expected) for target in targets[:1]]
-    checks += [of_copy(check_storage(installation, target, expected)) for target in targets[1:]]
+    checks += [check_storage(installation, target, expected, tried) for target in targets[:1]]
+    checks += [of_copy(check_storage(installation, target, expected, tried)) for target in targets[1:]]
     checks.append(check_working_folder(installation))
     if signing_key(settings) is None:
         message = "Manifests will not be signed: nobody vouches for their fingerprints."

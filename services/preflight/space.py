@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 
-from services.backups.mounted import mounted_storage
 from services.catalog.summaries import storage_use
 from services.errors import StorageError
 from services.installation import Installation
 from services.preflight.model import Check, Preflight
+from services.preflight.tried import TriedStorages
 from services.settings.model import StorageSettings
 from services.units import format_bytes
 
@@ -19,13 +19,14 @@ WORKING_BYTES = 100_000_000
 """What the catalogue and the log of a run may need; the backup itself is streamed past the disk."""
 
 
-def check_storage(installation: Installation, target: StorageSettings, expected: Preflight) -> Check:
+def check_storage(
+    installation: Installation, target: StorageSettings, expected: Preflight, tried: TriedStorages
+) -> Check:
     """Write, read and delete a small object; compare the room with the expected backup, or with the database where
     there is no history."""
     name = f"storage {target.name}"
     try:
-        storage = mounted_storage(installation, target.name)
-        storage.probe()
+        storage, _ = tried.get(target.name)
         free = storage.free_bytes()
     except StorageError as error:
         return Check(name, "blocking", error.message, error.hint, may_pass=error.may_pass)

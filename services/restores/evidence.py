@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from services.backups.manifest import Manifest, read_manifest
+from services.backups.mounted import mounted_storage
 from services.backups.naming import manifest_key
 from services.backups.signing import check_document
 from services.catalog.model import Backup, Copy
 from services.clock import isoformat
-from services.errors import ObjectMissing, StorageUnavailable, UntrustedManifest
+from services.errors import ObjectMissing, UntrustedManifest
 from services.installation import Installation
 from services.jobs.context import RunContext
-from services.settings.model import Settings, StorageSettings
+from services.settings.model import Settings
+from services.storage.presence import is_there
 
 _RECORDED = (
     "id", "sha256", "stored_bytes", "plain_sha256", "plain_bytes", "format", "compression", "encryption", "recipients",
@@ -30,15 +30,20 @@ class UnknownSigner(UntrustedManifest):
 def read_evidence(installation: Installation, backup: Backup, copy: Copy) -> Manifest:
     """Return the manifest beside a copy.
 
-    Raise UntrustedManifest when it is missing, was changed, cannot be read or describes another backup than the
-    catalogue does; UnknownSigner when all that is known against it is its key; StorageError when the storage is away.
+    Raise ObjectMissing when the copy is gone with it; UntrustedManifest when it alone is missing, was changed, cannot
+    be read or describes another backup than the catalogue does; UnknownSigner when all that is known against it is its
+    key; StorageError when the storage is away.
     """
-    _refuse_absent_folder(installation.settings.storage(copy.storage))
-    storage = installation.storage(copy.storage)
+    storage = mounted_storage(installation, copy.storage)
     key = manifest_key(backup.database, backup.name)
     try:
         manifest = read_manifest(installation.settings, storage, key)
     except ObjectMissing as error:
+        if not is_there(storage, copy.key):
+            raise ObjectMissing(
+                f"Neither {backup.name} nor its manifest is there: {copy.location}.",
+                hint="It was deleted, or this is another disk or bucket. Use another copy or another backup.",
+            ) from error
         raise UntrustedManifest(
             f"The manifest of {backup.name} is missing: {storage.location(key)}.",
             hint="Without it the backup cannot be proven or rebuilt. Use another copy or another backup.",
@@ -80,14 +85,6 @@ def read_evidence_aloud(installation: Installation, backup: Backup, copy: Copy, 
     if "signature" not in manifest.document:
         run.log(f"{backup.name}: {NEVER_SIGNED}", "warning")
     return manifest
-
-
-def _refuse_absent_folder(storage: StorageSettings) -> None:
-    """Raise StorageUnavailable for a local storage whose folder is gone: an unmounted disk has lost no backup."""
-    if storage.is_local and not Path(storage.url.removeprefix("file://")).is_dir():
-        raise StorageUnavailable(
-            f"The folder of storage {storage.name} is not there: {storage.url}.", hint="Is its disk mounted?"
-        )
 
 
 def _intact(settings: Settings, manifest: Manifest) -> bool:

@@ -17,6 +17,7 @@ DAYS = 7
 """So long a copy stays readable that was thawed because somebody waited for it."""
 TIER = "Standard"
 POLL_SECONDS = 60.0
+_WAIT = "the option --wait-for-thaw of `backups restore`, `backups restore-test` and `backups verify`"
 _LOGGED_AT_LEAST = timedelta(minutes=10)
 
 
@@ -61,9 +62,7 @@ def _wait(installation: Installation, backup: Backup, copy: Copy, run: RunContex
 
 def _frozen(backup: Backup, copy: Copy) -> NotThawed:
     if expected_at(copy) is not None:
-        hint = "Do it again then, or have it waited for: --wait-for-thaw."
+        hint = f"Do it again then, or have it waited for: {_WAIT}."
     else:
-        hint = (
-            f"Thaw it on the page Storage or with `backups thaw {backup.name}`, or do all in one go: --wait-for-thaw."
-        )
+        hint = f"Thaw it on the page Storage or with `backups thaw {backup.name}`, or do all in one go: {_WAIT}."
     return NotThawed(describe_thaw(copy, backup.name), hint=hint)

@@ -10,12 +10,14 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from services.backups.mounted import mounted_storage
 from services.catalog.deletions import Begun, Cause, CopyOutcome, Refused
 from services.catalog.model import Backup, CopyState
 from services.errors import BackupsError
 from services.installation import Installation
 from services.jobs.context import RunContext
-from services.retention.delete_copy import delete_beside, delete_copy, is_there, reached_storage, withdraw_mark
+from services.retention.delete_copy import delete_beside, delete_copy, withdraw_mark
+from services.storage.presence import is_there
 
 Outcome = Literal["deleted", "failed", "skipped", "revived"]
 PATIENCE = 3
@@ -100,7 +102,7 @@ class AwayStorages:
         if self._failures[outcome.storage] >= PATIENCE:
             self._failures[outcome.storage] = 0
             try:
-                next(iter(reached_storage(installation, outcome.storage).list(".answers/")), None)
+                next(iter(mounted_storage(installation, outcome.storage).list(".answers/")), None)
             except BackupsError as error:
                 self._away[outcome.storage] = str(error)
 
@@ -110,7 +112,7 @@ def _look_at(installation: Installation, backup: Backup) -> dict[str, CopyState]
     found: dict[str, CopyState] = {}
     for copy in backup.copies:
         try:
-            there = is_there(reached_storage(installation, copy.storage), copy.key)
+            there = is_there(mounted_storage(installation, copy.storage), copy.key)
             found[copy.storage] = copy.state if there and copy.state == "damaged" else "stored" if there else "deleted"
         except BackupsError:
             found[copy.storage] = "missing"
@@ -124,7 +126,7 @@ def _revive(
     now = installation.clock()
     try:
         for storage in [storage for storage, state in found.items() if state != "missing"]:
-            place = reached_storage(installation, storage)
+            place = mounted_storage(installation, storage)
             if found[storage] == "deleted":
                 delete_beside(place, backup)
             else:

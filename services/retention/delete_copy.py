@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
 from typing import Literal
 
 from services.backups.manifest import read_manifest
 from services.backups.marks import write_mark
+from services.backups.mounted import mounted_storage
 from services.backups.naming import check_prefix, manifest_key, mark_key
 from services.catalog.deletions import Cause, CopyOutcome
 from services.catalog.model import Backup, Copy
 from services.errors import BackupsError, ObjectMissing, StorageError, StorageUnavailable, UntrustedManifest
 from services.installation import Installation
-from services.settings.model import Settings, StorageSettings
+from services.settings.model import Settings
+from services.storage.presence import is_there
 from services.storage.protocol import Storage
 
 
@@ -32,7 +33,7 @@ def delete_copy(
     """
     name = copy.storage
     try:
-        storage = reached_storage(installation, name)
+        storage = mounted_storage(installation, name)
         there = _is_anything_there(installation.settings, storage, backup, copy)
         if not there and not resumed and copy.state != "missing":
             return CopyOutcome(name, "gone", f"Neither the object nor its manifest is there: {copy.location}.")
@@ -64,26 +65,6 @@ def withdraw_mark(
         storage.delete(mark_key(backup.database, backup.name, "deletion"))
     except StorageError:
         write_mark(installation.settings, storage, backup, "deletion", set=False, at=now, actor=actor, reason=reason)
-
-
-def is_there(storage: Storage, key: str) -> bool:
-    """Say whether an object is there. Raise StorageError when the storage cannot tell."""
-    try:
-        storage.stat(key)
-    except ObjectMissing:
-        return False
-    return True
-
-
-def reached_storage(installation: Installation, name: str) -> Storage:
-    """Return a storage. Raise StorageUnavailable when its folder is not there, UnknownName when it is not configured.
-
-    In the folder of a disk that is not mounted nothing can be missed, and nothing may be written.
-    """
-    settings: StorageSettings = installation.settings.storage(name)
-    if settings.is_local and not Path(settings.url.removeprefix("file://")).is_dir():
-        raise StorageUnavailable(f"The folder of storage {name} is not there: {settings.url}.", hint="Is it mounted?")
-    return installation.storage(name)
 
 
 def _is_anything_there(settings: Settings, storage: Storage, backup: Backup, copy: Copy) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from services.backups.marks import write_mark
+from services.backups.mounted import mounted_storage
 from services.catalog.model import Backup
 from services.catalog.pins import Pin
 from services.errors import BackupsError, StorageUnavailable
 from services.installation import Installation
-from services.retention.delete_copy import reached_storage
 
 
 def store_waiting_pins(installation: Installation) -> list[str]:
@@ -36,7 +36,7 @@ def _store(installation: Installation, backup: Backup, pin: Pin, away: set[str],
             done = False
             continue
         try:
-            storage = reached_storage(installation, copy.storage)
+            storage = mounted_storage(installation, copy.storage)
             write_mark(
                 installation.settings, storage, backup, "pin", set=pin.pinned, at=pin.at, actor=pin.actor,
                 reason=pin.reason,

@@ -16,6 +16,9 @@ MEASURED = timedelta(days=90)
 SHORTEST = timedelta(minutes=15)
 """A rhythm is not taken to be quicker: a few backups in a minute are an experiment."""
 _DAY = timedelta(days=1)
+LEAST_HISTORY = timedelta(days=3)
+_LEAST_BACKUPS = 3
+"""With less history, or fewer regular backups, there is no rhythm to go on: minutes say nothing of a year."""
 _ENOUGH = 4
 """So many backups, over more than three days, show a growth; fewer show none."""
 _POINTS = 90
@@ -39,7 +42,7 @@ class Rhythm:
     """What goes on if nothing changes."""
 
     every: timedelta | None
-    """Between two regular backups; None where there is no rhythm to go on."""
+    """Between two regular backups; None with too little history to know a rhythm."""
     last_at: datetime | None
     """When the last regular backup finished."""
     on_demand_every: timedelta | None
@@ -79,18 +82,20 @@ def measure(past: Sequence[PastBackup], now: datetime) -> Rhythm:
     """Given the past of one database, the oldest first, return its rhythm.
 
     Regular backups are the scheduled ones; where there are none, whatever there is. Rhythm and growth are medians, so
-    that a night that failed or one odd size moves neither.
+    that a night that failed or one odd size moves neither. With less than LEAST_HISTORY of regular backups nothing is
+    said of what is to come.
     """
     scheduled = [backup for backup in past if not backup.on_demand]
     regular = scheduled or list(past)
     extra = [backup for backup in past if backup.on_demand] if scheduled else []
+    known = len(regular) >= _LEAST_BACKUPS and now - regular[0].finished_at >= LEAST_HISTORY
     gaps = [(later.finished_at - earlier.finished_at).total_seconds() for earlier, later in pairwise(regular)]
     span = now - past[0].finished_at if past else _DAY
-    growth = _growth(regular, now)
+    growth = _growth(regular, now) if known else 0.0
     return Rhythm(
-        every=max(SHORTEST, timedelta(seconds=median(gaps))) if gaps else None,
+        every=max(SHORTEST, timedelta(seconds=median(gaps))) if known else None,
         last_at=regular[-1].finished_at if regular else None,
-        on_demand_every=max(SHORTEST, max(span, _DAY) / len(extra)) if extra else None,
+        on_demand_every=max(SHORTEST, max(span, _DAY) / len(extra)) if known and extra else None,
         bytes=int(median(backup.bytes for backup in regular[-7:])) if regular else 0,
         bytes_per_day=growth,
     )

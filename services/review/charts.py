@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from services.printable import visible
 from services.review.figures import Figure
 from services.review.model import DatabaseWeek, DayOfSlots
-from services.review.visible import visible
 from services.review.week import BEFORE, Week
 from services.review.wording import write_value
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from html import escape
 from importlib.resources import files
 
+from services.printable import visible, visible_lines
 from services.review.document import Block, Cell, Chart, Document, Items, Paragraph, Quote, Table
-from services.review.visible import visible, visible_lines
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
 # Even text that slipped through could load nothing and run nothing.

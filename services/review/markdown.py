@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from services.printable import visible, visible_lines
 from services.review.document import Block, Cell, Chart, Document, Items, Paragraph, Quote, Table
-from services.review.visible import visible, visible_lines
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>|~&$#!^])")
 _OPENS_A_BLOCK = re.compile(r"^(\s*)([-+=]|\d+(?=[.)](?:\s|$)))")

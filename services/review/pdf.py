@@ -12,10 +12,12 @@ from importlib.resources import files
 from typing import Any
 
 from services.errors import BackupsError
+from services.printable import visible, visible_lines
 from services.review.document import Block, Cell, Chart, Document, Items, Paragraph, Quote, Table
-from services.review.visible import visible, visible_lines
 
 FONT = "Libertinus Serif"
+NEARLY_EMPTY_PT = 300.0
+"""A last page whose text ends above this, of an A4 page's 842 points, is saved where a notch smaller does it."""
 
 
 def render_pdf(document: Document, charts: dict[str, str], made_at: datetime) -> bytes:
@@ -25,17 +27,27 @@ def render_pdf(document: Document, charts: dict[str, str], made_at: datetime) ->
 
     made_at = made_at.replace(microsecond=0)  # a PDF's dates have none
     template = files("services.review").joinpath("review.typ").read_bytes()
-    data = json.dumps(_form(document, charts))
+    inputs = {"review": json.dumps(_form(document, charts))}
     try:
-        made = typst.compile(
-            template, format="pdf", sys_inputs={"review": data}, timestamp=made_at, pdf_standards=["ua-1"]
-        )
+        pages, last_y = _end_of(template, inputs)
+        if pages > 1 and last_y < NEARLY_EMPTY_PT:
+            tight = inputs | {"tight": "yes"}
+            inputs = tight if _end_of(template, tight)[0] < pages else inputs
+        made = typst.compile(template, format="pdf", sys_inputs=inputs, timestamp=made_at, pdf_standards=["ua-1"])
     except typst.TypstError as error:
         raise BackupsError(
             f"The PDF could not be made: {error.message}", hint="Use another form: --format html prints well."
         ) from error
     assert isinstance(made, bytes)
     return made
+
+
+def _end_of(template: bytes, inputs: dict[str, str]) -> tuple[int, float]:
+    """Return the last page's number, and how far down it the text ends, in points."""
+    import typst
+
+    [end] = json.loads(typst.query(template, "<end>", sys_inputs=inputs))
+    return int(end["value"]["page"]), float(end["value"]["y"])
 
 
 def _form(document: Document, charts: dict[str, str]) -> dict[str, Any]:

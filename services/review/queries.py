@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from services.alerts.model import Alert
 from services.alerts.store import to_alert
-from services.catalog.schema import alerts, backups, runs, verifications
+from services.catalog.schema import alerts, backups, refused, runs, verifications
 from services.catalog.slot_evidence import fault_of_backup
 from services.review.model import FailedRun, ReviewedBackup
 from services.review.week import Period
@@ -135,9 +135,10 @@ def restore_tests(engine: sa.Engine, weeks: Sequence[Period]) -> list[TestRow]:
 
 
 def count_failures(engine: sa.Engine, weeks: Sequence[Period]) -> list[int]:
-    """Return how many runs failed or were lost in each week."""
+    """Return how many runs failed or were lost in each week; what was refused to a person did not fail."""
     week = bucket(runs.c.finished_at, weeks)
-    inner = sa.select(week).where(runs.c.state.in_(("failed", "lost")), *_within(runs.c.finished_at, weeks)).subquery()
+    failed = runs.c.state.in_(("failed", "lost")), sa.not_(refused())
+    inner = sa.select(week).where(*failed, *_within(runs.c.finished_at, weeks)).subquery()
     query = sa.select(inner.c.week, sa.func.count().label("n")).group_by(inner.c.week)
     with engine.connect() as connection:
         counted = {row.week: row.n for row in connection.execute(query)}
@@ -149,6 +150,7 @@ def failed_runs(engine: sa.Engine, period: Period) -> list[FailedRun]:
     r = runs.c
     query = sa.select(r.id, r.kind, r.database, r.finished_at, r.state, r.error, r.hint)
     query = query.where(r.state.in_(("failed", "lost")), r.finished_at >= period.start, r.finished_at < period.end)
+    query = query.where(sa.not_(refused()))
     with engine.connect() as connection:
         rows = connection.execute(query.order_by(r.finished_at.desc(), r.id.desc()).limit(MOST))
         return [FailedRun(*row) for row in rows]

@@ -18,7 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from services.catalog.model import Run
-from services.catalog.schema import backups, copies, runs, verifications
+from services.catalog.schema import backups, copies, refused, runs, verifications
 from services.catalog.verdict import Verdict
 from services.installation import Installation
 from services.schedules.history import current
@@ -208,7 +208,7 @@ def _test(row: sa.Row[Any]) -> RestoreTest:
 def _last_runs(engine: sa.Engine, names: Iterable[str], at: datetime) -> dict[str, Run]:
     r, of = runs.c, _names(names)
     its = sa.select(r.id).where(r.database == of.c.name, r.kind == "backup", r.queued_at < at)
-    its = its.where(r.state.in_(("finished", "failed", "lost")), _ended(r.finished_at, at))
+    its = its.where(r.state.in_(("finished", "failed", "lost")), _ended(r.finished_at, at), sa.not_(refused()))
     newest = its.order_by(r.queued_at.desc(), r.id.desc()).limit(1).correlate(of).scalar_subquery()
     with engine.connect() as connection:
         ids = [found for found in connection.scalars(sa.select(newest).select_from(of)) if found is not None]

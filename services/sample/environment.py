@@ -111,6 +111,7 @@ def _settings(root: Path, keys: SampleKeys, server: Address) -> Settings:
             DatabaseSettings(
                 name=name,
                 url=_url(server, name, keys.role_password),
+                owner_url=server.with_database(name).url(),
                 storages=both,
                 schedule=f"0 {STORIES[name].scheduled_at_hour} * * *",
             )

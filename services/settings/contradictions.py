@@ -49,6 +49,8 @@ def contradictions(settings: Settings, *, complete: bool) -> list[str]:
     faults += _bad_keys(settings)
     faults += _bad_urls(settings)
     faults += _unreadable_archives(settings)
+    faults += _one_way_commands(settings)
+    faults += _other_owners(settings)
     return faults
 
 
@@ -114,6 +116,11 @@ def _bad_urls(settings: Settings) -> list[str]:
     urls = [(f"databases[{d.name}].url (DATABASE_URL)", "databases.url", d.url) for d in settings.databases]
     if settings.restore_test_url is not None:
         urls.append(("restore_test_url (RESTORE_TEST_URL)", "restore_test_url", settings.restore_test_url))
+    urls += [
+        (f"databases[{d.name}].owner_url (BACKUP_OWNER_URL)", "databases.url", d.owner_url)
+        for d in settings.databases
+        if d.owner_url is not None
+    ]
     for shown, field, url in urls:
         try:
             Address.parse(url.get_secret_value())
@@ -145,3 +152,29 @@ def _unreadable_archives(settings: Settings) -> list[str]:
         for database in settings.databases
         if database.verify_after == "archive" and database.encrypt and settings.encryption_key is None
     ]
+
+
+def _one_way_commands(settings: Settings) -> list[str]:
+    """What stops an application from writing without anything that lets it write again must not be run at all."""
+    return [
+        f"databases[{database.name}].read_only_on_command and read_only_off_command: one is set without the other; "
+        f"{example_of('databases.read_only_on_command')}"
+        for database in settings.databases
+        if bool(database.read_only_on_command) != bool(database.read_only_off_command)
+    ]
+
+
+def _other_owners(settings: Settings) -> list[str]:
+    """The owner's URL is of the same database: another one would be switched to read-only mode."""
+    faults = []
+    for database in settings.databases:
+        if database.owner_url is not None:
+            try:
+                names = {Address.parse(url.get_secret_value()).dbname for url in (database.url, database.owner_url)}
+            except SettingsError:
+                continue  # said as such
+            if len(names) > 1:
+                faults.append(
+                    f"databases[{database.name}].owner_url (BACKUP_OWNER_URL): names another database than its url"
+                )
+    return faults

@@ -30,6 +30,7 @@ class Environment(BaseModel):
     BACKUP_ENCRYPTION_KEY: str | None = None
     BACKUP_SIGNING_KEY: str | None = None
     BACKUP_RETENTION: str | None = None
+    BACKUP_OWNER_URL: str | None = None
     RESTORE_TEST_URL: str | None = None
     CATALOG_URL: str | None = None
     S3_ENDPOINT_URL: str | None = None
@@ -75,8 +76,12 @@ def from_environment(env: Environment, faults: list[str]) -> dict[str, Any]:
                 "session_token": env.AWS_SESSION_TOKEN,
             }
     values: dict[str, Any] = {"storages": [storage] if "url" in storage else []}
-    schedule = {"schedule": env.BACKUP_SCHEDULE, "schedule_time_zone": env.BACKUP_SCHEDULE_TIME_ZONE}
-    given = {field: text for field, text in schedule.items() if text is not None}
+    more = {
+        "schedule": env.BACKUP_SCHEDULE,
+        "schedule_time_zone": env.BACKUP_SCHEDULE_TIME_ZONE,
+        "owner_url": env.BACKUP_OWNER_URL,
+    }
+    given = {field: text for field, text in more.items() if text is not None}
     pitr = {"pitr": {"enabled": True, "method": env.PITR_METHOD}} if env.PITR_METHOD else {}
     values["databases"] = [{"name": name, "url": url, **given, **pitr}] if name else []
     if env.BACKUP_RETENTION is not None:

@@ -63,6 +63,12 @@ EXAMPLES = {
     "alerts.urls": "ntfy://backups-la-factoria",
     "alerts.heartbeat_url": "https://hc-ping.com/UUID",
     "alerts": "smtp://user:password@mail.example.com:587",
+    "databases.owner_url": "postgresql://la_factoria_app:password@host:5432/la_factoria?sslmode=require",
+    "databases.read_only_limit": "30min",
+    "databases.read_only_on_command": 'both as lists: ["railway", "variable", "set", "READ_ONLY_MODE=true"]',
+    "databases.read_only_off_command": '["railway", "variable", "set", "READ_ONLY_MODE=false"]',
+    "databases.read_only_command_timeout": "1min",
+    "databases.read_only_command_environment": '["RAILWAY_TOKEN", "HOME"]',
 }
 _ENVIRONMENT_NAMES = {
     "databases.url": "DATABASE_URL",
@@ -77,6 +83,7 @@ _ENVIRONMENT_NAMES = {
     "databases.pitr.method": "PITR_METHOD",
     "databases.schedule": "BACKUP_SCHEDULE",
     "databases.schedule_time_zone": "BACKUP_SCHEDULE_TIME_ZONE",
+    "databases.owner_url": "BACKUP_OWNER_URL",
     "alerts.email": "BACKUP_ALERT_EMAIL",
     "alerts.smtp_url": "BACKUP_SMTP_URL",
     "alerts.slack": "BACKUP_ALERT_SLACK",

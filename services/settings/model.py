@@ -235,6 +235,20 @@ class DatabaseSettings(_Strict):
     retention: RetentionSettings = RetentionSettings()
     """What differs from the policy of all databases."""
     pitr: PitrSettings = PitrSettings()
+    owner_url: SecretStr | None = None
+    """The same database, as its owner or a superuser: to switch it to read-only mode. None: ``url``, if that may."""
+    read_only_limit: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(days=1))] = timedelta(minutes=30)
+    """The longest that an emergency backup may hold the database in read-only mode."""
+    read_only_on_command: tuple[str, ...] = ()
+    """A program and its arguments (never a shell) that tells the application to stop writing. Done again it must do no
+    harm; likewise the next one, which allows it to write again."""
+    read_only_off_command: tuple[str, ...] = ()
+    read_only_command_timeout: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(minutes=10))] = (
+        timedelta(minutes=1)
+    )
+    """The longest that one of the two may take."""
+    read_only_command_environment: tuple[str, ...] = ()
+    """Names of the environment variables that they are given; of ours they see nothing else."""
 
     @field_validator("name")
     @classmethod
@@ -243,10 +257,10 @@ class DatabaseSettings(_Strict):
             raise ValueError(NAME_RULE)
         return value
 
-    @field_validator("url")
+    @field_validator("url", "owner_url")
     @classmethod
-    def _url(cls, value: SecretStr) -> SecretStr:
-        if not re.match(r"postgres(ql)?://", value.get_secret_value()):
+    def _url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.match(r"postgres(ql)?://", value.get_secret_value()):
             raise ValueError("write postgresql://user:password@host:5432/dbname")
         return value
 

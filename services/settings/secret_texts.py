@@ -16,7 +16,8 @@ _SECRET_PARAMETERS = ("password", "sslpassword", "oauth_client_secret")
 def secrets_of(settings: Settings) -> set[str]:
     """Return every secret text in the settings (passwords also on their own), to be masked in logs."""
     found: set[str] = set()
-    urls = [d.url for d in settings.databases] + [u for u in (settings.restore_test_url, settings.catalog_url) if u]
+    urls = [d.url for d in settings.databases] + [d.owner_url for d in settings.databases if d.owner_url]
+    urls += [u for u in (settings.restore_test_url, settings.catalog_url) if u]
     for url in urls:
         found |= _secrets_in(url.get_secret_value())
     found |= alert_secrets(settings.alerts)

@@ -33,11 +33,11 @@ class Channel:
         self._ended = False
         self._stopped = False
 
-    def put(self, piece: bytes) -> None:
-        """Pass a piece on, waiting while the channel is full. Raise Stopped."""
+    def put(self, piece: bytes, *, seconds: float | None = None) -> None:
+        """Pass a piece on, waiting while the channel is full. Raise Stopped; TimeoutError after ``seconds``."""
         with self._changed:
-            while self._waiting >= CHANNEL_BYTES and not self._stopped:
-                self._changed.wait()
+            if not self._changed.wait_for(lambda: self._waiting < CHANNEL_BYTES or self._stopped, seconds):
+                raise TimeoutError
             if self._stopped:
                 raise Stopped
             self._pieces.append(piece)

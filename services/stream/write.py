@@ -83,6 +83,8 @@ def _encrypt(compressed: Channel, store: Callable[[bytes], None], keys: Sequence
     except pyrage.EncryptError as error:
         # age wraps what its ends raised; the failure itself is what the caller needs to see
         raise reader.failure or writer.failure or BackupsError(f"age could not encrypt the stream: {error}.") from error
+    if writer.failure is not None:
+        raise writer.failure  # of the last bytes, of which age does not ask what became of them
 
 
 def _compressor(level: int) -> zstandard.ZstdCompressionObj:

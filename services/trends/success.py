@@ -10,7 +10,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from services.catalog import summaries
-from services.catalog.schema import runs
+from services.catalog.schema import refused, runs
 from services.catalog.summaries import Day
 from services.trends.query import TrendsQuery, midnight
 from services.trends.sql import bucket_of
@@ -23,7 +23,7 @@ class Success:
     """How much went well over the whole range."""
 
     runs: int
-    """Backup runs that ended, without the cancelled ones."""
+    """Backup runs that ended, without the cancelled and the refused ones."""
     runs_finished: int
     days: int
     """UTC days of each database, from its first backup or run on."""
@@ -37,9 +37,10 @@ def load_success(
     """Return how much went well in each bucket, in order of time. One query.
 
     ``days`` are those of the range, ``begun`` the day of each database's first backup. Columns (SUCCESS_COLUMNS):
-    ``at`` (UTC, when the bucket began); ``runs`` (backup runs that finished, failed or were lost; a cancelled one
-    counts for nothing) and ``runs_finished``; ``days`` (one for each database and UTC day from its first backup on;
-    today only once something has happened) and ``days_good`` (with a backup that is good, or was until it expired).
+    ``at`` (UTC, when the bucket began); ``runs`` (backup runs that finished, failed or were lost; one that was
+    cancelled, or refused to whoever asked for it, counts for nothing) and ``runs_finished``; ``days`` (one for each
+    database and UTC day from its first backup on; today only once something has happened) and ``days_good`` (with a
+    backup that is good, or was until it expired).
     A type narrows the runs alone: a day is as good whatever made its backup.
     """
     bucket = bucket_of(engine, runs.c.finished_at, query.bucket).label("bucket")
@@ -47,6 +48,7 @@ def load_success(
         sa.select(bucket, sa.func.count(), sa.func.count(sa.case((runs.c.state == "finished", 1))))
         .where(runs.c.kind == "backup", runs.c.finished_at >= query.since, runs.c.finished_at < query.until)
         .where(runs.c.state.in_(("finished", "failed", "lost")), runs.c.database.in_(query.databases))
+        .where(sa.not_(refused()))
         .group_by(bucket)
     )
     if query.type is not None:

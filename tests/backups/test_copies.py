@@ -20,6 +20,7 @@ from services.catalog.model import Backup, Copy, Run
 from services.clock import isoformat
 from services.commands import request_cancel, submit_copy, submit_verification
 from services.errors import Cancelled, StorageUnavailable, UnknownName
+from services.health.checks import examine
 from services.installation import Installation, open_configured
 from services.jobs.active_run import ActiveRun
 from services.jobs.execute import execute_run
@@ -363,11 +364,28 @@ def test_the_worker_and_the_backup_ask_for_the_same_run(on: NewInstallation, tmp
     assert len(inst.catalog.runs.list(kind="copy")) == 1
 
 
+def test_what_only_a_person_can_mend_is_told_at_once_and_not_tried_again_soon(tmp_path: Path) -> None:
+    nowhere = StorageSettings(name="second", url=f"file://{tmp_path / 'not' / 'there'}")
+    inst = installation_on(tmp_path, folder_storage(tmp_path, "primary"), nowhere, clock=lambda: AT)
+    (tmp_path / "not" / "there" / "la_factoria").rmdir()
+    (tmp_path / "not" / "there").rmdir()
+    (tmp_path / "not").rmdir()
+    backup = store_backup(inst)
+    (run_id,) = queue_missing(inst)
+    assert not carry_out(inst, run_id).result["may_pass"]
+    assert copies(inst, backup)["second"].next_attempt_at == AT + LONGEST_PAUSE
+    [told] = [check for check in examine(inst).checks if check.name == "copies"]
+    assert told.severity == "warning"
+    assert told.sentence.startswith("A copy could not be made, that of b1 in second: The folder ")
+    assert told.hint.endswith("backups copy b1 --to second")
+
+
 def test_a_failed_copy_is_tried_again_when_its_pause_is_over_and_not_before(tmp_path: Path) -> None:
     now = [AT]
-    (tmp_path / "second").write_text("no folder")
-    broken = StorageSettings(name="second", url=f"file://{tmp_path / 'second'}")
-    inst = installation_on(tmp_path, folder_storage(tmp_path, "primary"), broken, clock=lambda: now[0])
+    second = folder_storage(tmp_path, "second")
+    inst = installation_on(tmp_path, folder_storage(tmp_path, "primary"), second, clock=lambda: now[0])
+    assert copy(inst, store_backup(inst, "b0", at=AT - timedelta(days=1))).state == "finished"
+    (tmp_path / "second").rename(tmp_path / "unmounted")
     backup = store_backup(inst)
     pauses = []
     for attempt in range(1, 5):
@@ -381,8 +399,7 @@ def test_a_failed_copy_is_tried_again_when_its_pause_is_over_and_not_before(tmp_
         assert queue_missing(inst) == []
         now[0] += timedelta(seconds=1)
     assert pauses == [pause_after(n) for n in range(1, 5)]
-    (tmp_path / "second").unlink()
-    (tmp_path / "second").mkdir()
+    (tmp_path / "unmounted").rename(tmp_path / "second")
     (run_id,) = queue_missing(inst)
     assert carry_out(inst, run_id).state == "finished"
     assert copies(inst, backup)["second"].state == "stored"

@@ -13,6 +13,7 @@ from tests.browser.conftest import WAIT_MS, Site, visit
 PAGES = {
     "/": ("proven to restore", "Recent activity"),
     "/run_backup": ("Run backup", "Nothing stands in the way."),
+    "/run_backup?kind=Emergency": ("Run backup", "Read-only mode off, whatever happened"),
     "/inventory": ("Inventory", "Select a row for all"),
     "/verify_and_restore": ("Verify and restore tests", "Select a row for its result"),
     "/weekly_review": ("proven to restore", "New note"),

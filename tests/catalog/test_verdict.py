@@ -23,14 +23,14 @@ STEP = timedelta(minutes=1)
 
 
 def say(*words: str) -> Verdict:
-    """Judge checks written as ``storage level passed|damaged|bad|anew``, a minute between two of them."""
+    """Judge checks written as ``storage level passed|damaged|missing|bad|anew``, a minute between two of them."""
     checks = []
     for number, word in enumerate(words):
         storage, level, outcome = word.split()
         checks.append(
             Check(
                 storage, level, outcome in ("passed", "anew"), NOW + number * STEP,
-                of_copy=outcome == "damaged", stored_anew=outcome == "anew",
+                of_copy=outcome in ("damaged", "missing"), missing=outcome == "missing", stored_anew=outcome == "anew",
             )
         )  # fmt: skip
     return judge(checks)
@@ -87,6 +87,16 @@ def test_what_does_not_restore_though_its_bytes_are_as_recorded_condemns_every_c
 def test_a_shallow_pass_of_a_copy_does_not_hide_what_a_deeper_check_found_in_it() -> None:
     assert say("a archive damaged", "a checksum passed").passed is False
     assert say("a archive damaged", "a archive passed").passed is True
+
+
+def test_a_copy_that_was_only_away_is_what_it_was_when_it_is_found_again() -> None:
+    assert say("a restore missing", "a stored passed").passed is True, "a look suffices to see that it is there"
+    back = say("a restore passed", "a checksum missing", "a checksum passed")
+    assert (back.proven_at, back.vouched_in) == (NOW, {"a"})
+    assert say("a restore passed", "a stored missing").proven_at is None
+    assert say("a restore passed", "a stored missing", "a stored passed").proven_at is None, "not read yet"
+    assert say("a restore passed", "a stored missing", "a checksum damaged", "a checksum passed").proven_at is None
+    assert say("a archive damaged", "a stored missing", "a stored passed").passed is False, "still damaged"
 
 
 def test_a_copy_that_was_stored_anew_is_not_what_was_found_before() -> None:

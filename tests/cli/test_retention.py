@@ -193,9 +193,22 @@ def test_the_newest_good_one_goes_only_with_a_reason(shell: Shell) -> None:
     assert row.note == "Forced: a leaked key"
 
 
+PINNED = "d20 is pinned: no policy deletes it, and nobody can by hand, until it is unpinned.\n"
+
+
+def test_what_is_deleted_early_from_cold_storage_is_said_to_be_billed(shell: Shell) -> None:
+    [gone] = [backup for backup in shell.lab.inst.catalog.backups.list() if backup.name == "d20"]
+    with shell.lab.inst.catalog.engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE copies SET storage_class = 'GLACIER' WHERE backup_id = '{gone.id}'")
+    result = shell.run("delete", "d20")
+    assert "1 copy in Glacier Flexible Retrieval (90 days), counted from when each was moved." in result.stdout
+    assert "Glacier" not in shell.run("delete", "d21").stdout
+
+
 def test_pins_hold_against_cleanup_and_delete_until_they_are_taken_away(shell: Shell) -> None:
     pinned = shell.run("pin", "d20", "--reason", "for the audit")
-    assert (pinned.exit_code, pinned.stdout) == (0, "d20 is pinned.\n")
+    assert (pinned.exit_code, pinned.stdout) == (0, PINNED)
+    assert shell.run("pin", "d20").stdout == "d20 was pinned already.\n"
     assert "mark-pin.json" in shell.lab.keys(name="d20")
     shell.run("cleanup", "--apply")
     refused = shell.run("delete", "d20", "--confirm", "--force", "really")
@@ -204,7 +217,11 @@ def test_pins_hold_against_cleanup_and_delete_until_they_are_taken_away(shell: S
     expired = shell.run("pin", "d9")
     assert expired.exit_code == 2
     assert "d9 has expired" in expired.stderr
-    assert shell.run("unpin", "d20").stdout == "d20 is not pinned any more.\n"
+    gone = "d20 is not pinned any more, and nothing else keeps it: the next cleanup deletes it.\n"
+    assert shell.run("unpin", "d20").stdout == gone
+    assert shell.run("unpin", "d20").stdout == "d20 was not pinned; nothing has changed.\n"
+    kept = shell.run("pin", "d1"), shell.run("unpin", "d1")
+    assert kept[1].stdout.startswith("d1 is not pinned any more. The policy keeps it still: the newest good backup of")
     assert shell.json("cleanup", "--apply")["deleted"] == 1
 
 

@@ -165,6 +165,8 @@ def test_pick_names_a_backup_of_last_month_for_each_database(backups: Backups, i
     picked = backups("pick", "--month", "last", "--seed", "a")
     assert picked.stdout.strip() in ("october-3", "october-4", "october-5")
     assert picked.stdout == backups("pick", "--seed", "a").stdout
+    assert picked.stderr == "la_factoria: one of 3 good backups of October 2026.\n"
+    assert backups("pick", "-d", "la_factoria").stderr == ""
     [form] = as_json(backups("pick", "--month", "2026-09", "--json"))
     assert (form["name"], form["month"], form["candidates"]) == ("october-5", "2026-09", 0)
     assert form["remark"].startswith("No good backup of September 2026 is stored")

@@ -24,6 +24,7 @@ from dashboard.format import (
     short,
     size,
 )
+from services.printable import visible
 
 NOW = datetime(2026, 11, 22, 2, 0, 5, tzinfo=UTC)
 
@@ -44,6 +45,14 @@ def test_no_punctuation_mark_of_foreign_text_stays_markup(text: str) -> None:
     assert not re.search(r"(?<!\\)(?:\\\\)*[*_`\[\]<>$#|!:&]", escaped)
 
 
+def test_what_turns_the_direction_of_writing_or_has_no_width_is_seen() -> None:
+    assert shown(escape("invoice\u202egpj.exe")) == r"invoice\u202egpj.exe"
+    assert shown(escape("a\u200bb\ufeffc\x1b[2J")) == r"a\u200bb\ufeffc\x1b[2J"
+    assert shown(advice("a\u2067b")) == r"a\u2067b"
+    for needed in ("می\u200cخواهم", "👩\u200d🔧"):
+        assert shown(escape(needed)) == needed
+
+
 @pytest.mark.parametrize(
     "text", ["https://evil.example", "www.evil.example", "x@evil.example", "a --> b", ":streamlit:"]
 )
@@ -55,7 +64,7 @@ def test_what_streamlit_finds_even_when_escaped_is_broken_by_an_invisible_joiner
 def test_foreign_text_is_one_line_and_reads_the_same(text: str) -> None:
     escaped = escape(text)
     assert "\n" not in escaped
-    assert shown(escaped) == " ".join(text.split()).replace("\u2060", "")
+    assert shown(escaped) == visible(text)
 
 
 def test_times_are_relative_and_exact() -> None:
@@ -112,4 +121,4 @@ def test_a_command_in_advice_is_code_and_nothing_else_is_markup(text: str, markd
 
 @given(st.text())
 def test_advice_shows_the_same_text_as_it_was_given(text: str) -> None:
-    assert " ".join(shown(advice(text)).split()) == " ".join(text.replace("\u2060", "").split())
+    assert " ".join(shown(advice(text)).split()) == visible(text)

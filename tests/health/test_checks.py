@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
+from services.catalog.read_only_modes import ReadOnlyMode
 from services.catalog.schema import outbox
 from services.health.checks import RULES, examine
 from services.health.model import CHECK_WORDS, HealthCheck
@@ -107,12 +108,25 @@ def expired(inst: Installation) -> None:
         connection.execute(sa.text("UPDATE copies SET state = 'deleted'"))
 
 
+def held(inst: Installation, *, minutes: int, error: str = "") -> None:
+    began = NOW - timedelta(minutes=minutes)
+    mode = ReadOnlyMode(
+        "m", "orders", "r", 1, "host:1:1", "ada", "why", began, began + timedelta(minutes=30), None, False,
+        last_error=error,
+    )  # fmt: skip
+    with inst.catalog.engine.begin() as connection:
+        inst.catalog.read_only_modes.add(mode, connection)
+
+
 CASES: dict[str, tuple[str, Callable[[Installation], Any], str, str]] = {
     "older than the RPO": ("backup_age", old_backups, "warning", "32 h ago · RPO 28 h · breached 4 h ago"),
     "nothing left": ("backup_age", expired, "failure", "No good backup is left"),
     "the last run failed": ("backup_run", failed_run, "warning", "failed 59 min ago: pg_dump: connection lost"),
     "a restore test failed": ("restore_test", failed_test, "failure", "Last restore test failed"),
     "a restore test is overdue": ("restore_test", old_test, "warning", "limit 35 d · breached 24 h ago"),
+    "read-only past its limit": ("read_only", partial(held, minutes=31), "failure", "by ada · limit 30 min"),
+    "read-only cannot be released": ("read_only", partial(held, minutes=2, error="No."), "warning", "No."),
+    "read-only for a backup": ("read_only", partial(held, minutes=2), "ok", "In read-only mode for 2 min"),
     "a restore takes too long": ("restore_time", slow_restore, "warning", "A restore took 9.5 s · RTO 5 s"),
     "not verified in time": ("verification", unverified, "warning", "has not been verified for 25 h · limit 24 h"),
     "the newest failed its check": ("verification", newest_failed, "failure", "failed its archive check"),

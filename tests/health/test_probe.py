@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from services import commands
 from services.catalog.model import Run
@@ -18,6 +19,7 @@ from services.jobs.execute import execute_run
 from services.jobs.identity import process_identity
 from services.overview import load_statuses
 from services.postgres.server import LocalServer
+from services.storage.local import LocalStorage
 from tests.catalog.rows import make_backup, make_verification
 from tests.support.installations import make_installation
 from tests.support.servers import NewDatabase
@@ -107,6 +109,7 @@ def test_what_could_not_be_used_is_tried_again_soon_and_ends_when_it_is_mended(
     inst = make_installation(tmp_path / "home", clock=clock, database={"restore_test_max_age": "35d"})
     backup = make_backup(finished_at=clock(), snapshot_at=clock())
     inst.catalog.backups.add(backup)
+    (tmp_path / "home" / "storage" / "la_factoria" / "b.dump").touch()
     inst.catalog.verifications.add(make_verification(backup, "restore", "passed", at=clock()))
     assert load_statuses(inst)[0].state == "PROTECTED"
     storage = tmp_path / "home" / "storage"
@@ -181,4 +184,43 @@ def test_nothing_is_tried_again_where_everything_could_be_used(
     carry_out(inst)
     clock.forward(hours=2)
     assert probe_again(inst) is None
+    inst.close()
+
+
+def test_a_storage_is_tried_once_however_many_databases_are_stored_in_it(
+    tmp_path: Path, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inst = make_installation(tmp_path / "home", clock=clock)
+    [one] = inst.settings.databases
+    others = tuple(one.model_copy(update={"name": name}) for name in ("orders", "billing"))
+    inst.settings = inst.settings.model_copy(update={"databases": (one, *others)})
+    tried: list[str] = []
+    probe = LocalStorage.probe
+    monkeypatch.setattr(LocalStorage, "probe", lambda self: (tried.append(self.name), probe(self))[1])
+    assert states(carry_out(inst))["access:storage/primary"] == "ok"
+    assert tried == ["primary"]
+    inst.close()
+
+
+def test_an_emptied_storage_is_one_failure_though_it_can_be_written_to(tmp_path: Path, clock: TestClock) -> None:
+    """As an emptied bucket, or one under another prefix: all is well with it but that it holds nothing."""
+    inst = make_installation(tmp_path / "home", clock=clock)
+    inst.catalog.backups.add(make_backup(finished_at=clock(), snapshot_at=clock()))
+    (tmp_path / "home" / "storage" / "somebody-elses").touch()
+    run = carry_out(inst)
+    [found] = [check for check in run.result["checks"] if check["key"] == "access:storage/primary"]
+    assert found["severity"] == "failure"
+    assert found["sentence"].startswith("It looks empty, or is another one: nothing is there of the copy")
+    (tmp_path / "home" / "storage" / "la_factoria" / "b.dump").touch()
+    assert states(carry_out(inst))["access:storage/primary"] == "ok"
+    inst.close()
+
+
+def test_the_facts_ask_once_for_the_last_probes(tmp_path: Path, clock: TestClock) -> None:
+    inst = make_installation(tmp_path / "home", clock=clock)
+    carry_out(inst)
+    asked: list[str] = []
+    sa.event.listen(inst.catalog.engine, "before_cursor_execute", lambda *args: asked.append(f"{args[2]} {args[3]}"))
+    examine(inst)
+    assert sum("health" in query and "deep" in query for query in asked) == 1
     inst.close()

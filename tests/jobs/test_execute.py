@@ -13,11 +13,17 @@ from services import commands
 from services.backups.request import BackupRequest
 from services.catalog.model import Run
 from services.catalog.runs import ClaimLost
-from services.errors import Busy, DumpFailed
+from services.errors import Blocked, Busy, DumpFailed
+from services.health.checks import examine
 from services.installation import Installation
 from services.jobs.active_run import ActiveRun
 from services.jobs.execute import execute_run
 from services.jobs.identity import process_identity
+from services.overview import load_statuses
+from services.review.queries import count_failures
+from services.review.week import Period
+from services.trends.query import TrendsQuery
+from services.trends.success import load_success, total
 from tests.jobs.use_cases import Backup, sleep_in_a_child, stand_still
 from tests.support.installations import make_installation
 
@@ -51,6 +57,29 @@ def test_what_a_use_case_says_reaches_the_catalogue(installation: Installation, 
     assert run.duration is not None
     messages = [(line.level, line.message) for line in installation.catalog.runs.log(run.id)]
     assert messages == [("info", "Dumping."), ("warning", "half-way")]
+
+
+@pytest.mark.parametrize(("actor", "refused"), [("ada", True), ("schedule", False), ("worker", False)])
+def test_what_is_refused_to_a_person_is_no_failed_run_and_what_is_refused_to_a_schedule_is_one(
+    installation: Installation, backup: Backup, actor: str, refused: bool
+) -> None:
+    def work(_active: ActiveRun) -> None:
+        raise Blocked("A pre-check stands in the way.", hint="Free some space.")
+
+    backup.work = work
+    backup.go.set()
+    asked = commands.submit_backup(installation, BackupRequest("la_factoria"), actor=actor, queue=False)
+    run = execute_run(installation, asked, worker=WORKER)
+    assert (run.state, run.error, run.was_refused) == ("failed", "A pre-check stands in the way.", refused)
+    checks = {check.name: check for check in examine(installation).checks}
+    assert ("backup_run" in checks) is not refused
+    [status] = load_statuses(installation)
+    assert (status.evidence.last_failed_run is None) is refused
+    now = installation.clock()
+    query = TrendsQuery(now.date() - timedelta(days=1), now.date(), ("la_factoria",))
+    assert total(load_success(installation.catalog.engine, query, [], {}, now.date())).runs == int(not refused)
+    span = Period(now - timedelta(days=1), now + timedelta(days=1))
+    assert count_failures(installation.catalog.engine, [span]) == [int(not refused)]
 
 
 def test_a_failure_keeps_its_reason_and_its_hint(installation: Installation, backup: Backup) -> None:

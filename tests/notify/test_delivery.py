@@ -12,12 +12,13 @@ from apprise.plugins.custom_json import NotifyJSON
 from pydantic import SecretStr
 from sqlalchemy.exc import OperationalError
 
+from services.health.checks import examine
 from services.installation import Installation
 from services.notify import by_apprise, deliver, outbox
 from services.notify import mail as smtp
 from services.notify.channels import channel_labels, masked
 from services.notify.deliver import deliver_due
-from services.notify.outbox import Message, add_messages, recent_messages
+from services.notify.outbox import REFUSED, Message, add_messages, recent_messages
 from services.settings.model import AlertSettings
 from tests.alerts.conftest import SECRET
 from tests.support.sinks import MailServer, WebServer, mail_server
@@ -161,16 +162,16 @@ def test_a_text_that_is_too_long_for_a_service_goes_out_in_pieces(
     assert " ".join(bodies).split() == words
 
 
-@pytest.mark.parametrize("answer", ["451 try later", "554 no"])
+@pytest.mark.parametrize(("answer", "pause"), [("451 try later", 60), ("554 no", 15 * 60)])
 def test_a_mail_that_is_refused_is_tried_again_and_the_reason_is_kept(
-    inst: Installation, clock: TestClock, mail: MailServer, answer: str
+    inst: Installation, clock: TestClock, mail: MailServer, answer: str, pause: int
 ) -> None:
     mail.answer = answer
     write(inst)
     deliver_due(inst)
     assert answer in error(inst, MAIL)
     mail.answer = "250 OK"
-    clock.forward(seconds=59)
+    clock.forward(seconds=pause - 1)
     deliver_due(inst)
     assert mail.mails == []
     clock.forward(seconds=1)
@@ -190,6 +191,21 @@ def test_an_endpoint_that_answers_500_is_tried_again(inst: Installation, clock: 
     assert deliver_due(inst).sent == 1
     keys = {request.headers["Idempotency-Key"] for request in web.requests}
     assert len(keys) == 1, "each attempt has the same key"
+
+
+@pytest.mark.parametrize(("status", "for_good"), [(403, True), (404, True), (429, False), (503, False)])
+def test_what_is_refused_for_good_is_told_at_once_and_what_may_pass_is_given_time(
+    inst: Installation, clock: TestClock, web: WebServer, status: int, for_good: bool
+) -> None:
+    web.status = status
+    write(inst)
+    deliver_due(inst)
+    assert error(inst, WEB).startswith(REFUSED) is for_good
+    [found] = [check for check in examine(inst).checks if check.name == "notifications"]
+    assert found.severity == ("failure" if for_good else "ok")
+    web.status = 200
+    clock.forward(minutes=15)
+    assert deliver_due(inst).sent == 1, "mended, and nothing is lost"
 
 
 def test_an_endpoint_that_does_not_answer_costs_its_time_limit_once(

@@ -138,6 +138,17 @@ def test_the_simulator_looks_ahead(open_page: OpenPage, tmp_path: Path) -> None:
     assert "one every 24 h of 8.40 MB" in everything(app).replace("\\", "")
 
 
+def test_the_simulator_says_that_hours_of_history_tell_nothing_of_a_year(open_page: OpenPage, tmp_path: Path) -> None:
+    inst = installation(tmp_path, "orders")
+    for minutes in (10, 20, 30):
+        add_backup(inst, "orders", NOW - timedelta(minutes=minutes))
+    app = open_page(inst, "retention", view="Simulator", after="365 days")
+    assert not app.exception
+    assert "Too little history to look ahead" in everything(app)
+    assert list(app.table[0].value["Store"]) == ["Now, cleaned up"], "no figure for what nobody knows"
+    assert metrics(app)["Stays"][0] == "3 backups", "as of now, whatever horizon the address asks for"
+
+
 def test_a_policy_of_zeros_is_refused_in_the_simulator_with_what_is_allowed(
     open_page: OpenPage, tmp_path: Path
 ) -> None:

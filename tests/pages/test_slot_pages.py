@@ -103,7 +103,7 @@ def test_the_drawer_shows_the_next_five_due_times_before_saving_and_saves_a_vers
 @pytest.mark.parametrize(
     ("field", "text", "said"),
     [("cron", "0 25 * * *", "no cron line"), ("cron", "* * * * *", "more often than every 5 minutes"),
-     ("deadline", "soon", "no length of time")],
+     ("deadline", "soon", "no length of time"), ("deadline", "32d", "between 1 minute and 31 days")],
 )  # fmt: skip
 def test_a_change_that_cannot_be_is_refused_at_once_and_cannot_be_saved(
     open_page: OpenPage, tmp_path: Path, field: str, text: str, said: str

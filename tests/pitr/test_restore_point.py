@@ -204,7 +204,7 @@ def test_a_test_is_recorded_as_a_proof_of_the_base_backup_and_leaves_nothing(sto
     assert backup.proven_at is not None
     assert not backup.is_good
     assert not list((lab.inst.settings.home / "points").glob("*"))
-    assert not list(Path("/var/tmp").glob("backups-point-*"))
+    assert not list(Path("/var/tmp").glob(f"backups-{run.id}-*"))
 
 
 def test_a_damaged_base_backup_is_condemned_by_the_test_that_finds_it(story15: Story) -> None:

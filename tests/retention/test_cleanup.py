@@ -188,7 +188,7 @@ def test_a_folder_that_is_not_mounted_loses_nothing(lab: Lab, tmp_path: Path) ->
     assert set(lab.states().values()) == {"finished"}
     assert not (tmp_path / "primary").exists(), "nothing was written where the disk should be"
     [error] = {copy.deletion_error for copy in lab.get("d9").copies}
-    assert "Is it mounted?" in error
+    assert "Is its disk mounted?" in error
     (tmp_path / "elsewhere").rename(tmp_path / "primary")
     assert lab.clean().result["deleted"] == len(MONTH_OLD)
     assert {copy.deletion_error for copy in lab.get("d9").copies} == {""}

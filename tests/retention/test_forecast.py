@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.retention.forecast import MOST_COMING, forecast
+from services.retention.forecast import MOST_COMING, coming, forecast
 from services.retention.planner import Candidate, plan
 from services.retention.policy import TIERS, RetentionPolicy
 from services.retention.rhythm import PastBackup, Rhythm, load_past, measure
@@ -115,3 +115,19 @@ def test_the_past_is_read_from_the_catalogue_with_what_has_expired(lab: Lab) -> 
     assert [backup.on_demand for backup in past].count(True) == 1
     assert {backup.bytes for backup in past} == {2 * len(CONTENT), len(CONTENT)}
     assert measure(past, NOW) == Rhythm(DAY, NOW, 29 * DAY, 2 * len(CONTENT), 0.0)
+
+
+@pytest.mark.parametrize("minutes_apart", [1, 20, 24 * 60])
+def test_too_little_history_is_no_rhythm_and_promises_nothing(minutes_apart: int) -> None:
+    """Minutes of history would be a backup every quarter of an hour for a year."""
+    past = [PastBackup("orders", NOW - n * timedelta(minutes=minutes_apart), False, 1000) for n in (3, 2, 1)]
+    rhythm = measure(past, NOW)
+    known = minutes_apart == 24 * 60
+    assert (rhythm.every is not None, rhythm.bytes) == (known, 1000)
+    store = [Candidate(f"b{n}", NOW - n * timedelta(minutes=minutes_apart), database="orders") for n in (3, 2, 1)]
+    assert (len(coming(store, rhythm, NOW, NOW + 365 * DAY)) > 0) is known
+
+
+def test_two_backups_a_week_ago_are_no_rhythm_either() -> None:
+    past = [PastBackup("orders", NOW - days * DAY, False, 1000) for days in (9, 8)]
+    assert measure(past, NOW).every is None

@@ -17,15 +17,16 @@ from pypdf.generic import BooleanObject
 from dashboard import theme
 from services import commands
 from services.installation import Installation
+from services.printable import visible
 from services.review.charts import INK, slots_svg, weeks_svg
-from services.review.document import Document, Items, Paragraph, Quote, Table
+from services.review.document import Document, Items, Paragraph, Quote, Section, Table
 from services.review.export import export_name, export_review
 from services.review.gather import load_review
 from services.review.html import render_html
 from services.review.markdown import escape_markdown
 from services.review.model import Review
+from services.review.pdf import render_pdf
 from services.review.sections import LEGEND, SAMPLE, headline, make_document
-from services.review.visible import visible
 from tests.review.world import HOSTILE, WEEK, at, backup, empty
 
 LONG = "x" * 400
@@ -241,3 +242,17 @@ def test_a_hostile_name_stays_text_in_the_charts(tmp_path: Path) -> None:
     html = render_html(evil, {"weeks": "", "slots": ""})
     assert read_html(html).count("<img src=x onerror=alert(1)>") >= 3
     assert "<img" not in html
+
+
+def test_a_last_page_with_a_line_or_two_is_saved_by_a_notch_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    def pages(lines: int) -> int:
+        blocks = tuple(Paragraph(f"Line {n}: nothing of note.", quiet=False) for n in range(lines))
+        section = Section("x", "Lines", blocks)
+        document = Document("Weekly review", "16–22 Nov 2026", "", "All is well.", "ok", "", (section,), "made now")
+        return len(PdfReader(io.BytesIO(render_pdf(document, {}, at("11-22 12:00")))).pages)
+
+    with monkeypatch.context() as plain:
+        plain.setattr("services.review.pdf.NEARLY_EMPTY_PT", 0.0)
+        over = next(lines for lines in range(41, 50) if pages(lines) == 2)
+    assert pages(over) == 1
+    assert pages(over + 25) == 2, "what fills its last page is left as it is"

@@ -290,7 +290,8 @@ def week(**states: str) -> list[Day]:
 
 def rows_of(days: list[Day], *names: str, begun: date = FIRST, today: date = date(2027, 1, 1)) -> pd.DataFrame:
     last = FIRST + timedelta(days=6)
-    return calendar_rows(days, names, dict.fromkeys(names, begun), last=last, length=7, today=today)
+    rows = calendar_rows(days, names, dict.fromkeys(names, begun), last=last, length=7, today=today)
+    return rows[rows["state"] != ""].reset_index(drop=True)
 
 
 def test_a_day_is_as_good_as_the_database_that_fared_worst() -> None:
@@ -326,9 +327,17 @@ def test_each_state_of_a_day_has_a_silhouette_of_its_own() -> None:
     assert [mark["shape"] for mark in marks if "shape" in mark] == ["triangle-up", "cross", "stroke", "diamond"]
 
 
+def test_a_layer_of_the_calendar_has_every_week() -> None:
+    """The columns are the weeks that any layer draws, so one that draws nothing has to have them all."""
+    [months] = [layer for layer in layers(chart_spec(calendar_chart, LIGHT)) if layer["mark"]["type"] == "text"]
+    assert months["transform"] == [{"filter": "datum.state === ''"}]
+
+
 def test_the_calendar_is_of_the_year_that_ends_with_the_range(orders: Installation) -> None:
     panel = calendar_panel(seen(orders))
-    assert len(panel.rows) == 30
+    assert sum(panel.rows["state"] != "") == 30
     assert panel.rows["week"].max() == pd.Timestamp(datetime(2026, 11, 16, tzinfo=UTC))
+    assert panel.rows["week"].nunique() == 53, "a month of history does not stretch over the whole width"
+    assert [month for month in panel.rows["month"] if month][-3:] == ["Sep", "Oct", "Nov"]
     assert list(panel.table.columns[:3]) == ["database", "at", "state"]
     assert panel.words.startswith("30 of 30 days with a good backup")

@@ -1,0 +1,54 @@
+"""The emergency backup, as the runbook does it: read-only on, dump into every storage, verify, read-only off."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from services.backups.create import create_backup, pass_or_stop
+from services.backups.request import BackupRequest
+from services.catalog.model import Backup
+from services.emergency.request import EmergencyRequest
+from services.emergency.switch import read_only_mode
+from services.installation import Installation
+from services.jobs.context import RunContext
+from services.preflight import preflight
+
+
+def emergency_backup(installation: Installation, request: EmergencyRequest, run: RunContext) -> Backup:
+    """Back up a database into all of its storages at once, in read-only mode if asked for; return the backup.
+
+    Raise what ``create_backup`` and ``read_only_mode`` raise. Read-only mode is switched on by a run once: an attempt
+    after a crash makes the backup without, since nobody who watched the first one expects writes to stop again.
+    """
+    database = installation.settings.database(request.database)
+    wish = BackupRequest(
+        database=database.name,
+        name=emergency_name(database.name, installation.clock()),
+        note=request.reason,
+        type="emergency",
+        force_reason=request.force_reason,
+    )
+    further = [storage.name for storage in installation.settings.storages_of(database)[1:]]
+    if not request.read_only:
+        return create_backup(installation, wish, run, further=further)
+    if installation.catalog.read_only_modes.of_run(run.run_id):
+        run.log(
+            "An earlier attempt of this run died in read-only mode, which was released. This one backs up without it.",
+            "warning",
+        )
+        return create_backup(installation, wish, run, further=further)
+    run.phase("checking first")
+    # Nothing is switched for a backup that cannot be made.
+    checks = preflight(installation, database, run=run)
+    if not request.force_reason and any(check.severity == "blocking" for check in checks.checks):
+        pass_or_stop(checks, "", run)
+    with read_only_mode(installation, request, run) as mode:
+        backup = create_backup(installation, wish, run, further=further)
+        if installation.catalog.read_only_modes.get(mode.id).released_at is not None:
+            run.log("Read-only mode was released before the backup was done: writes went on meanwhile.", "warning")
+    return backup
+
+
+def emergency_name(database: str, at: datetime) -> str:
+    """Return the name of an emergency backup: ``DATABASE_emergency_YYYYMMDD_HHMMSS``, in UTC."""
+    return f"{database}_emergency_{at.astimezone(UTC):%Y%m%d_%H%M%S}"

@@ -1,0 +1,139 @@
+"""The guardian of one read-only mode: a process of its own that releases it when nobody else is left to.
+
+Started before anything is switched, in a session of its own, so that neither ``kill -9`` of the run's process nor of
+the whole process group of ``backups serve`` takes it along. It looks each second whether the run's process and attempt
+still live and whether the limit has passed, tries until the release works, and ends when the mode is released.
+
+The settings come through a pipe: whoever lists processes sees no secret, and a file changed meanwhile changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from services.catalog.read_only_modes import ReadOnlyMode
+from services.emergency.release import due_reason, process_reason, release, run_of
+from services.errors import BackupsError, UnknownName
+from services.installation import Installation, open_configured
+
+LOOK_SECONDS = 1.0
+READY_SECONDS = 30.0
+"""How long a guardian may take to be on its post."""
+LONGEST_PAUSE = 30.0
+UNSAID = 20
+"""So often it tries to write into the catalogue that the database is released; then a worker finds that out."""
+LEAVE_SECONDS = 86_400.0
+"""After so long without success it leaves the rest to the worker: the server or the catalogue is gone for good."""
+_READY = b"on its post\n"
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+@contextmanager
+def guarded_by_process(installation: Installation, mode: ReadOnlyMode) -> Iterator[None]:
+    """Have a guardian on its post while the block runs, and after it until the mode is released.
+
+    Raise BackupsError when it does not start.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", "services.emergency.guardian"],
+        cwd=_ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(pickle.dumps((installation.settings, mode.id)))
+            process.stdin.close()
+            is_ready = _says_ready(process)
+        except BrokenPipeError:
+            is_ready = False
+        if not is_ready:
+            process.kill()
+            raise BackupsError(
+                "The process that releases read-only mode if all others die did not start; nothing was switched.",
+                hint="Try again, or back up without read-only mode.",
+            )
+        yield
+    finally:
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+        _let_go(process)
+
+
+def _says_ready(process: subprocess.Popen[bytes]) -> bool:
+    """Wait until the guardian says that it is there; False when it ends or says nothing in time."""
+    timer = threading.Timer(READY_SECONDS, process.kill)
+    timer.start()
+    try:
+        assert process.stdout is not None
+        return process.stdout.readline() == _READY
+    finally:
+        timer.cancel()
+
+
+def _let_go(process: subprocess.Popen[bytes]) -> None:
+    """Wait for the guardian's end in a thread: a process that nobody waits for stays a zombie as long as we live."""
+    threading.Thread(target=process.wait, name="guardian", daemon=True).start()
+
+
+def main() -> None:
+    """Be the guardian of the mode that standard input names."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # meant for the run, which releases; we see to it that it has
+    settings, mode_id = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the process that started us
+    installation = open_configured(settings)
+    mode = installation.catalog.read_only_modes.get(mode_id)
+    sys.stdout.buffer.write(_READY)
+    sys.stdout.flush()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(nothing, standard)
+    guard(installation, mode)
+
+
+def guard(installation: Installation, mode: ReadOnlyMode) -> None:
+    """Stay until the mode is released. Neither a wrong clock nor a catalogue that is away keeps its limit from it."""
+    began = time.monotonic()
+    limit = (mode.release_by - mode.began_at).total_seconds()
+    pause, unsaid = LOOK_SECONDS, 0
+    while time.monotonic() - began < limit + LEAVE_SECONDS and unsaid < UNSAID:
+        now = installation.clock()
+        try:
+            mode = installation.catalog.read_only_modes.get(mode.id)
+            if mode.released_at is not None:
+                return
+            why = due_reason(mode, run_of(installation, mode), now)
+        except UnknownName:
+            return  # the catalogue is another one by now
+        except SQLAlchemyError:
+            why = process_reason(mode)
+        if not why and time.monotonic() - began >= limit:
+            why = "its limit has passed"
+        if why:
+            try:
+                if release(installation, mode, by=f"the guardian, since {why}"):
+                    return
+            except SQLAlchemyError:
+                unsaid += 1
+            pause = min(2 * pause, LONGEST_PAUSE)
+        time.sleep(pause)
+
+
+if __name__ == "__main__":
+    main()
