@@ -43,6 +43,8 @@ def state_words(backup: InventoryRow) -> str:
     if backup.adopted:
         return f"▖ adopted{refused}"
     unsigned = backup.trust == "unsigned"
+    if backup.type == "base":
+        return f"■ base{' · unsigned' if unsigned else ''}{refused}"
     word = "▖ partial" if backup.is_partial else "⚠ good" if unsigned else "✓ good"
     return f"{word}{' · unsigned' if unsigned else ''}{refused}"
 

@@ -19,11 +19,14 @@ from services.backups.naming import MANIFEST_SUFFIX, MARKS, check_name, mark_key
 from services.errors import BackupsError, InvalidName, UnknownName, UntrustedManifest
 from services.installation import Installation
 from services.jobs.context import RunContext
+from services.pitr.wal_keys import parse_key
 from services.restores.scratch import drop_leftover_scratch_databases
 from services.storage.protocol import Storage, StoredObject
 
 GRACE = timedelta(hours=24)
-_OBJECT = re.compile(r"(?P<database>[^/]+)/(?P<name>[^/]+)(\.dump\.(zst|tar)(\.age)?|\.mark-[a-z]+\.json)\Z")
+_OBJECT = re.compile(
+    r"(?P<database>[^/]+)/(?P<name>[^/]+)(\.(dump\.(zst|tar)|base\.tar\.zst)(\.age)?|\.mark-[a-z]+\.json)\Z"
+)
 """As ``services.backups.naming`` names the objects and marks that this product stores."""
 
 
@@ -116,7 +119,8 @@ def _sweep_storage(
         if apply and _is_old(orphan.modified_at, now):
             _remove(storage, orphan, report)
     for upload in storage.unfinished():
-        if (storage.name, upload.key) in in_use or not _is_ours(installation, upload.key, closed):
+        ours = _is_ours(installation, upload.key, closed) or _is_log(installation, upload.key)
+        if (storage.name, upload.key) in in_use or not ours:
             continue
         where = f"{storage.location(upload.key)} (upload of {upload.started_at:%Y-%m-%d %H:%M} UTC)"
         report.unfinished_uploads.append(where)
@@ -180,6 +184,12 @@ def _is_ours(installation: Installation, key: str, closed: set[str]) -> bool:
     except InvalidName:
         return False
     return True
+
+
+def _is_log(installation: Installation, key: str) -> bool:
+    """Say whether a key is one of a write-ahead log: what is finished there has a retention of its own."""
+    parsed = parse_key(key)
+    return parsed is not None and _is_configured(installation, parsed.database)
 
 
 def _is_configured(installation: Installation, database: str) -> bool:

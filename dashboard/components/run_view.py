@@ -137,7 +137,7 @@ def ended(run: Run, log: Sequence[LogLine]) -> None:
 
 def made_backup(run: Run) -> bool:
     """Say whether the run recorded a backup, however it ended; a check's ``backup_id`` is one that was there before."""
-    return run.kind in ("backup", "adopt") and run.backup_id is not None
+    return run.kind in ("backup", "adopt", "base_backup") and run.backup_id is not None
 
 
 def next_action(run: Run) -> str:
@@ -145,14 +145,18 @@ def next_action(run: Run) -> str:
     nothing = "nothing is tried again by itself."
     if made_backup(run):
         return f"{nothing} The backup of this run stays stored, as it is shown; earlier backups are untouched."
-    if run.kind == "backup" and run.state == "lost":
+    if run.kind in ("backup", "base_backup") and run.state == "lost":
         return f"{nothing} Earlier backups are untouched."
-    if run.kind == "backup":
+    if run.kind in ("backup", "base_backup"):
         return f"{nothing} What was half-stored has been removed; earlier backups are untouched."
     if run.kind == "copy":
         return "the worker tries it again, after a longer pause each time. The backup's other copies are untouched."
     if run.kind in ("archive", "compress"):
         return f"{nothing} What was moved or compressed by then stays so; every other backup is as it was."
+    if run.kind == "point_test":
+        return f"{nothing} What it had laid out is gone; base backups and log stay stored."
+    if run.kind == "point_restore":
+        return f"{nothing} The folder is empty again; base backups and log stay stored."
     if run.kind in ("restore_test", "verification"):
         return f"{nothing} The backup stays stored; its last verdict stays as shown."
     if run.kind == "cleanup":

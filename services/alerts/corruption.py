@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from services.backups.request import BackupRequest
 from services.commands.backups import submit_backup
+from services.commands.point_in_time import submit_base_backup
 from services.errors import BackupsError
 from services.health.queries import AskedFor, Finding, findings_without_backup_since, last_backups_asked_for_by
 from services.installation import Installation
@@ -37,8 +38,10 @@ def start_new_backups(installation: Installation, now: datetime) -> dict[str, st
         return {}
     databases = [finding.database for finding in found]
     last = last_backups_asked_for_by(engine, ACTOR, databases, since=now - _EACH)
+    last_base = last_backups_asked_for_by(engine, ACTOR, databases, since=now - _EACH, kind="base_backup")
     return {
-        finding.database: _why_not(finding, last.get(finding.database)) or _start(installation, finding)
+        finding.database: _why_not(finding, (last_base if finding.is_base else last).get(finding.database))
+        or _start(installation, finding)
         for finding in found
     }
 
@@ -61,17 +64,16 @@ def _why_not(finding: Finding, last: AskedFor | None) -> str:
 
 def _start(installation: Installation, finding: Finding) -> str:
     name = finding.backup_name
-    request = BackupRequest(
-        finding.database, note=f"Started by itself: {name} failed its {finding.level} check in {finding.storage}."
-    )
+    note = f"Started by itself: {name} failed its {finding.level} check in {finding.storage}."
+    reason, key = f"{name} is damaged", _key(finding)
     try:
-        run_id = submit_backup(
-            installation,
-            request,
-            actor=ACTOR,
-            reason=f"{name} is damaged",
-            idempotency_key=_key(finding),
-        )
+        if finding.is_base:
+            run_id = submit_base_backup(
+                installation, finding.database, note=note, actor=ACTOR, reason=reason, idempotency_key=key
+            )
+        else:
+            request = BackupRequest(finding.database, note=note)
+            run_id = submit_backup(installation, request, actor=ACTOR, reason=reason, idempotency_key=key)
     except BackupsError as error:
         logger.warning("no new backup of %s could be started: %s", finding.database, error)
         return f"A new backup could not be started by itself: {error}"

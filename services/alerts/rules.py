@@ -49,6 +49,11 @@ RULES: dict[str, AlertRule] = {
     "connection": AlertRule("Database cannot be reached or backed up", fires_on=frozenset({"failure"})),
     "access": AlertRule("Storage cannot be used"),
     "keys": AlertRule("Keys do not fit", fires_on=frozenset({"failure"})),
+    "wal_gap": AlertRule("Gap in the write-ahead log"),
+    # A server that is away, or a worker that was started anew, samples nothing for some minutes.
+    "wal_delay": AlertRule("Write-ahead log not archived in time", fires_on=_ALSO_UNKNOWN, after=timedelta(minutes=5)),
+    "base_backup_age": AlertRule("No recent base backup", after=timedelta(hours=1)),
+    "slot_lag": AlertRule("Replication slot holds back too much"),
     "read_only": AlertRule("Read-only mode still on"),
     # A message about messages that cannot be delivered would wait behind them; the page and the watchdog say it.
     "notifications": AlertRule("Messages are not delivered", fires_on=_NEVER),

@@ -97,6 +97,8 @@ def refusal(backup: Backup, copy: Copy, needed: dict[str, str]) -> str:
     """Return why a copy is not moved, empty when it can be; ``needed``: see ``needed_now``."""
     if backup.sample:
         return "simulated history: nothing is stored of it"
+    if backup.type == "base":
+        return "a base backup: a restore to a point in time would wait for its thaw"
     if backup.id in needed:
         return needed[backup.id]
     if backup.trust == "untrusted":

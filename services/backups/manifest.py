@@ -15,6 +15,7 @@ Version 1 holds::
     fingerprint                                                see ``Fingerprint.to_json``; null for an adopted file
     made_from {key, bytes, sha256, compression, compression_level, encryption, recipients}
                                                                of one that was compressed anew: the object before that
+    physical                                                   of a base backup: see ``BaseBackup.to_json``
     signature {algorithm, public_key, value}                   see ``services.backups.signing``
 """
 
@@ -26,11 +27,12 @@ from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 from services.backups.document_values import BadValue, digest, instant, number, text, texts, yes_or_no
-from services.backups.naming import check_name, manifest_key
+from services.backups.naming import BASE_SUFFIX, check_name, manifest_key
 from services.backups.signing import check_document, sign_document
 from services.catalog.model import Backup, BackupType, Copy
 from services.clock import isoformat
 from services.errors import InvalidName, UntrustedManifest
+from services.pitr.base_model import check_physical
 from services.postgres.fingerprint_model import Fingerprint
 from services.settings.model import Settings, is_name
 from services.storage.keys import check_key
@@ -96,7 +98,7 @@ def to_document(
     files: Mapping[str, tuple[int, int]] | None = None,
 ) -> dict[str, Any]:
     """Given a backup with its primary copy first, return its manifest, unsigned."""
-    return {
+    document = {
         "manifest_version": VERSION,
         "id": backup.id,
         "run_id": backup.run_id,
@@ -133,6 +135,7 @@ def to_document(
         "fingerprint": fingerprint.to_json() if fingerprint else None,
         **({} if files is None else {"files": {name: list(sizes) for name, sizes in files.items()}}),
     }
+    return document if backup.physical is None else document | {"physical": backup.physical}
 
 
 def write_manifest(settings: Settings, storage: Storage, document: dict[str, Any]) -> StoredObject:
@@ -202,7 +205,7 @@ def _made_from(document: dict[str, Any], backup: Backup) -> MadeFrom | None:
         return None
     level = before["compression_level"]
     return MadeFrom(
-        key=_object_key(before, backup.database, backup.name),
+        key=_object_key(before, backup.database, backup.name, backup.type),
         bytes=number(before, "bytes"),
         sha256=digest(before, "sha256"),
         compression=text(before, "compression", 12),
@@ -228,7 +231,8 @@ def _to_backup(document: dict[str, Any], storage: Storage) -> Backup:
     """Return what the manifest says, every value of the kind and size that the catalogue takes. Raise BadValue, …."""
     stored, plain, source, times = (document[part] for part in ("object", "plain", "source", "times"))
     name, database = _names(document)
-    key = _object_key(stored, database, name)
+    kind = _type(document)
+    key = _object_key(stored, database, name, kind)
     level, run_id = stored["compression_level"], document.get("run_id")
     copy = Copy(
         storage=storage.name,
@@ -245,7 +249,7 @@ def _to_backup(document: dict[str, Any], storage: Storage) -> Backup:
         run_id=None if run_id is None else text(document, "run_id", 40),
         name=name,
         database=database,
-        type=_type(document),
+        type=kind,
         state="finished",
         started_at=instant(times, "started_at"),
         finished_at=instant(times, "finished_at"),
@@ -269,6 +273,7 @@ def _to_backup(document: dict[str, Any], storage: Storage) -> Backup:
         actor=text(document, "actor", 200),
         trust="untrusted",
         copies=(copy,),
+        physical=check_physical(document["physical"]) if kind == "base" else None,
     )
 
 
@@ -283,14 +288,14 @@ def _names(document: dict[str, Any]) -> tuple[str, str]:
     return name, database
 
 
-def _object_key(stored: dict[str, Any], database: str, name: str) -> str:
+def _object_key(stored: dict[str, Any], database: str, name: str, kind: BackupType) -> str:
     """Return the key of the object, which lies beside its manifest: a manifest speaks for no other object."""
     key = text(stored, "key", 300)
     try:
         check_key(key)
     except InvalidName as error:
         raise BadValue("object.key is not a key") from error
-    if not key.startswith(f"{database}/{name}.dump"):
+    if not key.startswith(f"{database}/{name}{BASE_SUFFIX if kind == 'base' else '.dump'}"):
         raise BadValue("object.key is not that of this backup")
     return key
 

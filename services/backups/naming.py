@@ -13,6 +13,7 @@ MarkKind = Literal["pin", "deletion"]
 NAME_RULE = "1 to 100 letters, digits, '_', '-' or '.', starting with a letter or digit, without '..'"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")
 MANIFEST_SUFFIX = ".manifest.json"
+BASE_SUFFIX = ".base.tar"
 _CHECK = ".check-"
 _MARK = ".mark-{}.json"
 MARKS: tuple[MarkKind, ...] = get_args(MarkKind)
@@ -46,6 +47,11 @@ def object_key(database: str, name: str, *, compression: str, encrypted: bool) -
     return f"{database}/{name}.dump{suffix}"
 
 
+def base_key(database: str, name: str, *, encrypted: bool) -> str:
+    """Return the key of a base backup's object: ``DATABASE/NAME.base.tar.zst.age``."""
+    return f"{database}/{name}{BASE_SUFFIX}.zst{'.age' if encrypted else ''}"
+
+
 def manifest_key(database: str, name: str) -> str:
     """Return the key of a backup's manifest."""
     return f"{database}/{name}{MANIFEST_SUFFIX}"
@@ -66,7 +72,10 @@ def is_key_of(key: str, database: str, name: str) -> bool:
 
     A name may hold dots, so ``D/a.b.dump.zst`` begins like a key of the backup ``a`` and is none.
     """
-    return key.startswith((f"{database}/{name}.dump", manifest_key(database, name), *_beside(database, name)))
+    bases = [base_key(database, name, encrypted=encrypted) for encrypted in (False, True)]
+    return key in bases or key.startswith(
+        (f"{database}/{name}.dump", manifest_key(database, name), *_beside(database, name))
+    )
 
 
 def _beside(database: str, name: str) -> tuple[str, ...]:

@@ -43,8 +43,11 @@ def plan_backup(
     encrypt: bool | None = None,
     level: int | None = None,
     jobs: int = 1,
+    default: str | None = None,
 ) -> Plan:
     """Return the plan of a run's ``attempt``; None stands for the moment's name and for the database's settings.
+
+    ``default`` is the name where none is given and it is not to be the runbook's.
 
     Raise UnknownName, InvalidName, AlreadyExists for a given name that is taken, InputError, StorageError.
     """
@@ -53,7 +56,9 @@ def plan_backup(
     recipients = choose_recipients(installation.settings, policy, encrypt=encrypt)
     now = installation.clock()
     if name is None:
-        name = free_name(installation, policy.name, attempt_name(default_name(policy.name, now), attempt), storage)
+        name = free_name(
+            installation, policy.name, attempt_name(default or default_name(policy.name, now), attempt), storage
+        )
     else:
         name = attempt_name(check_name(name), attempt)
         refuse_taken(installation, policy.name, name, storage)

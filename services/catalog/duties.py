@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from services.catalog.schema import duties
+from services.catalog.schema import duties, workers
 
 WORKER_LEFT = "worker left"
 """Claimed by each worker that ends in order, so that others know since when none runs."""
@@ -31,6 +31,29 @@ def claim_duty(engine: sa.Engine, name: str, *, by: str, every: timedelta, now: 
     except IntegrityError:
         return False  # somebody else was the first ever
     return True
+
+
+def hold_duty(engine: sa.Engine, name: str, *, by: str, lease: timedelta, now: datetime) -> bool:
+    """Take a duty, or keep it: it is another worker's while they took or kept it within ``lease``.
+
+    ``by`` is a worker's id. What a worker held that is known to be gone is free at once.
+    """
+    ours_or_free = sa.or_(
+        duties.c.claimed_by == by,
+        duties.c.claimed_by.not_in(sa.select(workers.c.id)),
+        duties.c.claimed_at <= now - lease,
+        duties.c.claimed_at > now + _AHEAD,
+    )
+    values = {"claimed_at": now, "claimed_by": by}
+    with engine.begin() as connection:
+        changed = connection.execute(duties.update().where(duties.c.name == name, ours_or_free).values(values))
+    return changed.rowcount == 1 or claim_duty(engine, name, by=by, every=lease, now=now)
+
+
+def release_duty(engine: sa.Engine, name: str, *, by: str) -> None:
+    """Give back a duty that is held, for whoever comes next."""
+    with engine.begin() as connection:
+        connection.execute(duties.delete().where(duties.c.name == name, duties.c.claimed_by == by))
 
 
 def drop_duty(engine: sa.Engine, name: str) -> None:

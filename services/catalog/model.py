@@ -10,7 +10,7 @@ from services.storage.classes import is_frozen
 
 RunKind = Literal[
     "backup", "verification", "restore_test", "restore", "adopt", "janitor", "health",
-    "copy", "compress", "archive", "thaw", "cleanup",
+    "copy", "compress", "archive", "thaw", "cleanup", "base_backup", "point_test", "point_restore",
 ]  # fmt: skip
 RUN_WORDS: dict[RunKind, str] = {
     "backup": "Backup",
@@ -25,6 +25,9 @@ RUN_WORDS: dict[RunKind, str] = {
     "archive": "Move to cold storage",
     "thaw": "Thaw",
     "cleanup": "Retention cleanup",
+    "base_backup": "Base backup",
+    "point_test": "Restore test to a point in time",
+    "point_restore": "Restore to a point in time",
 }
 """What people call a kind of run."""
 RunState = Literal["queued", "running", "finished", "failed", "cancelled", "lost"]
@@ -182,6 +185,8 @@ class Backup:
     """True for a file that somebody else dumped: what it left out of its source is not known."""
     sample: bool = False
     """True for simulated history of the sample environment."""
+    physical: dict[str, Any] | None = None
+    """Of a base backup: what ``services.pitr.base_model.BaseBackup`` reads; None for a logical one."""
 
     @property
     def duration(self) -> timedelta:
@@ -193,7 +198,15 @@ class Backup:
 
     @property
     def is_good(self) -> bool:
-        """Finished, whole, believed, and not failed in a verification since (the design's word *good*), with a copy."""
+        """Finished, whole, believed, and not failed in a verification since (the design's word *good*), with a copy.
+
+        Never said of a base backup: it is one of a whole server, and useless without the write-ahead log after it.
+        """
+        return self.is_sound and self.type != "base"
+
+    @property
+    def is_sound(self) -> bool:
+        """What *good* says, of a backup of any type."""
         return (
             self.state == "finished"
             and not self.is_partial

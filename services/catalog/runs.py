@@ -24,7 +24,7 @@ from services.errors import BackupsError, Busy, InputError
 from services.ids import new_id
 from services.names import unknown_name
 
-Lane = Literal["source", "checks", "copies", "thaws", "retention"]
+Lane = Literal["source", "checks", "copies", "thaws", "retention", "base"]
 _LANES: dict[RunKind, Lane] = {
     "backup": "source",
     "adopt": "source",
@@ -38,6 +38,9 @@ _LANES: dict[RunKind, Lane] = {
     "archive": "checks",
     "thaw": "thaws",
     "cleanup": "retention",
+    "base_backup": "base",
+    "point_test": "checks",
+    "point_restore": "checks",
 }
 Enqueue = Callable[[Run, sa.Connection], None]
 """Puts a queued run into the queue, within a transaction on the catalogue."""

@@ -147,6 +147,7 @@ backups = sa.Table(
     sa.Column("expired_at", Instant),
     sa.Column("adopted", sa.Boolean, nullable=False),
     sa.Column("sample", sa.Boolean, nullable=False),
+    sa.Column("physical", sa.JSON(none_as_null=True)),
     sa.UniqueConstraint("database", "name"),
     sa.Index("ix_backups_database_finished_at", "database", "finished_at"),
     sa.Index("ix_backups_finished_at", "finished_at"),
@@ -350,6 +351,22 @@ action_items = sa.Table(
     sa.Column("idempotency_key", sa.String(80), unique=True),
     sa.Index("ix_action_items_done_at", "done_at"),
 )
+
+wal_samples = sa.Table(
+    "wal_samples",
+    metadata,
+    sa.Column("database", sa.String(63), primary_key=True),
+    sa.Column("at", Instant, primary_key=True),
+    sa.Column("current_lsn", sa.BigInteger),
+    sa.Column("archived_lsn", sa.BigInteger),
+    sa.Column("archived_at", Instant),
+    sa.Column("lag_bytes", sa.BigInteger),
+    sa.Column("slot_lag_bytes", sa.BigInteger),
+    sa.Column("missing", sa.Integer, nullable=False),
+    sa.Column("first_missing", sa.String(40), nullable=False),
+    sa.Column("last_missing", sa.String(40), nullable=False),
+    sa.Column("error", sa.Text, nullable=False),
+)
 read_only_modes = sa.Table(
     "read_only_modes",
     metadata,
@@ -396,6 +413,7 @@ def sound(state: str = "finished") -> sa.ColumnElement[bool]:
         backups.c.state == sa.literal_column(f"'{state}'"),
         backups.c.trust != sa.literal_column("'untrusted'"),
         backups.c.adopted.is_(False),
+        backups.c.type != sa.literal_column("'base'"),
         sa.cast(backups.c.excluded, sa.Text) == sa.literal_column("'[]'"),
         sa.or_(backups.c.verification_passed.is_(None), backups.c.verification_passed.is_(True)),
     )

@@ -73,6 +73,7 @@ def fault_of_backup() -> sa.ColumnElement[str]:
     """
     b = backups.c
     return sa.case(
+        (b.type == "base", "base"),
         (b.trust == "untrusted", "untrusted"),
         (b.verification_passed.is_(False), "failed"),
         (b.adopted.is_(True), "adopted"),

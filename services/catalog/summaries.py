@@ -104,8 +104,13 @@ def recent_checks(engine: sa.Engine, *, limit: int, backup_id: str | None = None
 
 
 def holdings(engine: sa.Engine) -> dict[str, Holding]:
-    """Return what there is of each database that was ever backed up."""
-    ever = sa.select(backups.c.database, sa.func.count().label("backups_ever")).group_by(backups.c.database).subquery()
+    """Return what there is of each database that was ever backed up (base backups are of a server, not counted)."""
+    ever = (
+        sa.select(backups.c.database, sa.func.count().label("backups_ever"))
+        .where(backups.c.type != "base")
+        .group_by(backups.c.database)
+        .subquery()
+    )
     held = (
         sa.select(
             backups.c.database,
@@ -289,7 +294,7 @@ def days(
         sa.func.count(sa.case((sa.and_(sound, sa.not_(_could_be_good())), 1))).label("partial"),
         sa.func.count(sa.case((sa.not_(sound), 1))).label("failed"),
         sa.literal(0).label("passed"), sa.literal(0).label("tests_failed"),
-    ).where(*when(backups.c.database, backups.c.finished_at))  # fmt: skip
+    ).where(backups.c.type != "base", *when(backups.c.database, backups.c.finished_at))  # fmt: skip
     broken = _by_day(engine, runs.c.database, runs.c.finished_at).add_columns(
         sa.literal(0), sa.literal(0), sa.func.count(), sa.literal(0), sa.literal(0),
     ).where(
@@ -301,7 +306,8 @@ def days(
         sa.func.count(sa.case((verifications.c.outcome == "passed", 1))),
         sa.func.count(sa.case((verifications.c.outcome == "failed", 1))),
     ).where(
-        verifications.c.level == "restore", *when(verifications.c.database, verifications.c.finished_at)
+        verifications.c.level == "restore", verifications.c.backup_id.not_in(base_ids()),
+        *when(verifications.c.database, verifications.c.finished_at),
     )  # fmt: skip
     union = sa.union_all(made, broken, tested).subquery()
     counts = ("good", "partial", "failed", "passed", "tests_failed")
@@ -315,11 +321,17 @@ def days(
         ]
 
 
+def base_ids() -> sa.Select[tuple[str]]:
+    """Select the base backups: few, and what is said of them says nothing of the backups of a database."""
+    return sa.select(backups.c.id).where(backups.c.type == "base")
+
+
 def _could_be_good() -> sa.ColumnElement[bool]:
     """What is left of *good* when neither checks nor expiry are looked at: whole, trusted, and dumped by us."""
     return sa.and_(
         backups.c.trust != "untrusted",
         backups.c.adopted.is_(False),
+        backups.c.type != "base",
         sa.cast(backups.c.excluded, sa.Text) == "[]",
     )
 

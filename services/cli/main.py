@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import gc
+import sys
 
 # Importing makes a hundred thousand objects and no garbage: looking for some costs a fifth of the start.
 gc.disable()
+
+if sys.argv[1:2] == ["pitr"] and sys.argv[2:3] in (["wal-push"], ["wal-fetch"]):
+    # PostgreSQL calls these for each segment and waits: the other commands' imports would take most of the time.
+    from services.pitr.wal_commands import main as wal_main
+
+    sys.exit(wal_main(sys.argv[2:]))
 
 # isort: off
 from services.cli import (  # noqa: F401
@@ -31,6 +38,8 @@ from services.cli import (  # noqa: F401
     health_commands,
     alert_commands,
     review_commands,
+    pitr_commands,
+    pitr_base_commands,
 )
 
 # isort: on

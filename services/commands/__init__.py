@@ -12,6 +12,7 @@ from services.commands.backups import submit_adopt, submit_backup
 from services.commands.compressions import submit_compressions
 from services.commands.copies import submit_copy
 from services.commands.emergency import release_read_only, submit_emergency
+from services.commands.point_in_time import submit_base_backup, submit_point_restore, submit_point_test
 from services.commands.restores import submit_restore, submit_verification
 from services.commands.retention import MAX_AT_ONCE, set_pin, submit_cleanup, submit_deletion
 from services.commands.review import (
@@ -53,6 +54,7 @@ __all__ = [
     "submit_adopt",
     "submit_archives",
     "submit_backup",
+    "submit_base_backup",
     "submit_cleanup",
     "submit_compressions",
     "submit_copy",
@@ -60,6 +62,8 @@ __all__ = [
     "submit_emergency",
     "submit_health",
     "submit_janitor",
+    "submit_point_restore",
+    "submit_point_test",
     "submit_restore",
     "submit_thaw",
     "submit_verification",

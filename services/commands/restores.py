@@ -35,6 +35,7 @@ def submit_verification(
     _refuse_expired(backup)
     _refuse_without_copy(installation, backup, storage)
     if level == "restore":
+        _refuse_base(backup)
         _refuse_untrusted(backup)
     kind: RunKind = "restore_test" if level == "restore" else "verification"
     return submit_run(
@@ -72,6 +73,7 @@ def submit_restore(
     """
     backup = installation.catalog.backups.get(backup_id)
     _refuse_expired(backup)
+    _refuse_base(backup)
     _refuse_untrusted(backup)
     check_target(target)
     check_request(PartRequest(tuple(tables), tuple(schemas)))
@@ -106,6 +108,14 @@ def _refuse_without_copy(installation: Installation, backup: Backup, storage: st
     if storage not in there:
         raise InputError(
             f"{backup.name} has no copy in {storage}.", hint=f"It is in {', '.join(there) or 'no storage'}."
+        )
+
+
+def _refuse_base(backup: Backup) -> None:
+    if backup.type == "base":
+        raise InputError(
+            f"{backup.name} is a base backup: the data folder of a whole server, which goes into no database.",
+            hint=f"`backups pitr restore-test {backup.database} --to latest --base {backup.name}`, or `pitr restore`.",
         )
 
 

@@ -124,6 +124,10 @@ CHECK_WORDS: dict[str, str] = {
     "connection": "Connection",
     "access": "Access",
     "keys": "Keys",
+    "wal_gap": "Gaps in the log",
+    "wal_delay": "Archiving of the log",
+    "slot_lag": "Replication slot",
+    "base_backup_age": "Last base backup",
     "read_only": "Read-only mode",
 }
 

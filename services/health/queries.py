@@ -11,14 +11,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from services.catalog.backups import good
-from services.catalog.model import Run
+from services.catalog.model import Run, RunKind
 from services.catalog.schema import backups, refused, runs, verifications
 
 HISTORY = 7
 """How many good backups before the newest one make what is usual."""
 _PARTS = 100
 """Databases asked for in one statement; SQLite takes 500 parts of a union at most."""
-_BY_ITSELF = ("backup", "restore", "adopt")
+_BY_ITSELF = ("backup", "restore", "adopt", "point_restore")
 """Kinds that have a check of their own (backup), or a person in front of them who sees the failure."""
 
 
@@ -62,7 +62,7 @@ def newest_backups(engine: sa.Engine, databases: Sequence[str]) -> dict[str, New
     """Return these databases' newest backups that are kept and that we made, good or not."""
     names = ("id", "name", "finished_at", "verification_level", "verification_at", "verification_passed")
     query = sa.select(backups.c.database, *(backups.c[name] for name in names))
-    query = query.where(backups.c.state == "finished", backups.c.adopted.is_(False))
+    query = query.where(backups.c.state == "finished", backups.c.adopted.is_(False), backups.c.type != "base")
     return {
         row.database: Newest(*(getattr(row, name) for name in names))
         for row in _newest_of_each(engine, query, databases, 1)
@@ -148,6 +148,7 @@ class Finding:
     storage: str
     reason: str
     found_at: datetime
+    is_base: bool = False
 
 
 def _condemns(check: sa.FromClause) -> sa.ColumnElement[bool]:
@@ -181,6 +182,7 @@ def _failed_before() -> sa.ColumnElement[bool]:
 _FINDING = (
     verifications.c.id, verifications.c.backup_id, backups.c.name, backups.c.actor, verifications.c.database,
     verifications.c.level, verifications.c.storage, verifications.c.reason, verifications.c.finished_at,
+    (backups.c.type == "base").label("is_base"),
 )  # fmt: skip
 
 
@@ -208,9 +210,10 @@ def findings_without_backup_since(engine: sa.Engine, databases: Sequence[str], *
     """
     asked_since = (
         sa.exists()
-        .where(runs.c.database == verifications.c.database, runs.c.kind == "backup")
+        .where(runs.c.database == verifications.c.database)
+        .where(runs.c.kind == sa.case((backups.c.type == "base", "base_backup"), else_="backup"))
         .where(runs.c.queued_at >= verifications.c.finished_at, runs.c.state != "cancelled")
-        .correlate(verifications)
+        .correlate(verifications, backups)
     )
     query = (
         sa.select(*_FINDING)
@@ -237,12 +240,12 @@ class AskedFor:
 
 
 def last_backups_asked_for_by(
-    engine: sa.Engine, actor: str, databases: Sequence[str], *, since: datetime
+    engine: sa.Engine, actor: str, databases: Sequence[str], *, since: datetime, kind: RunKind = "backup"
 ) -> dict[str, AskedFor]:
-    """Return, of each of these databases, the newest backup run that this actor asked for since then, if any."""
+    """Return, of each of these databases, the newest run of that kind that this actor asked for since then, if any."""
     query = (
         sa.select(runs.c.database, runs.c.id, runs.c.idempotency_key, runs.c.queued_at)
-        .where(runs.c.database.in_(databases), runs.c.kind == "backup", runs.c.actor == actor)
+        .where(runs.c.database.in_(databases), runs.c.kind == kind, runs.c.actor == actor)
         .where(runs.c.queued_at > since)
         .order_by(runs.c.queued_at, runs.c.id)
     )

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Literal
 
 import psutil
 
@@ -158,11 +158,14 @@ def run_child(
     run: RunContext,
     stdin: bool = False,
     stdout: bool = False,
+    user: Mapping[str, Any] | None = None,
+    level: Literal["info", "warning"] = "warning",
 ) -> Iterator[Child]:
     """Run a program for the length of the block; ``stdin``, ``stdout`` ask for unbuffered pipes (else the null device).
 
     Cancelling the run ends the program and its process group; so does leaving the block. Its last lines of standard
-    error go to the run's log when it ends, as warnings.
+    error go to the run's log when it ends, at this ``level``. ``user`` is whom it runs as
+    (``ServerUser.popen_arguments``); None: as we do.
     """
     name = Path(command[0]).name
     process = subprocess.Popen(
@@ -174,6 +177,7 @@ def run_child(
         cwd="/",
         bufsize=0,
         start_new_session=True,
+        **(user or {}),
     )
     child = Child(process, name)
     try:
@@ -184,7 +188,7 @@ def run_child(
     finally:
         child.close()
         for line in child.last_lines:
-            run.log(f"{name}: {line}", "warning")
+            run.log(f"{name}: {line}", level)
 
 
 @cache

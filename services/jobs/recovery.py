@@ -43,9 +43,11 @@ _REPEATABLE = (
     "archive",
     "thaw",
     "compress",
+    "base_backup",
+    "point_test",
 )
 """What may be started again by itself. A restore or an adoption is repeated by the person who asked for it."""
-_MAKES_BACKUPS = ("backup", "adopt")
+_MAKES_BACKUPS = ("backup", "adopt", "base_backup")
 """What is started again once its backup is recorded, whoever asked for it: only the closing verification is left."""
 
 
@@ -155,6 +157,8 @@ def _what_remains(run: Run, backup: Backup | None, left: list[str]) -> tuple[str
         target = run.params["target"]
         said = f"The database {target} may be there: if so it is whole, but may not have been compared with its backup."
         return f"{said} {unclean}".strip(), f"Look for {target} on the server before you start the restore again."
+    if run.kind == "point_restore" and not left:
+        return f"The folder {run.params['into']} was emptied again.", "Start the restore again."
     if backup is None:
         return unclean or "What it had begun was removed.", "Start it again."
     if backup.verification_passed is None:

@@ -25,6 +25,9 @@ from services.health.probe import check_health
 from services.installation import Installation
 from services.janitor import sweep
 from services.jobs.active_run import ActiveRun
+from services.pitr.base_backup import create_base_backup
+from services.pitr.expire import expire_windows
+from services.pitr.point_runs import hold_point_test, perform_point_restore
 from services.restores.parts import PartRequest
 from services.restores.restore import restore_backup
 from services.retention.cleanup import clean_up
@@ -157,7 +160,27 @@ def _health(installation: Installation, run: Run, active: ActiveRun) -> dict[str
 
 
 def _cleanup(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
-    return clean_up(installation, CleanupRequest.from_params(run.params), active).to_json()
+    request = CleanupRequest.from_params(run.params)
+    report = clean_up(installation, request, active).to_json()
+    if request.apply and not request.by_hand and request.only is None:
+        windows = expire_windows(installation, request.database, active)
+        report |= {"windows": [window.to_json() for window in windows]} if windows else {}
+    return report
+
+
+def _base_backup(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
+    if run.backup_id is not None:
+        return _made(_verify_made(installation, run.backup_id, active))
+    backup = create_base_backup(
+        installation,
+        run.database or "",
+        active,
+        name=run.params.get("name"),
+        note=run.params.get("note", ""),
+        incremental=bool(run.params.get("incremental")),
+    )
+    _copy_later(installation, run, backup, active)
+    return _made(backup)
 
 
 USE_CASES: dict[RunKind, UseCase] = {
@@ -173,4 +196,7 @@ USE_CASES: dict[RunKind, UseCase] = {
     "thaw": _thaw,
     "cleanup": _cleanup,
     "compress": _compress,
+    "base_backup": _base_backup,
+    "point_test": hold_point_test,
+    "point_restore": perform_point_restore,
 }

@@ -31,6 +31,7 @@ from services.jobs.identity import DeathWatch, process_identity
 from services.jobs.paced import Paced
 from services.jobs.reconcile import QueueWatch
 from services.jobs.recovery import recover_dead_runs
+from services.pitr.worker_tasks import PointInTimeTasks
 from services.retention.pins import store_waiting_pins
 from services.schedules.start_due import start_due_runs
 from services.schedules.sync import sync_schedules
@@ -61,11 +62,13 @@ class _State:
     watch: DeathWatch = field(init=False)
     queue: QueueWatch = field(init=False)
     alerts: AlertWatch = field(init=False)
+    pitr: PointInTimeTasks = field(init=False)
 
     def __post_init__(self) -> None:
         self.watch = DeathWatch(active_here=lambda: tuple(self.active))
         self.queue = QueueWatch(self.installation, self.watch, worker=self.identity, in_hand=lambda: tuple(self.places))
         self.alerts = AlertWatch(self.installation, by=self.identity, heartbeat=True)
+        self.pitr = PointInTimeTasks(self.installation, by=self.identity, stopping=self.stopping)
 
 
 _states: list[_State] = []
@@ -151,6 +154,7 @@ def run_worker(installation: Installation, *, stop: threading.Event | None = Non
             ("read-only", _release_read_only),
             ("copies", Paced(_copies, COPIES_SECONDS)),
             ("probes", Paced(_probe_again, PROBES_SECONDS)),
+            *state.pitr.tasks(),
         )
     ]
     sync_schedules(installation)
@@ -170,6 +174,7 @@ def run_worker(installation: Installation, *, stop: threading.Event | None = Non
         DBOS.destroy(workflow_completion_timeout_sec=5)
         for thread in tasks:
             thread.join(timeout=HEARTBEAT_SECONDS)
+        state.pitr.join()
         for last in (_hand_back, _take_leave):
             _try(state, last)
         _states.remove(state)

@@ -89,14 +89,15 @@ def embedded_root() -> Path | None:
 @lru_cache(maxsize=16)
 def _find_clients(extra_dirs: tuple[Path, ...], search_path: str) -> tuple[ClientPrograms, ...]:
     found: dict[Path, ClientPrograms] = {}
-    for folder in (*extra_dirs, *_folders(search_path)):
+    for folder in (*extra_dirs, *program_folders(search_path)):
         client = _inspect(folder)
         if client is not None:
             found.setdefault(client.bin_dir, client)
     return tuple(found.values())
 
 
-def _folders(search_path: str) -> Iterator[Path]:
+def program_folders(search_path: str) -> Iterator[Path]:
+    """Yield the folders in which programs of PostgreSQL may be, those of the search path first."""
     for name in search_path.split(os.pathsep):
         if name:
             yield Path(name)
@@ -115,6 +116,12 @@ def _inspect(folder: Path) -> ClientPrograms | None:
     binary = Path(dump).resolve()
     if not os.access(binary.parent / "pg_restore", os.X_OK) or _is_script(binary):
         return None
+    found = program_version(binary)
+    return None if found is None else ClientPrograms(bin_dir=binary.parent, version=found[0], major=found[1])
+
+
+def program_version(binary: Path) -> tuple[str, int] | None:
+    """Return version and major version of a program of PostgreSQL, or None when it does not say."""
     try:
         answer = subprocess.run(
             [str(binary), "--version"], capture_output=True, text=True, timeout=10, check=False, env={"LC_ALL": "C"}
@@ -124,7 +131,7 @@ def _inspect(folder: Path) -> ClientPrograms | None:
     version = _VERSION.search(answer.stdout)
     if answer.returncode != 0 or version is None:
         return None
-    return ClientPrograms(bin_dir=binary.parent, version=version[1] + version[2], major=int(version[1]))
+    return version[1] + version[2], int(version[1])
 
 
 def _is_script(path: Path) -> bool:

@@ -76,7 +76,10 @@ class DumpProcess:
         if status == 0:
             return
         self._run.check_cancelled()
-        raise _dump_failed(status, self._child, self._address)
+        raise self._failed(status)
+
+    def _failed(self, status: int) -> BackupsError:
+        return _dump_failed(status, self._child, self._address)
 
 
 @contextmanager

@@ -127,7 +127,9 @@ def restore_tests(engine: sa.Engine, weeks: Sequence[Period]) -> list[TestRow]:
     seconds = v.detail["rto_seconds"].as_float().label("seconds")
     columns = (v.run_id, v.backup_id, backups.c.name, v.database, v.outcome, v.reason, v.finished_at)
     query = sa.select(week, *columns, seconds).join_from(verifications, backups)
-    query = query.where(v.level == "restore", *_within(v.finished_at, weeks)).order_by(v.finished_at, v.id)
+    query = query.where(v.level == "restore", backups.c.type != "base", *_within(v.finished_at, weeks)).order_by(
+        v.finished_at, v.id
+    )
     with engine.connect() as connection:
         return [TestRow(*row) for row in connection.execute(query) if row.week is not None]
 

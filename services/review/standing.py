@@ -95,7 +95,7 @@ def _newest(engine: sa.Engine, names: Iterable[str], at: datetime) -> list[_Newe
     test = test.where(v.database == of.c.name, v.finished_at < at, v.outcome == "passed")
     test = test.where(_whole(), sa.not_(_failed(at)))
     test = test.order_by(v.finished_at.desc()).limit(1).correlate(of)
-    ever = sa.exists().where(b.database == of.c.name, b.finished_at < at).correlate(of)
+    ever = sa.exists().where(b.database == of.c.name, b.finished_at < at, b.type != "base").correlate(of)
     query = sa.select(of.c.name, backup.scalar_subquery(), test.scalar_subquery(), ever)
     with engine.connect() as connection:
         return [_Newest(name, held, tested, bool(some)) for name, held, tested, some in connection.execute(query)]
@@ -227,7 +227,8 @@ def _ended(column: sa.Column[datetime], at: datetime) -> sa.ColumnElement[bool]:
 
 def _whole() -> sa.ColumnElement[bool]:
     b = backups.c
-    return sa.and_(b.trust != "untrusted", b.adopted.is_(False), sa.cast(b.excluded, sa.Text) == "[]")
+    own = sa.and_(b.trust != "untrusted", b.adopted.is_(False), b.type != "base")
+    return sa.and_(own, sa.cast(b.excluded, sa.Text) == "[]")
 
 
 def _kept(at: datetime) -> sa.ColumnElement[bool]:

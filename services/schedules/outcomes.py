@@ -22,7 +22,7 @@ from services.units import format_duration
 
 SlotState = Literal["satisfied", "late", "missed", "open"]
 STATES: tuple[SlotState, ...] = ("satisfied", "late", "missed", "open")
-Fault = Literal["", "failed", "untrusted", "adopted", "partial"]
+Fault = Literal["", "failed", "untrusted", "adopted", "partial", "base"]
 
 CLOCK_TOLERANCE = timedelta(minutes=1)
 """A backup whose data was read up to this long before a due time counts for it: workers' clocks differ a little."""
@@ -140,6 +140,7 @@ _FAULTS: dict[Fault, str] = {
     "partial": "There is only a partial backup, from which tables were left out.",
     "untrusted": "The signature of its backup is not trusted.",
     "adopted": "There is only a file that was made elsewhere.",
+    "base": "There is only a base backup, which is one of the whole server.",
 }
 
 

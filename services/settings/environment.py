@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from services.errors import InputError
 from services.retention.policy import TIERS, RetentionPolicy
@@ -16,10 +16,10 @@ from services.settings.faults import EXAMPLES
 from services.settings.keys import public_key_of
 
 
-class Environment(BaseSettings):
+class Environment(BaseModel):
     """The environment variables that mean something here, as they are."""
 
-    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True, case_sensitive=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     BACKUPS_CONFIG: str | None = None
     BACKUPS_HOME: str = "var"
@@ -44,6 +44,7 @@ class Environment(BaseSettings):
     AWS_SESSION_TOKEN: str | None = None
     BACKUP_SCHEDULE: str | None = None
     BACKUP_SCHEDULE_TIME_ZONE: str | None = None
+    PITR_METHOD: str | None = None
     BACKUP_ALERT_EMAIL: str | None = None
     BACKUP_ALERT_SLACK: str | None = None
     BACKUP_ALERT_URLS: str | None = None
@@ -82,7 +83,8 @@ def from_environment(env: Environment, faults: list[str]) -> dict[str, Any]:
         "owner_url": env.BACKUP_OWNER_URL,
     }
     given = {field: text for field, text in more.items() if text is not None}
-    values["databases"] = [{"name": name, "url": url, **given}] if name else []
+    pitr = {"pitr": {"enabled": True, "method": env.PITR_METHOD}} if env.PITR_METHOD else {}
+    values["databases"] = [{"name": name, "url": url, **given, **pitr}] if name else []
     if env.BACKUP_RETENTION is not None:
         try:
             policy = RetentionPolicy.parse(env.BACKUP_RETENTION)

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from services.settings.contradictions import contradictions
 from services.settings.environment import Environment, apply_alerts, apply_environment, from_environment
 from services.settings.faults import EXAMPLES, example_of, fault_of, refused
 from services.settings.model import AlertSettings, DatabaseSettings, Settings, StorageSettings
@@ -20,10 +19,11 @@ from services.settings.model import AlertSettings, DatabaseSettings, Settings, S
 M = TypeVar("M", bound=BaseModel)
 
 
-def load_settings(environ: Mapping[str, str]) -> Settings | None:
+def load_settings(environ: Mapping[str, str], *, thorough: bool = True) -> Settings | None:
     """Given the environment, return the settings, or None when nothing is configured (the sample environment).
 
-    Raise SettingsError that names every fault with its field and an example.
+    Raise SettingsError that names every fault with its field and an example. Not ``thorough``: what contradicts each
+    other is passed over, for commands that are called every few seconds (keys are checked again where they are used).
     """
     env = Environment.read(environ)
     if env.BACKUPS_CONFIG is None and env.DATABASE_URL is None:
@@ -38,7 +38,9 @@ def load_settings(environ: Mapping[str, str]) -> Settings | None:
     from_file = env.BACKUPS_CONFIG is not None
     apply_environment(values, env, faults)
     settings = _validate(values, faults, from_file=from_file)
-    if settings is not None:
+    if settings is not None and thorough:
+        from services.settings.contradictions import contradictions  # loads the database's driver and the signatures'
+
         faults += contradictions(settings, complete=not faults)
     if faults or settings is None:
         raise refused(faults, env.BACKUPS_CONFIG or "the environment")

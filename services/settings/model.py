@@ -166,6 +166,33 @@ class RetentionSettings(_Strict):
         return replace(policy, **{name: value for name, value in self if value is not None})
 
 
+class PitrSettings(_Strict):
+    """Point in time: whether and how a database's write-ahead log is archived, and how far back it reaches."""
+
+    enabled: bool = False
+    method: Literal["archive_command", "receiver"] = "archive_command"
+    """``archive_command``: the server calls ``backups pitr wal-push``; ``receiver``: the worker runs pg_receivewal."""
+    window: Annotated[Duration, Field(ge=timedelta(hours=1), le=timedelta(days=3660))] = timedelta(days=14)
+    """How far back a restore to a point in time is to reach."""
+    base_interval: Annotated[Duration, Field(ge=timedelta(hours=1))] = timedelta(days=1)
+    """How often a base backup is taken: what lies between two is replayed from the log."""
+    rpo: Annotated[Duration, Field(ge=timedelta(seconds=30))] = timedelta(minutes=15)
+    """How old the newest archived log may be while there is some that is not archived."""
+    slot: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,63}$")] = "backups_wal"
+    """The replication slot of the receiver."""
+    slot_lag: Annotated[Size, Field(gt=0)] = 5 * 10**9
+    """What a slot may hold back on the server's disk before it alerts."""
+    spool_limit: Annotated[Size, Field(ge=64 << 20)] = 2 * 10**9
+    """What the receiver may keep on the worker's disk while the storage is away; then it stops, and the slot holds the
+    log on the server."""
+    storage: str | None = None
+    """Where the log goes; None: the database's primary storage."""
+    system_identifier: Annotated[str | None, Field(pattern=r"^\d{1,20}$")] = None
+    """The cluster whose log is taken; None: that of the first file."""
+    push_limit: Annotated[Duration, Field(ge=timedelta(seconds=10))] = timedelta(minutes=5)
+    """The longest that storing one file may take; PostgreSQL then tries again."""
+
+
 class DatabaseSettings(_Strict):
     """One database under protection, with its policy."""
 
@@ -214,6 +241,7 @@ class DatabaseSettings(_Strict):
     """When the good backup that was looked at longest ago is read to its end; beside the check after each backup."""
     retention: RetentionSettings = RetentionSettings()
     """What differs from the policy of all databases."""
+    pitr: PitrSettings = PitrSettings()
     owner_url: SecretStr | None = None
     """The same database, as its owner or a superuser: to switch it to read-only mode. None: ``url``, if that may."""
     read_only_limit: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(days=1))] = timedelta(minutes=30)
@@ -386,6 +414,10 @@ class Settings(_Strict):
         if not database.storages:
             return self.storages[:1]
         return tuple(self.storage(name) for name in database.storages)
+
+    def pitr_storage_of(self, database: DatabaseSettings) -> StorageSettings:
+        """Return where a database's write-ahead log goes."""
+        return self.storage(database.pitr.storage) if database.pitr.storage else self.storages_of(database)[0]
 
 
 def _find(what: str, name: str, known: dict[str, T]) -> T:

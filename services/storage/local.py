@@ -80,8 +80,8 @@ class LocalStorage:
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield every finished object under the prefix, in key order; the ETag is empty where it would cost a read."""
         check_prefix(prefix)
-        for key, path in self._files(prefix.rpartition("/")[0]):
-            if key.startswith(prefix) and not _PARTIAL.match(path.name):
+        for key, path in self._files(prefix):
+            if not _PARTIAL.match(path.name):
                 # a file may go between the listing and the look at it
                 with suppress(FileNotFoundError), said_plainly(self.location(key), "be looked at", missing=False):
                     yield self._stored(key, path)
@@ -169,13 +169,19 @@ class LocalStorage:
                 hint="Is its disk mounted? Otherwise create the folder, or correct the url of this storage.",
             )
 
-    def _files(self, under: str = "") -> builtins.list[tuple[str, Path]]:
-        """Return key and path of every file under the root, or under one folder in it, in key order."""
+    def _files(self, prefix: str = "") -> builtins.list[tuple[str, Path]]:
+        """Return key and path of every file under the root whose key begins so, in key order.
+
+        Only the folder that the prefix names is walked, and a path is made for what fits alone: one segment of a log is
+        looked for among tens of thousands, each time that one is stored.
+        """
         self._check_root()
         found: builtins.list[tuple[str, Path]] = []
         with said_plainly(str(self.root), "be listed"):
-            for folder, _, names in os.walk(self.root / under, onerror=_refuse):
-                found += [(Path(folder, name).relative_to(self.root).as_posix(), Path(folder, name)) for name in names]
+            for folder, _, names in os.walk(self.root / prefix.rpartition("/")[0], onerror=_refuse):
+                above = Path(folder).relative_to(self.root).as_posix()
+                start = "" if above == "." else f"{above}/"
+                found += [(key, Path(folder, name)) for name in names if (key := f"{start}{name}").startswith(prefix)]
         return sorted(found)
 
     def _stored(self, key: str, path: Path) -> StoredObject:

@@ -25,13 +25,19 @@ JOB_BYTES = 2 << 20
 
 
 def write_stream(
-    source: Readable, writer: ObjectWriter, *, level: int, recipients: Sequence[str], run: RunContext
+    source: Readable,
+    writer: ObjectWriter,
+    *,
+    level: int,
+    recipients: Sequence[str],
+    run: RunContext,
+    observe: Callable[[bytes], None] = lambda _piece: None,
 ) -> StreamResult:
     """Given a source of a plain dump, write it compressed and encrypted, and return sizes and hashes of both ends.
 
     ``level`` is zstd's, 1 to 19; 0 leaves as it is what is compressed already. ``recipients`` are age public keys; none
     means not encrypted. Reading and compressing overlap with encrypting and storing. ``run`` is told the plain bytes so
-    far.
+    far; ``observe`` sees each plain piece, in order and in another thread, and fails the stream by what it raises.
 
     Does not commit. When the source, the writer or the run fails, the other ends are stopped, the writer is aborted,
     and the failure is raised as it was; the caller closes the source. Raises InputError for a wrong public key.
@@ -51,6 +57,7 @@ def write_stream(
         compressor = zstd_compressor(level) if level else None
         while piece := next_piece():
             plain.add(piece)
+            observe(piece)
             if out := compressor.compress(piece) if compressor else piece:
                 compressed.put(out)
         if compressor:

@@ -43,4 +43,5 @@ def whole() -> sa.ColumnElement[bool]:
         sa.cast(backups.c.excluded, sa.Text) == sa.literal_column("'[]'"),
         backups.c.adopted.is_(False),
         backups.c.trust != "untrusted",
+        backups.c.type != "base",
     )

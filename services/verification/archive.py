@@ -8,6 +8,8 @@ from services.catalog.model import Backup, Copy
 from services.errors import InputError, RestoreFailed
 from services.installation import Installation
 from services.jobs.context import RunContext
+from services.pitr.base_check import check_base
+from services.pitr.base_model import FORMAT
 from services.postgres.clients import choose_client, find_clients
 from services.postgres.restore import archive_reader
 from services.restores.fetch import dumped_by, fetch_plain
@@ -25,6 +27,8 @@ def check_archive(installation: Installation, backup: Backup, copy: Copy, run: R
     """
     if backup.format == "directory":
         return check_directory(installation, backup, copy, run)
+    if backup.format == FORMAT:
+        return check_base(installation, backup, copy, run)
     if backup.format != "custom":
         raise InputError(
             f"{backup.name} has the format {backup.format!r}: there is no archive for pg_restore to read.",

@@ -1,0 +1,301 @@
+"""The archive of one cluster's write-ahead log in one storage: what is there, storing a file, fetching one.
+
+Nothing here needs a catalogue: what is there is what a listing shows. A stored file is restored with standard programs
+alone, ``age -d -i KEY | zstd -d``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from services.errors import AlreadyExists, CorruptBackup, InputError
+from services.pitr.errors import OtherCluster, OtherContent, SegmentMissing
+from services.pitr.unwatched import Unwatched
+from services.pitr.wal_header import HEADER_BYTES, read_header
+from services.pitr.wal_keys import SHA_DIGITS, WalKey, cluster_prefix, file_prefix, parse_key
+from services.pitr.wal_names import (
+    DEFAULT_SEGMENT_BYTES,
+    SegmentName,
+    TimelineHistory,
+    history_timeline,
+    is_partial,
+    is_segment,
+)
+from services.storage.protocol import Storage, StoredObject
+from services.stream.read import read_stream
+from services.stream.result import StreamResult
+from services.stream.write import write_stream
+
+COMPRESSION_LEVEL = 3
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True)
+class ArchivedSegment:
+    """A segment in the archive, or the beginning of one."""
+
+    name: str
+    """24 hexadecimal digits, without ``.partial``."""
+    timeline: int
+    number: int
+    sha_prefix: str
+    bytes: int
+    """As stored."""
+    stored_at: datetime
+    key: str
+    partial: bool
+
+
+@dataclass(frozen=True)
+class ArchivedFile:
+    """Anything in the archive: a segment, a history file, a backup label."""
+
+    key: WalKey
+    stored: StoredObject
+
+
+@dataclass(frozen=True)
+class PushResult:
+    """What became of a file that was to be stored."""
+
+    key: str
+    stored: bool
+    """False: it was there already, with the same content."""
+    plain_bytes: int
+    stored_bytes: int
+
+
+class WalArchive:
+    """The log of one cluster under one database's name. ``recipients`` empty: stored without encryption."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        database: str,
+        system_identifier: str,
+        recipients: Sequence[str] = (),
+        identities: Sequence[str] = (),
+        *,
+        segment_bytes: int = DEFAULT_SEGMENT_BYTES,
+        level: int = COMPRESSION_LEVEL,
+    ) -> None:
+        self.storage = storage
+        self.database = database
+        self.system_identifier = system_identifier
+        self.segment_bytes = segment_bytes
+        self._recipients = tuple(recipients)
+        self._identities = tuple(identities)
+        self._level = level
+
+    def files(self, name: str = "") -> Iterator[ArchivedFile]:
+        """Yield everything of this cluster, in key order, or the segments whose names begin so (8 digits at least).
+
+        What is called otherwise is passed over.
+        """
+        prefix = cluster_prefix(self.database, self.system_identifier)
+        for entry in self.storage.list(f"{prefix}{name[:8]}/{name}" if name else prefix):
+            key = parse_key(entry.key)
+            if key is not None:
+                yield ArchivedFile(key, entry)
+
+    def segments(self) -> list[ArchivedSegment]:
+        """Return every segment, the partial ones too, by timeline and number."""
+        return self.segments_of(self.files())
+
+    def segments_of(self, files: Iterable[ArchivedFile]) -> list[ArchivedSegment]:
+        """Given files of this archive, return the segments among them."""
+        found = []
+        for file in files:
+            name, partial = file.key.file.removesuffix(".partial"), is_partial(file.key.file)
+            if not partial and not is_segment(name):
+                continue
+            segment = SegmentName.parse(name, self.segment_bytes)
+            found.append(
+                ArchivedSegment(
+                    name, segment.timeline, segment.number, file.key.sha_prefix,
+                    file.stored.bytes, file.stored.modified_at, file.stored.key, partial,
+                )
+            )  # fmt: skip
+        return sorted(found, key=lambda one: (one.timeline, one.number, one.partial, one.stored_at))
+
+    def histories(self) -> dict[int, TimelineHistory]:
+        """Return the histories of the timelines that have one. Raise CorruptBackup, KeyMismatch, StorageError."""
+        return self.histories_of(self.files())
+
+    def histories_of(self, files: Iterable[ArchivedFile]) -> dict[int, TimelineHistory]:
+        """Given files of this archive, read the histories among them; see ``histories``."""
+        found = {}
+        for file in files:
+            timeline = history_timeline(file.key.file)
+            if timeline is not None:
+                text = self._small(file.key, file.stored).decode("utf-8", "replace")
+                found[timeline] = TimelineHistory.parse(text, timeline)
+        return found
+
+    def push(self, path: Path) -> PushResult:
+        """Store a file of ``pg_wal``, unless it is there with the same content; return once it is there for good.
+
+        Raise OtherContent, OtherCluster, InputError for what is no file of a log, StorageError.
+        """
+        with _opened(path) as file:
+            self._check(path, file)
+            size, sha = _hash(file)
+            key = WalKey(self.database, self.system_identifier, path.name, sha[:SHA_DIGITS], bool(self._recipients))
+            known = self._stored(path.name)
+            for entry in known:
+                if entry.key.sha_prefix == key.sha_prefix:
+                    return PushResult(entry.stored.key, False, size, entry.stored.bytes)
+            if known and not is_partial(path.name):
+                raise OtherContent(
+                    f"{path.name} is in the archive of {self.database} with other content, and is never replaced.",
+                    hint="Two servers archive into one place, or one was set back and started anew without a new "
+                    f"timeline. See which is right: {self.storage.location(known[0].stored.key)}",
+                )
+            stored = self._write(file, key, size, sha)
+        return PushResult(key.text(), True, size, stored)
+
+    def remove_partial(self, name: str) -> None:
+        """Remove the beginnings of a segment that is there as a whole. Raise StorageError."""
+        for file in self._stored(f"{name}.partial"):
+            self.storage.delete(file.stored.key)
+
+    def fetch(self, name: str, destination: Path) -> None:
+        """Write a file of the log to ``destination``, under its name only once all of it was found right.
+
+        Where a whole segment is not there, the beginning of it is taken that was stored last: the tail of a log that
+        ended with its server. Raise SegmentMissing, CorruptBackup, KeyMismatch, StorageError.
+        """
+        entry = self._find(name)
+        temporary = destination.with_name(f".{destination.name}.{uuid.uuid4().hex}.partial")
+        try:
+            with temporary.open("xb") as file:
+                self._read(entry.key, entry.stored, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(destination)
+        except OSError as error:
+            raise InputError(f"{destination} cannot be written: {error.strerror}.") from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def check(self, file: ArchivedFile) -> int:
+        """Read a stored file to its end; return its plain bytes. Raise CorruptBackup, KeyMismatch, StorageError."""
+        return self._read(file.key, file.stored, None)
+
+    def _find(self, name: str) -> ArchivedFile:
+        found = self._stored(name)
+        if not found and is_segment(name):
+            found = self._stored(f"{name}.partial")
+        if not found:
+            raise SegmentMissing(f"{name} is not in the archive of {self.database} ({self.storage.name}).")
+        return max(found, key=lambda file: file.stored.modified_at)
+
+    def _stored(self, name: str) -> list[ArchivedFile]:
+        prefix = file_prefix(self.database, self.system_identifier, name)
+        entries = ((parse_key(entry.key), entry) for entry in self.storage.list(prefix))
+        return [ArchivedFile(key, entry) for key, entry in entries if key is not None]
+
+    def _check(self, path: Path, file: BinaryIO) -> None:
+        """Compare what a segment says of itself with its name and with the archive."""
+        file_prefix(self.database, self.system_identifier, path.name)
+        name = path.name.removesuffix(".partial")
+        if not is_segment(name):
+            return
+        header = read_header(file.read(HEADER_BYTES))
+        file.seek(0)
+        if header.system_identifier != self.system_identifier:
+            raise OtherCluster(
+                f"{path.name} is of cluster {header.system_identifier}, and this archive of {self.system_identifier}. "
+                "It was not stored."
+            )
+        segment = SegmentName.parse(name, header.segment_bytes)
+        if header.start_lsn != segment.start_lsn(header.segment_bytes) or header.timeline > segment.timeline:
+            raise InputError(
+                f"{path.name} does not hold what its name says.",
+                hint="It was renamed, or recycled and not yet written.",
+            )
+        size = os.fstat(file.fileno()).st_size
+        if size != header.segment_bytes:
+            raise InputError(f"{path.name} has {size:,} bytes where a segment has {header.segment_bytes:,}.")
+
+    def _write(self, file: BinaryIO, key: WalKey, size: int, sha: str) -> int:
+        try:
+            writer = self.storage.writer(key.text(), expected_bytes=size)
+        except AlreadyExists:  # somebody stored the very same at this moment
+            return self.storage.stat(key.text()).bytes
+        try:
+            result = write_stream(file, writer, level=self._level, recipients=self._recipients, run=Unwatched())
+            _unchanged(result, sha, key.file)
+            return writer.commit().bytes
+        except AlreadyExists:
+            return self.storage.stat(key.text()).bytes
+        except BaseException:
+            writer.abort()
+            raise
+
+    def _read(self, key: WalKey, stored: StoredObject, sink: BinaryIO | None) -> int:
+        def take(piece: bytes) -> None:
+            if sink is not None:
+                sink.write(piece)
+
+        reader = self.storage.reader(stored.key)
+        try:
+            result = read_stream(
+                reader,
+                take,
+                compression="zstd",
+                encryption="age" if key.encrypted else "none",
+                identities=self._identities,
+                run=Unwatched(),
+            )
+        except CorruptBackup as error:
+            raise CorruptBackup(
+                f"{self.storage.location(stored.key)} is damaged: {error.message}", hint=_DAMAGED_HINT
+            ) from error
+        finally:
+            reader.close()
+        if result.plain_sha256[:SHA_DIGITS] != key.sha_prefix:
+            raise CorruptBackup(
+                f"{self.storage.location(stored.key)} does not hold what its name says: its sha256 begins with "
+                f"{result.plain_sha256[:SHA_DIGITS]}.",
+                hint=_DAMAGED_HINT,
+            )
+        return result.plain_bytes
+
+    def _small(self, key: WalKey, stored: StoredObject) -> bytes:
+        out = io.BytesIO()
+        self._read(key, stored, out)
+        return out.getvalue()
+
+
+_DAMAGED_HINT = "Nothing after it can be restored. Take a base backup now: from there on the log is whole again."
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _unchanged(result: StreamResult, sha: str, name: str) -> None:
+    if result.plain_sha256 != sha:
+        raise InputError(f"{name} was changed while it was being read.", hint="Nothing was stored.")
+
+
+def _hash(file: BinaryIO) -> tuple[int, str]:
+    """Return size and sha256 of a file, and set it back to its beginning."""
+    digest, size = hashlib.sha256(), 0
+    while piece := file.read(_PIECE):
+        digest.update(piece)
+        size += len(piece)
+    file.seek(0)
+    return size, digest.hexdigest()

@@ -1,0 +1,195 @@
+"""The receiver: pg_receivewal run and watched over, its segments stored as they are finished, the slot moved on.
+
+Whatever is killed in between, nothing is lost: a segment leaves the server's keeping only once it is in the storage.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from threading import Event
+
+from services.errors import BackupsError
+from services.installation import Installation
+from services.jobs.processes import Child, run_child
+from services.pitr.archive import WalArchive
+from services.pitr.cluster import Cluster, settle_cluster
+from services.pitr.open import archive_of, check_recipients
+from services.pitr.slots import SlotState, advance_slot, current_lsn, ensure_slot
+from services.pitr.spool import Spool
+from services.pitr.unwatched import Unwatched
+from services.pitr.wal_names import SegmentName, is_segment, segment_of
+from services.postgres.clients import choose_client, find_clients
+from services.postgres.connection import Address, passfile
+from services.settings.model import DatabaseSettings
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+RETRY_SECONDS = 5.0
+RETRY_LIMIT = 60.0
+"""Pauses after a failure begin with the first and double up to the second."""
+STALL = timedelta(seconds=120)
+"""A receiver that writes nothing for so long while the server's log goes on is started anew."""
+STOP_SECONDS = 10.0
+
+
+class Receiver:
+    """Receives the log of one database until it is told to stop. ``still_mine`` is asked every few seconds."""
+
+    def __init__(
+        self, installation: Installation, database: DatabaseSettings, stopping: Event, still_mine: Callable[[], bool]
+    ) -> None:
+        self._installation = installation
+        self._database = database
+        self._stopping = stopping
+        self._still_mine = still_mine
+        self._address = Address.parse(database.url.get_secret_value())
+        self._spool = Spool(spool_folder(installation, database))
+        self._storage = installation.storage(installation.settings.pitr_storage_of(database).name)
+        self._storage_fails = ""
+
+    def run(self) -> None:
+        """Receive until stopped, or until another worker has the lease. Failures are logged and tried again."""
+        pause = RETRY_SECONDS
+        while not self._stopping.is_set() and self._still_mine():
+            began = time.monotonic()
+            try:
+                self._receive()
+            except BackupsError as error:
+                logger.warning("receiving the log of %s: %s", self._database.name, error)
+            pause = RETRY_SECONDS if time.monotonic() - began > RETRY_LIMIT else min(pause * 2, RETRY_LIMIT)
+            self._stopping.wait(pause)
+
+    def _receive(self) -> None:
+        """Run pg_receivewal once, from where the archive ends. Returns when it has ended. Raise BackupsError."""
+        settings, database = self._installation.settings, self._database
+        check_recipients(settings, database)
+        slot = ensure_slot(self._address, database.pitr.slot)
+        if slot.made:
+            logger.warning("the slot %s of %s was made", database.pitr.slot, database.name)
+        cluster = Cluster(slot.system_identifier, slot.segment_bytes)
+        settle_cluster(self._storage, database.name, cluster, expected=database.pitr.system_identifier)
+        archive = archive_of(settings, database, self._storage, cluster)
+        self._spool.begin(_begin_with(archive, slot).name(slot.segment_bytes))
+        client = choose_client(find_clients(settings.pg_bin_dirs), slot.server_major, program="pg_receivewal")
+        with ExitStack() as stack:
+            secret = stack.enter_context(passfile(self._address))
+            child = stack.enter_context(
+                run_child(
+                    [
+                        client.program("pg_receivewal"), f"--directory={self._spool.folder}", "--no-loop",
+                        "--no-password", f"--dbname={self._address.child_conninfo(client.major)}",
+                    ],
+                    environment=self._address.child_environment(secret),
+                    run=Unwatched(),
+                )
+            )  # fmt: skip
+            self._follow(child, archive)
+        self._store_partial(archive)
+        while not self._store_finished(archive) and self._still_mine():
+            if self._stopping.wait(RETRY_SECONDS):
+                return  # the server has it still
+
+    def _follow(self, child: Child, archive: WalArchive) -> None:
+        """Store what the child finishes, until it ends, is to end, stalls, or has filled the spool."""
+        watch = _StallWatch(lambda: current_lsn(self._address), self._spool.changed_at)
+        while child.poll() is None:
+            if self._stopping.wait(POLL_SECONDS) or not self._still_mine():
+                break
+            self._store_finished(archive)
+            if self._spool.bytes() > self._database.pitr.spool_limit:
+                logger.warning(
+                    "receiving the log of %s pauses: the spool has reached its limit, and %s does not take it",
+                    self._database.name, self._storage.name,
+                )  # fmt: skip
+                break
+            if watch.has_stalled(time.monotonic()):
+                logger.warning("receiving the log of %s has stalled and begins anew", self._database.name)
+                break
+        ended = child.poll()
+        child.kill()
+        child.wait(STOP_SECONDS)
+        if ended is not None:
+            logger.warning(
+                "pg_receivewal of %s ended with %d: %s", self._database.name, ended, " ".join(child.error_lines)
+            )
+
+    def _store_finished(self, archive: WalArchive) -> bool:
+        """Store what is finished, in order, and say whether all of it is; nothing overtakes what fails."""
+        for path in [*self._spool.finished(), *self._spool.left_behind()]:
+            try:
+                archive.push(path)
+                if is_segment(path.name):
+                    segment = SegmentName.parse(path.name, archive.segment_bytes)
+                    advance_slot(self._address, self._database.pitr.slot, segment.end_lsn(archive.segment_bytes))
+                    archive.remove_partial(path.name)
+            except BackupsError as error:
+                if str(error) != self._storage_fails:
+                    self._storage_fails = str(error)
+                    logger.warning("storing the log of %s: %s", self._database.name, error)
+                return False
+            self._storage_fails = ""
+            path.unlink(missing_ok=True)
+        return True
+
+    def _store_partial(self, archive: WalArchive) -> None:
+        """Store the beginning of the segment that was being written: if the server is gone next, it is all there is."""
+        for path in self._spool.partial():
+            try:
+                archive.push(path)
+            except BackupsError as error:
+                logger.warning("storing %s of %s: %s", path.name, self._database.name, error)
+
+
+def _begin_with(archive: WalArchive, slot: SlotState) -> SegmentName:
+    """Return the segment to begin with: the one after the last in the archive, or the first that the slot keeps."""
+    kept = segment_of(slot.restart_lsn, slot.segment_bytes)
+    whole = [segment for segment in archive.segments() if not segment.partial]
+    last = max(whole, key=lambda segment: (segment.timeline, segment.number), default=None)
+    if last is not None and last.number + 1 >= kept and last.timeline <= slot.timeline:
+        return SegmentName(last.timeline, last.number + 1)
+    return SegmentName(slot.timeline, kept)
+
+
+class _StallWatch:
+    """Tells when nothing arrives although the server writes. A server that writes nothing sends nothing."""
+
+    def __init__(self, written: Callable[[], int], changed_at: Callable[[], float]) -> None:
+        self._written = written
+        self._changed_at = changed_at
+        self._seen = (changed_at(), -1)
+        self._since = time.monotonic()
+
+    def has_stalled(self, now: float) -> bool:
+        """Say so once STALL has passed since the last change, and the server has written since then."""
+        changed = self._changed_at()
+        if changed != self._seen[0]:
+            self._seen, self._since = (changed, -1), now
+            return False
+        half = STALL.total_seconds() / 2
+        if now - self._since < half:
+            return False
+        if self._seen[1] < 0:
+            self._seen = (changed, self._ask())
+            return False
+        if now - self._since < 2 * half:
+            return False
+        written, before = self._ask(), self._seen[1]
+        self._seen, self._since = (changed, -1), now
+        return written > before or written == 0
+
+    def _ask(self) -> int:
+        try:
+            return self._written()
+        except BackupsError:
+            return 0  # a server that does not answer is one to connect to anew
+
+
+def spool_folder(installation: Installation, database: DatabaseSettings) -> Path:
+    """Return where the receiver of a database keeps what is not stored yet."""
+    return installation.settings.home / "wal-spool" / database.name

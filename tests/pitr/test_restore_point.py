@@ -1,0 +1,295 @@
+"""Restores to a point in time on real servers: what is there afterwards, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from services import commands
+from services.errors import BackupsError, Cancelled, CorruptBackup, InputError, RestoreFailed
+from services.pitr.errors import SegmentMissing
+from services.pitr.point_report import PointReport
+from services.pitr.recovery_server import Recovered
+from services.pitr.restore_point import plan_point, restore_to_point
+from services.pitr.target import RecoveryTarget
+from services.pitr.wal_names import format_lsn, parse_lsn
+from services.postgres.connection import connect
+from services.postgres.server_user import server_user
+from tests.pitr.lab import NAME, PointLab
+from tests.support.run_context import RecordingRun
+
+
+@dataclass(frozen=True)
+class Story:
+    """What happened on the source, in this order; all of it is archived."""
+
+    lab: PointLab
+    before_base: datetime
+    acknowledged: int
+    """The newest marker that was committed before ``before_drop``."""
+    before_drop: datetime
+    drop_xid: int
+    after_name: str
+    """A position after the restore point ``deploy``, which comes after the drop."""
+    shipped: list[str]
+
+
+@pytest.fixture(scope="module")
+def stories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int], Story]]:
+    """Return the story of a server of a major version; each is told once, when first asked for."""
+    with ExitStack() as stack:
+        made: dict[int, Story] = {}
+
+        def tell(version: int) -> Story:
+            if version not in made:
+                made[version] = stack.enter_context(told(version, tmp_path_factory.mktemp("point")))
+            return made[version]
+
+        yield tell
+
+
+@pytest.fixture(params=[15, 18])
+def story(request: pytest.FixtureRequest, stories: Callable[[int], Story]) -> Story:
+    return stories(request.param)
+
+
+@pytest.fixture
+def story15(stories: Callable[[int], Story]) -> Story:
+    return stories(15)
+
+
+@contextmanager
+def told(version: int, home: Path) -> Iterator[Story]:
+    """A server of which a base backup was taken under load, then a table dropped; then it stays idle."""
+    lab = PointLab(version, home)
+    try:
+        before_base = lab.now()
+        with lab.markers() as written:
+            lab.base()
+            time.sleep(0.4)
+            acknowledged, before_drop = written[-1], lab.now()
+            time.sleep(0.05)
+            with connect(lab.server.address) as connection, connection.transaction():
+                row = connection.execute("SELECT pg_current_xact_id()::text").fetchone()
+                connection.execute("DROP TABLE markers")
+        assert row is not None
+        lab.sql("CREATE TABLE after_drop (n int)")
+        first = lab.ship()
+        lab.sql("SELECT pg_create_restore_point('deploy')")
+        after_name = lab.sql("SELECT pg_current_wal_lsn()::text")[0]
+        lab.sql("INSERT INTO after_drop VALUES (1)")
+        shipped = [*first, *lab.ship()]
+        yield Story(lab, before_base, acknowledged, before_drop, int(row[0]), after_name, shipped)
+    finally:
+        lab.close()
+
+
+class Look:
+    """Asks the restored server while it runs."""
+
+    def __init__(self, query: str, *values: object) -> None:
+        self._query, self._values = query, values
+        self.row: tuple[object, ...] = ()
+
+    def __call__(self, recovered: Recovered) -> None:
+        with connect(recovered.address.with_database("postgres")) as connection:
+            row = connection.execute(self._query.encode(), self._values).fetchone()
+            assert row is not None
+            self.row = row
+
+
+def test_every_marker_up_to_the_moment_before_the_drop_is_there_and_none_after(story: Story) -> None:
+    look = Look("SELECT count(*), max(id), count(*) FILTER (WHERE at > %s) FROM markers", story.before_drop)
+    report = story.lab.restore(story.before_drop.isoformat(), look)
+    count, newest, later = look.row
+    assert isinstance(newest, int)
+    assert newest >= story.acknowledged
+    assert (count, later) == (newest, 0)
+    assert "recovery stopping before commit" in report.stopping
+    assert report.last_commit_at is not None
+    assert datetime.fromisoformat(report.last_commit_at) <= story.before_drop
+    (found,) = [one for one in report.databases if one.name == "postgres"]
+    assert (found.tables, found.rows, found.problem) == (1, newest, "")
+    assert report.pg_verifybackup
+
+
+def test_every_kind_of_target_is_reached(story15: Story) -> None:
+    there = Look("SELECT to_regclass('markers') IS NOT NULL, to_regclass('after_drop') IS NOT NULL")
+    lab, lsn = story15.lab, story15.after_name
+    for to, inclusive, expected in (
+        (f"xid:{story15.drop_xid}", False, (True, False)),
+        ("name:deploy", True, (False, True)),
+        (lsn, True, (False, True)),
+    ):
+        lab.restore(to, there, inclusive=inclusive)
+        assert there.row == expected, (to, inclusive)
+    counted = Look("SELECT count(*) FROM after_drop")
+    lab.restore("latest", counted, timeline=1)
+    assert counted.row == (1,)
+
+
+def refused(story: Story, to: str, **options: object) -> InputError:
+    with pytest.raises(InputError) as caught:
+        story.lab.restore(to, **options)
+    return caught.value
+
+
+def test_a_point_that_cannot_be_is_refused_before_anything_is_fetched(story15: Story) -> None:
+    naive = story15.before_drop.replace(tzinfo=None).isoformat()
+    assert "has no zone" in str(refused(story15, naive))
+    assert "2026-" in refused(story15, naive).hint or "Z for UTC" in refused(story15, naive).hint
+    future = story15.lab.inst.clock() + timedelta(hours=1)
+    assert "future" in str(refused(story15, future.isoformat()))
+    assert "before the first base backup" in str(refused(story15, story15.before_base.isoformat()))
+    beyond = format_lsn(parse_lsn(story15.after_name) + (64 << 20))
+    assert "end of what is archived" in str(refused(story15, beyond))
+    assert "timeline" in str(refused(story15, story15.after_name, timeline=7))
+    assert "no point to restore to" in str(refused(story15, "yesterday"))
+
+
+def test_a_name_that_does_not_exist_is_a_failure_and_not_the_end_of_the_archive(story15: Story) -> None:
+    with pytest.raises(RestoreFailed, match="end of the archive before it reached the restore point nowhere"):
+        story15.lab.restore("name:nowhere")
+
+
+def test_a_missing_segment_is_refused_by_name_and_what_lies_before_it_is_reached(story15: Story) -> None:
+    lab = story15.lab
+    middle = story15.shipped[-2]
+    path = lab.stored(middle)
+    aside = path.with_name("aside")
+    path.rename(aside)
+    try:
+        for to in (story15.after_name, "latest", "name:deploy"):
+            with pytest.raises(BackupsError, match=middle) as caught:
+                lab.restore(to, timeline=1)
+            assert isinstance(caught.value, (InputError, SegmentMissing)), to
+        lab.restore("immediate")
+    finally:
+        aside.rename(path)
+
+
+def test_a_damaged_segment_fails_loudly_even_where_the_end_of_the_archive_is_asked_for(story15: Story) -> None:
+    path = story15.lab.stored(story15.shipped[-1])
+    whole = path.read_bytes()
+    damaged = bytearray(whole)
+    damaged[random.Random(story15.lab.version).randrange(len(whole))] ^= 4
+    path.write_bytes(damaged)
+    try:
+        with pytest.raises(CorruptBackup, match=story15.shipped[-1]):
+            story15.lab.restore("latest", timeline=1)
+    finally:
+        path.write_bytes(whole)
+
+
+def test_a_test_is_recorded_as_a_proof_of_the_base_backup_and_leaves_nothing(story15: Story) -> None:
+    lab, target = story15.lab, RecoveryTarget.parse(story15.before_drop.isoformat())
+    run = lab.run(commands.submit_point_test(lab.inst, NAME, target, actor="t", queue=False))
+    assert (run.state, run.result["outcome"]) == ("finished", "passed"), f"{run.error} {run.hint}"
+    report = PointReport.from_json(run.result["report"])
+    (verification,) = lab.inst.catalog.verifications.list(backup_id=report.base_id, level="restore")
+    assert verification.reason == report.summary
+    assert PointReport.from_json(verification.detail) == report
+    backup = lab.inst.catalog.backups.get(report.base_id)
+    assert backup.proven_at is not None
+    assert not backup.is_good
+    assert not list((lab.inst.settings.home / "points").glob("*"))
+    assert not list(Path("/var/tmp").glob(f"backups-{run.id}-*"))
+
+
+def test_a_damaged_base_backup_is_condemned_by_the_test_that_finds_it(story15: Story) -> None:
+    lab = story15.lab
+    backup = lab.base()
+    lab.ship()
+    path = Path(backup.copies[0].location.removeprefix("file://"))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    target = RecoveryTarget.parse("latest")
+    run = lab.run(commands.submit_point_test(lab.inst, NAME, target, base=backup.name, actor="t", queue=False))
+    assert run.result["outcome"] == "failed", f"{run.error} {run.hint}"
+    found = lab.inst.catalog.backups.get(backup.id)
+    assert (found.verification_passed, found.is_sound, found.copies[0].state) == (False, False, "damaged")
+    lab.restore("latest")  # from the one before it
+
+
+def test_for_real_the_folder_is_ready_to_start_and_the_new_timeline_can_be_restored_to(story: Story) -> None:
+    lab = story.lab
+    place = lab.outbox.parent / "restored"
+    target = RecoveryTarget.parse(story.before_drop.isoformat())
+    run = lab.run(commands.submit_point_restore(lab.inst, NAME, target, place, actor="t", queue=False))
+    assert run.state == "finished", f"{run.error} {run.hint}"
+    assert (place.stat().st_mode & 0o777, place.stat().st_uid) == (0o700, server_user().uid)
+    assert any("pg_ctl" in step for step in run.result["next_steps"])
+    again = lab.run(commands.submit_point_restore(lab.inst, NAME, target, place, actor="t", queue=False))
+    assert (again.state, again.result["exit_code"]) == ("failed", 2)
+    assert "not empty" in again.error
+    with lab.started(place) as restored:
+        row = restored.sql("SELECT max(id) FROM markers")
+        assert row[0] >= story.acknowledged
+        restored.sql("INSERT INTO markers (at, filler) VALUES (clock_timestamp(), 'on the new timeline')")
+        moment = restored.now()
+        time.sleep(0.05)
+        restored.sql("DELETE FROM markers")
+        shipped = restored.ship()
+        assert any(name.startswith("00000002") for name in shipped)
+        look = Look("SELECT filler FROM markers ORDER BY id DESC LIMIT 1")
+        report = lab.restore(moment.isoformat(), look)
+        assert look.row == ("on the new timeline",)
+        assert report.timeline == 3
+        gone = Look("SELECT to_regclass('markers') IS NULL")
+        lab.restore(story.after_name, gone, timeline=1)
+        assert gone.row == (True,)
+        with pytest.raises(InputError, match="timeline"):
+            lab.restore(format_lsn(parse_lsn(story.after_name) + (32 << 20)), timeline=2)
+
+
+def test_whatever_goes_wrong_while_the_restored_server_runs_it_is_ended_and_removed(story15: Story) -> None:
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        story15.lab.restore("latest", Look("SELECT * FROM nowhere"))
+    assert not list((story15.lab.inst.settings.home / "points").glob("*"))
+
+
+class StopsInRecovery(RecordingRun):
+    """A run during whose recovery something happens to the server, once: ``act`` gets the server's process id."""
+
+    def __init__(self, act: Callable[[StopsInRecovery, int], None]) -> None:
+        super().__init__()
+        self._act = act
+        self._done = False
+
+    def progress(self, bytes_done: int) -> None:
+        super().progress(bytes_done)
+        servers = [what for kind, what in self.leftovers if kind == "process"]
+        if self.phases[-1] == "replaying the log" and servers and not self._done:
+            self._done = True
+            self._act(self, int(servers[-1]["pid"]))
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_cancel_ends_the_server_at_once_even_one_that_has_stopped_answering(story15: Story, stopped: bool) -> None:
+    lab, pids = story15.lab, []
+
+    def act(run: StopsInRecovery, pid: int) -> None:
+        pids.append(pid)
+        if stopped:
+            os.kill(pid, signal.SIGSTOP)
+        run.cancel()
+
+    plan = plan_point(lab.inst, NAME, RecoveryTarget.parse("immediate"))
+    began = time.monotonic()
+    with pytest.raises(Cancelled):
+        restore_to_point(lab.inst, plan, StopsInRecovery(act))
+    assert time.monotonic() - began < 30
+    assert not psutil.pid_exists(pids[0])
+    assert not list((lab.inst.settings.home / "points").glob("*"))
