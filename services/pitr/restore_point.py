@@ -156,7 +156,7 @@ def restore_to_point(
         with fault_of(parts[-1]):
             verified = verify_laid_out(installation, base, folder, user, run)
         fetched = time.monotonic()
-        run.phase("replaying the log")
+        run.phase("replaying the log", total_bytes=plan.way.expected_bytes(plan.target))
         feeder = SegmentFeeder(plan.archive, plan.way, folder, user)
         with recovered_server(
             plan.programs,
