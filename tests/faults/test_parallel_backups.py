@@ -35,6 +35,11 @@ from tests.support.worker import workers_of
 
 __all__ = ["new_lab"]
 TWO = "CREATE TABLE one AS SELECT 1 AS i; CREATE TABLE two AS SELECT 2 AS i"
+LARGER = "".join(
+    f"CREATE UNLOGGED TABLE {name} AS SELECT i, repeat('x', 300) FROM generate_series(1, 150000) i;"
+    for name in ("one", "two")
+)
+"""So much that the workers of pg_dump are at work for longer than it takes to see them."""
 
 
 def back_up_and(harm: Callable[[int], object], lab: Lab, monkeypatch: pytest.MonkeyPatch) -> tuple[Run, float]:
@@ -64,7 +69,7 @@ def assert_nothing_left(lab: Lab) -> None:
 def test_a_worker_of_pg_dump_that_stands_still_is_noticed_and_ended(
     new_lab: NewLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lab = new_lab(TWO, database={"stall_timeout": timedelta(seconds=2)})
+    lab = new_lab(LARGER, database={"stall_timeout": timedelta(seconds=2)})
     run, seconds = back_up_and(lambda pid: workers_of(pid)[0].suspend(), lab, monkeypatch)
     assert (run.state, "Nothing moved" in run.error) == ("failed", True), run.error
     assert seconds < 30
@@ -72,7 +77,7 @@ def test_a_worker_of_pg_dump_that_stands_still_is_noticed_and_ended(
 
 
 def test_a_worker_of_pg_dump_that_is_killed_fails_the_backup(new_lab: NewLab, monkeypatch: pytest.MonkeyPatch) -> None:
-    lab = new_lab(TWO)
+    lab = new_lab(LARGER)
     run, seconds = back_up_and(lambda pid: workers_of(pid)[0].kill(), lab, monkeypatch)
     assert (run.state, "pg_dump" in run.error) == ("failed", True), run.error
     assert seconds < 30
@@ -80,7 +85,7 @@ def test_a_worker_of_pg_dump_that_is_killed_fails_the_backup(new_lab: NewLab, mo
 
 
 def test_a_cancelled_parallel_backup_ends_and_leaves_nothing(new_lab: NewLab, monkeypatch: pytest.MonkeyPatch) -> None:
-    lab = new_lab(TWO)
+    lab = new_lab(LARGER)
 
     def cancel(pid: int) -> None:
         for worker in workers_of(pid):
@@ -123,7 +128,7 @@ def test_of_a_killed_process_recovery_ends_the_workers_and_removes_the_spool(
     secret, public = generate_key()
     environ = {
         "PATH": os.environ["PATH"],
-        "DATABASE_URL": database(server15, TWO).url().get_secret_value(),
+        "DATABASE_URL": database(server15, LARGER).url().get_secret_value(),
         "BACKUP_DATABASE_NAME": "la_factoria",
         "BACKUP_SCHEDULE": "off",
         "BACKUPS_HOME": str(tmp_path / "home"),

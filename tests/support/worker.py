@@ -96,11 +96,11 @@ class PausingWriter:
 
 def workers_of(pid: int) -> list[psutil.Process]:
     """Return the workers of a parallel pg_dump, once it has started them."""
-    for _ in range(300):
+    for _ in range(3000):
         found = psutil.Process(pid).children()
         if found:
             return found
-        time.sleep(0.05)
+        time.sleep(0.005)
     raise AssertionError("pg_dump has started no workers")
 
 
