@@ -11,6 +11,7 @@ from dashboard.guard import reported
 from dashboard.session import ACTOR, held_databases, remember_message
 from services.catalog.read_only_modes import ReadOnlyMode
 from services.commands import release_read_only
+from services.emergency.words import after_release, state_of
 from services.installation import Installation
 
 EVERY = 3.0  # seconds
@@ -30,12 +31,12 @@ def _banner(inst: Installation) -> None:
                     with st.spinner("Releasing …"):
                         release_read_only(inst, mode.database, actor=ACTOR)
                     held_databases.clear()
-                    remember_message("success", f"{escape(mode.database)} can be written again.")
+                    remember_message("success", escape(after_release(mode)))
                     st.rerun()
 
 
 def _title(mode: ReadOnlyMode) -> str:
-    return f"Read-only mode: {escape(mode.database)} cannot be written"
+    return f"Read-only mode: {escape(mode.database)} {state_of(mode)}"
 
 
 def _words(mode: ReadOnlyMode, now: datetime) -> str:

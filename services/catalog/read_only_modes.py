@@ -81,6 +81,18 @@ class ReadOnlyModeStore:
         steps = {"sql_step": sql_step, "command_step": command_step}
         return self._set(mode_id, {name: taken for name, taken in steps.items() if taken is not None})
 
+    def reopen(self, mode: ReadOnlyMode) -> bool:
+        """Say of a mode, released or not, that its steps may have been taken (again): it is to be released.
+
+        Return False when it is not known any more.
+        """
+        values = {
+            "sql_step": mode.sql_step, "command_step": mode.command_step, "released_at": None, "released_by": "",
+        }  # fmt: skip
+        with self._engine.begin() as connection:
+            changed = connection.execute(modes.update().where(modes.c.id == mode.id).values(values))
+        return changed.rowcount == 1
+
     def note_failure(self, mode_id: str, error: str, *, now: datetime) -> None:
         """Note why it could not be released now."""
         self._set(mode_id, {"last_error": error, "attempts": modes.c.attempts + 1, "attempted_at": now})

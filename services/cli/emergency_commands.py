@@ -18,6 +18,7 @@ from services.cli.session import AsJson, actor, chosen_database, opened
 from services.clock import isoformat
 from services.emergency.plan import EmergencyPlan, make_plan
 from services.emergency.request import WAIT, EmergencyRequest, Sessions, check_request
+from services.emergency.words import after_release
 from services.errors import Blocked, InputError
 from services.settings.model import parse_duration
 from services.units import format_duration
@@ -162,7 +163,8 @@ def release_mode(
     if as_json:
         write_json([_mode_form(mode) for mode in released])
     else:
-        say(f"{printable(database)} can be written again.")
+        for mode in released:
+            say(printable(after_release(mode)))
 
 
 def _mode_form(mode: ReadOnlyMode) -> dict[str, Any]:
@@ -174,6 +176,9 @@ def _mode_form(mode: ReadOnlyMode) -> dict[str, Any]:
         "reason": mode.reason,
         "began_at": isoformat(mode.began_at),
         "release_by": isoformat(mode.release_by),
+        "previous": mode.previous,
+        "setting_is_on": mode.sql_step,
+        "application_is_told": mode.command_step,
         "was_read_only_before": mode.already_read_only,
         "released_at": isoformat(mode.released_at),
         "released_by": mode.released_by,

@@ -22,7 +22,7 @@ from services.catalog.model import LogLine, Run
 from services.cli.app import INTERRUPTED
 from services.cli.output import note, say, write_json
 from services.cli.progress import View, choose_view
-from services.cli.session import actor
+from services.cli.session import actor, release_what_is_due
 from services.errors import BackupsError, Busy, Cancelled, InputError
 from services.installation import Installation
 from services.jobs.active_run import ActiveRun
@@ -61,6 +61,7 @@ def carry_out(installation: Installation, submit: Callable[[bool], str], mode: M
 
     ``submit`` is told whether to enqueue the run and returns its id. Exits with 130 when it was interrupted.
     """
+    release_what_is_due(installation)
     run_id = submit(mode.queue or mode.wait)
     if not mode.queue and not mode.wait:
         if installation.catalog.runs.get(run_id).state == "queued":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import logging
 import os
 import socket
 import sys
@@ -11,13 +12,14 @@ from contextlib import contextmanager
 from typing import Annotated
 
 import typer
-from sqlalchemy.exc import SQLAlchemyError
 
 from services.catalog.model import Backup
 from services.cli.output import note, stderr
 from services.errors import InputError, UnknownName
 from services.installation import Installation, open_installation
 from services.settings.model import DatabaseSettings
+
+logger = logging.getLogger(__name__)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON: stable keys, UTC times, bytes and seconds.")]
 DatabaseOption = Annotated[str | None, typer.Option("--database", "-d", metavar="DATABASE", help="Only this database.")]
@@ -41,22 +43,25 @@ def opened(*, quiet: bool = False) -> Iterator[Installation]:
     try:
         if installation.settings.sample and not quiet:
             note("Sample environment: set DATABASE_URL or BACKUPS_CONFIG for databases of your own.")
-        _release_what_is_due(installation)
         yield installation
     finally:
         installation.close()
 
 
-def _release_what_is_due(installation: Installation) -> None:
-    """Release read-only modes that a process which is gone has left, lest that waits for a worker."""
+def release_what_is_due(installation: Installation) -> None:
+    """Put back the settings of read-only modes that a process which is gone has left, lest that waits for a worker.
+
+    For commands that are about to act. The application's command is the guardian's, a worker's, and a person's: it may
+    take minutes, and needs variables that a shell may not have. Never raises: what was asked for is another matter.
+    """
     try:
         if installation.catalog.read_only_modes.unreleased():
             from services.emergency.release import release_due  # seldom needed, and brings psycopg along
 
-            for mode in release_due(installation, by=actor()):
+            for mode in release_due(installation, by=actor(), with_command=False):
                 note(f"Read-only mode of {mode.database} is released: its run is gone, or its limit has passed.")
-    except SQLAlchemyError:
-        return  # the command itself will meet it, and say so
+    except Exception:
+        logger.exception("read-only modes could not be looked at")
 
 
 def actor() -> str:

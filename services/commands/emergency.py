@@ -7,6 +7,7 @@ from services.catalog.read_only_modes import ReadOnlyMode
 from services.commands.submit import submit_run
 from services.emergency.release import release
 from services.emergency.request import EmergencyRequest, check_request
+from services.emergency.words import by_hand
 from services.errors import BackupsError, InputError
 from services.installation import Installation
 
@@ -50,13 +51,6 @@ def release_read_only(installation: Installation, database: str, *, actor: str) 
             why = modes.get(mode.id).last_error or "Somebody else is just doing it."
             raise BackupsError(
                 f"Read-only mode of {database} could not be released: {why}",
-                hint="It is tried again every few seconds. By hand: "
-                f"ALTER DATABASE … {_by_hand(mode)}, from a session with BEGIN READ WRITE.",
+                hint=f"It is tried again every few seconds. By hand: {by_hand(modes.get(mode.id))}",
             )
     return [modes.get(mode.id) for mode in held]
-
-
-def _by_hand(mode: ReadOnlyMode) -> str:
-    if mode.previous is None:
-        return "RESET default_transaction_read_only"
-    return f"SET default_transaction_read_only = '{mode.previous}'"

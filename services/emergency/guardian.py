@@ -9,6 +9,7 @@ The settings come through a pipe: whoever lists processes sees no secret, and a 
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import signal
@@ -18,14 +19,17 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.catalog.read_only_modes import ReadOnlyMode
-from services.emergency.release import due_reason, process_reason, release, run_of
+from services.emergency.release import all_steps, due_reason, process_reason, run_of, try_release
 from services.errors import BackupsError, UnknownName
 from services.installation import Installation, open_configured
+
+logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 READY_SECONDS = 30.0
@@ -108,29 +112,41 @@ def main() -> None:
 
 
 def guard(installation: Installation, mode: ReadOnlyMode) -> None:
-    """Stay until the mode is released. Neither a wrong clock nor a catalogue that is away keeps its limit from it."""
+    """Stay until the mode is released. Neither a wrong clock nor a catalogue that is away keeps its limit from it.
+
+    What the catalogue cannot be told, or does not know any more, is remembered here: each step is undone once.
+    """
     began = time.monotonic()
     limit = (mode.release_by - mode.began_at).total_seconds()
     pause, unsaid = LOOK_SECONDS, 0
+    mode = all_steps(installation, mode)  # until the catalogue says which were taken
+    is_set, is_told = True, True  # as far as we have not undone it
     while time.monotonic() - began < limit + LEAVE_SECONDS and unsaid < UNSAID:
-        now = installation.clock()
+        is_known = True
         try:
             mode = installation.catalog.read_only_modes.get(mode.id)
             if mode.released_at is not None:
                 return
-            why = due_reason(mode, run_of(installation, mode), now)
+            why = due_reason(mode, run_of(installation, mode), installation.clock())
         except UnknownName:
-            return  # the catalogue is another one by now
+            mode, is_known = all_steps(installation, mode), False
+            why = "the catalogue does not know of it any more"
         except SQLAlchemyError:
+            mode = all_steps(installation, mode)
             why = process_reason(mode)
         if not why and time.monotonic() - began >= limit:
             why = "its limit has passed"
         if why:
-            try:
-                if release(installation, mode, by=f"the guardian, since {why}"):
-                    return
-            except SQLAlchemyError:
-                unsaid += 1
+            mode = replace(mode, sql_step=mode.sql_step and is_set, command_step=mode.command_step and is_told)
+            done = try_release(installation, mode, by=f"the guardian, since {why}")
+            is_set &= not mode.sql_step or done.left.sql_step
+            is_told &= not mode.command_step or done.left.command_step
+            if done.is_done and (done.away is None or not is_known):
+                logger.info("read-only mode %s is released, since %s", mode.id, why)
+                return
+            unsaid += done.is_done
+            said = " ".join(done.failures) or done.away or "somebody else is at it"
+            logger.warning("read-only mode %s is not released yet: %s", mode.id, said)
             pause = min(2 * pause, LONGEST_PAUSE)
         time.sleep(pause)
 

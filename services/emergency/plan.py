@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from services.emergency.commands import shown
-from services.emergency.read_only import ReadOnlyFacts, read_facts, visit
+from services.emergency.read_only import ReadOnlyFacts, read_facts, shortcomings, visit
 from services.emergency.request import EmergencyRequest, check_request
 from services.emergency.switch import refuse_switch
 from services.errors import BackupsError
@@ -114,17 +114,7 @@ def _about_sessions(request: EmergencyRequest, facts: ReadOnlyFacts | None) -> s
 
 
 def _warnings(facts: ReadOnlyFacts, request: EmergencyRequest) -> list[Check]:
-    found = []
-    if facts.overriding:
-        names = ", ".join(facts.overriding)
-        found.append(
-            Check(
-                READ_ONLY,
-                "warning",
-                f"Roles whose own setting lets them write all the same: {names}.",
-                "ALTER ROLE … RESET default_transaction_read_only, or stop what uses them.",
-            )
-        )
+    found = [Check(READ_ONLY, "warning", message, hint) for message, hint in shortcomings(facts)]
     kept = sorted({session.user for session in facts.sessions if not session.may_end})
     if kept and request.sessions != "wait-or-stop":
         found.append(

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import psycopg
@@ -31,7 +31,8 @@ _LOCK = 4_703_122_901_557_119
 _FACTS = """
 SELECT current_user, pg_catalog.pg_is_in_recovery(),
        r.rolsuper OR pg_catalog.pg_has_role(d.datdba, 'USAGE'), r.rolsuper,
-       pg_catalog.pg_has_role('pg_signal_backend', 'USAGE')
+       pg_catalog.pg_has_role('pg_signal_backend', 'USAGE'), pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'),
+       pg_catalog.pg_postmaster_start_time()::text || ' ' || d.oid
 FROM pg_catalog.pg_database d, pg_catalog.pg_roles r
 WHERE d.datname = pg_catalog.current_database() AND r.rolname = current_user
 """
@@ -53,7 +54,8 @@ WHERE (s.setdatabase = 0 OR d.datname = pg_catalog.current_database())
   AND NOT pg_catalog.substr(c, pg_catalog.strpos(c, '=') + 1)::bool
 ORDER BY 1
 """
-# What we may not see of a session of somebody else is null; whose it is and when it began is always there.
+# What we may not see of a session of somebody else is null, but for its number and whose it is: when it began is seen
+# by members of pg_read_all_stats only. Of the others those count that were there when the mode was switched on.
 _SESSIONS = """
 SELECT a.pid, a.usename, coalesce(a.application_name, ''), coalesce(a.state, ''), a.backend_xid IS NOT NULL,
        coalesce(r.rolsuper, false), pg_catalog.pg_has_role(a.usesysid, 'MEMBER')
@@ -61,9 +63,33 @@ FROM pg_catalog.pg_stat_activity a LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.
 WHERE a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid() AND a.usename IS NOT NULL
   AND (a.backend_type = 'client backend' OR a.backend_type IS NULL)
   AND NOT (a.usename = ANY (%(we)s) AND a.application_name = %(ours)s)
-  AND (%(before)s::timestamptz IS NULL OR a.backend_start IS NULL OR a.backend_start <= %(before)s)
+  AND (%(before)s::timestamptz IS NULL OR a.backend_start <= %(before)s
+       OR a.backend_start IS NULL AND a.pid = ANY (%(seen)s))
 ORDER BY a.pid
 """
+
+
+# What goes on writing whoever is connected: it belongs to no client, and does not heed the setting.
+_BEYOND = """
+SELECT DISTINCT a.backend_type FROM pg_catalog.pg_stat_activity a
+WHERE a.datname = pg_catalog.current_database() AND a.backend_type NOT IN
+      ('client backend', 'autovacuum worker', 'parallel worker', 'walsender')
+UNION SELECT 'subscription ' || s.subname FROM pg_catalog.pg_subscription s
+JOIN pg_catalog.pg_database d ON d.oid = s.subdbid AND d.datname = pg_catalog.current_database() WHERE s.subenabled
+UNION SELECT 'prepared transaction ' || p.gid FROM pg_catalog.pg_prepared_xacts p
+WHERE p.database = pg_catalog.current_database()
+ORDER BY 1
+"""
+
+
+@dataclass(frozen=True)
+class Since:
+    """When the mode began to hold: who was there before can still write."""
+
+    at: datetime
+    """The server's time."""
+    seen: frozenset[int] = frozenset()
+    """The server processes that were there right then; they count where we may not see when a session began."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +121,12 @@ class ReadOnlyFacts:
     is_standby: bool
     overriding: tuple[str, ...]
     """Roles whose own setting leaves them writable."""
+    beyond: tuple[str, ...]
+    """What may go on writing though it is no client's session: background workers, subscriptions, …"""
+    sees_all: bool
+    """Whether we may see when each session began."""
+    identity: str
+    """What tells the database from any other one of any other server."""
     sessions: tuple[Session, ...]
 
 
@@ -147,12 +179,34 @@ def read_facts(connection: Connection, database: DatabaseSettings) -> ReadOnlyFa
         may_switch=may_switch,
         is_standby=is_standby,
         overriding=tuple(name for (name,) in connection.execute(_OVERRIDING)),
+        beyond=tuple(name for (name,) in connection.execute(_BEYOND)),
+        sees_all=row[3] or row[5],
+        identity=row[6],
         sessions=tuple(find_sessions(connection, database)),
     )
 
 
-def switch_on(connection: Connection, previous: str | None) -> datetime:
-    """Have new sessions begin read-only; return the server's time at which that began to hold.
+def shortcomings(facts: ReadOnlyFacts) -> Iterator[tuple[str, str]]:
+    """Yield what read-only mode would not reach, each with what can be done about it."""
+    if facts.overriding:
+        yield (
+            f"Roles whose own setting lets them write all the same: {', '.join(facts.overriding)}.",
+            "ALTER ROLE … RESET default_transaction_read_only, or stop what uses them.",
+        )
+    if facts.beyond:
+        yield (
+            f"What is no client's session may go on writing: {', '.join(facts.beyond)}.",
+            "Stop it for as long, where it writes: ALTER SUBSCRIPTION … DISABLE, ROLLBACK PREPARED.",
+        )
+    if not facts.sees_all and not facts.is_standby:
+        yield (
+            f"{facts.user} cannot see when sessions began, and goes by who is there when the mode is switched on.",
+            f"GRANT pg_read_all_stats TO {facts.user}.",
+        )
+
+
+def switch_on(connection: Connection, previous: str | None) -> None:
+    """Have new sessions begin read-only.
 
     ``previous``: what was written down to be restored. Raise InputError when it is not that any more.
     """
@@ -163,20 +217,23 @@ def switch_on(connection: Connection, previous: str | None) -> datetime:
                 hint="Look at the plan again.",
             )
         _set(connection, "on")
-    return server_time(connection)
 
 
-def server_time(connection: Connection) -> datetime:
-    """Return the server's time: sessions that begin later see what is set now."""
+def since_now(connection: Connection, database: DatabaseSettings) -> Since:
+    """Return the server's time, and who is there: sessions that begin later see what is set now."""
     row = connection.execute("SELECT pg_catalog.clock_timestamp()").fetchone()
     assert row is not None
-    at: datetime = row[0]
-    return at
+    return Since(row[0], frozenset(session.pid for session in find_sessions(connection, database)))
 
 
-def restore_setting(connection: Connection, previous: str | None) -> bool:
-    """Put back what was set before; return False when there was nothing to do: done already, or set otherwise since."""
+def restore_setting(connection: Connection, previous: str | None, is_ours: Callable[[], bool] = lambda: True) -> bool:
+    """Put back what was set before; return False when there was nothing to do: done already, or set otherwise since.
+
+    ``is_ours`` is asked under the lock that whoever switches the database holds.
+    """
     with _writing(connection):
+        if not is_ours():
+            return False
         now = _setting(connection)
         if now == previous or not _is_on(connection, now):
             return False
@@ -184,10 +241,9 @@ def restore_setting(connection: Connection, previous: str | None) -> bool:
         return True
 
 
-def find_sessions(
-    connection: Connection, database: DatabaseSettings, *, before: datetime | None = None
-) -> list[Session]:
+def find_sessions(connection: Connection, database: DatabaseSettings, *, before: Since | None = None) -> list[Session]:
     """Return the sessions of other clients in this database: all, or those that began until ``before``. Not ours."""
+    at, seen = (before.at, sorted(before.seen)) if before else (None, [])
     we = [Address.parse(url.get_secret_value()).user for url in (database.url, database.owner_url) if url]
     row = connection.execute(_FACTS).fetchone()
     assert row is not None
@@ -195,7 +251,7 @@ def find_sessions(
     return [
         Session(pid, user, application, state, writes, is_super or member or (signals and not of_superuser))
         for pid, user, application, state, writes, of_superuser, member in connection.execute(
-            _SESSIONS, {"we": we, "ours": APPLICATION, "before": before}
+            _SESSIONS, {"we": we, "ours": APPLICATION, "before": at, "seen": seen}
         )
     ]
 
@@ -207,7 +263,7 @@ def end_sessions(connection: Connection, sessions: Sequence[Session]) -> list[Se
         try:
             connection.execute("SELECT pg_catalog.pg_terminate_backend(%s)", [session.pid])
         except psycopg.errors.InsufficientPrivilege:
-            refused.append(session)
+            refused.append(replace(session, may_end=False))
     return refused
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from typing import Literal
 
-from services.emergency.commands import SEARCH_PATH
-from services.emergency.read_only import read_facts, visit
+from services.emergency.commands import why_not_run
+from services.emergency.read_only import read_facts, shortcomings, visit
 from services.emergency.switch import refuse_switch
 from services.settings.model import DatabaseSettings
 
@@ -26,13 +25,8 @@ def check_readiness(database: DatabaseSettings) -> Iterator[tuple[Literal["ok", 
         facts = read_facts(connection, database)
     refuse_switch(database, facts)
     yield "ok", f"{facts.user} may switch it to read-only mode.", ""
-    if facts.overriding:
-        names = ", ".join(facts.overriding)
-        yield (
-            "warning",
-            f"Roles whose own setting lets them write all the same: {names}.",
-            "ALTER ROLE … RESET default_transaction_read_only.",
-        )
+    for message, hint in shortcomings(facts):
+        yield "warning", message, hint
     for command in (database.read_only_on_command, database.read_only_off_command):
-        if command and shutil.which(command[0], path=SEARCH_PATH) is None:
-            yield "failed", f"There is no program {command[0]} in {SEARCH_PATH}.", "Give its full path in the settings."
+        if command and (why := why_not_run(command)):
+            yield "failed", why, "Mend the program, or give its full path in the settings."

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -20,16 +20,18 @@ from services.emergency.commands import run_command, shown
 from services.emergency.guardian import guarded_by_process
 from services.emergency.read_only import (
     ReadOnlyFacts,
+    Session,
+    Since,
     end_sessions,
     find_sessions,
     read_facts,
-    server_time,
+    since_now,
     switch_on,
     visit,
 )
-from services.emergency.release import release
+from services.emergency.release import all_steps, release, try_release
 from services.emergency.request import EmergencyRequest
-from services.errors import BackupsError, InputError, TimedOut
+from services.errors import BackupsError, InputError, TimedOut, UnknownName
 from services.ids import new_id
 from services.installation import Installation
 from services.jobs.context import RunContext
@@ -59,6 +61,10 @@ def read_only_mode(installation: Installation, request: EmergencyRequest, run: R
     with visit(database) as connection:
         facts = read_facts(connection, database)
     refuse_switch(database, facts)
+    if request.sessions == "end":
+        refused = _not_ours_to_end(database, facts.sessions)
+        if refused is not None:
+            raise InputError(refused.message, hint=refused.hint)
     mode = _write_down(installation, request, database, facts, run)
     is_on = False
     try:
@@ -132,12 +138,13 @@ def _switch_on(
     if mode.already_read_only:
         run.log(f"{database.name} is read-only already; its setting is left as it is.")
         with visit(database) as connection:
-            since = server_time(connection)
+            since = since_now(connection, database)
     else:
         run.check_cancelled()
         _refuse_released(modes.note_step(mode.id, sql_step=True))
         with visit(database) as connection:
-            since = switch_on(connection, mode.previous)
+            switch_on(connection, mode.previous)
+            since = since_now(connection, database)
         run.log(
             f"{database.name} is in read-only mode for {format_limit(request.limit_of(database))} at most: "
             "new sessions cannot write."
@@ -167,7 +174,7 @@ def _refuse_released(is_held: bool) -> None:
 
 def _end_writers(
     database: DatabaseSettings,
-    since: datetime,
+    since: Since,
     request: EmergencyRequest,
     run: RunContext,
     is_held: Callable[[], bool],
@@ -185,25 +192,39 @@ def _end_writers(
                 hint="Wait longer, or have them ended: `--sessions end`.",
             )
     if not is_held():
+        if request.sessions == "wait-or-stop":
+            raise TimedOut(
+                "Read-only mode was released while sessions were waited for, so the backup is given up.",
+                hint="Start again, with a longer limit if that was it.",
+            )
         return False
     with visit(database) as connection:
         sessions = find_sessions(connection, database, before=since)
-        refused = end_sessions(connection, sessions)
-    if refused:
-        users = ", ".join(sorted({session.user for session in refused}))
-        raise InputError(
-            f"Sessions of {users} can still write to {database.name}, and may not be ended by us.",
-            hint="GRANT pg_signal_backend to the user of the database's URL; a superuser's sessions: end them by hand.",
-        )
+        refused = _not_ours_to_end(database, sessions)
+        if refused is None:
+            refused = _not_ours_to_end(database, end_sessions(connection, sessions))
+    if refused is not None:
+        raise refused
     left = _wait(database, since, timedelta(seconds=GONE_SECONDS), run, is_held)
     if left:
         raise TimedOut(f"{_count(left)} did not end in {GONE_SECONDS:.0f} s.", hint="Look at pg_stat_activity.")
-    run.log(f"{_count(len(sessions))} ended. Nobody who was connected before can write any more.")
+    run.log(f"{_count(len(sessions))} ended.")
     return True
 
 
+def _not_ours_to_end(database: DatabaseSettings, sessions: Sequence[Session]) -> BackupsError | None:
+    """Return what to say of the sessions that we may not end; None when there are none."""
+    users = ", ".join(sorted({session.user for session in sessions if not session.may_end}))
+    if not users:
+        return None
+    return BackupsError(
+        f"Sessions of {users} can still write to {database.name}, and may not be ended by us.",
+        hint="GRANT pg_signal_backend to the user of owner_url; a superuser's sessions: end them by hand.",
+    )
+
+
 def _wait(
-    database: DatabaseSettings, since: datetime, limit: timedelta, run: RunContext, is_held: Callable[[], bool]
+    database: DatabaseSettings, since: Since, limit: timedelta, run: RunContext, is_held: Callable[[], bool]
 ) -> int:
     """Wait until no earlier session is left, the limit has passed or the mode is released; return how many are left."""
     end, told, pause = time.monotonic() + limit.total_seconds(), time.monotonic(), FIRST_LOOK_SECONDS
@@ -228,24 +249,27 @@ def _count(sessions: int) -> str:
 def _release(installation: Installation, mode: ReadOnlyMode, run: RunContext, *, half_way: bool) -> None:
     """Release it now; what cannot be undone now is tried again by the guardian and by each worker. Never raises.
 
-    ``half_way``: the switch did not get to its end, so that a step may have been taken after somebody's release.
+    ``half_way``: the switch did not get to its end, so that a step may have been taken after somebody's release. Then
+    the row says so again, for all who release.
     """
     modes = installation.catalog.read_only_modes
-    database = installation.settings.database(mode.database)
-    all_steps = replace(mode, sql_step=not mode.already_read_only, command_step=bool(database.read_only_off_command))
-    try:
-        for number in range(_TRIES):
-            if number:
-                time.sleep(FIRST_LOOK_SECONDS)
+    left = all_steps(installation, mode)
+    for number in range(_TRIES):
+        if number:
+            time.sleep(FIRST_LOOK_SECONDS)
+        try:
             fresh = modes.get(mode.id)
-            if fresh.released_at is not None and not half_way:
-                return
-            left = fresh if fresh.released_at is None else all_steps
-            if release(installation, left, by="its run", tell=run.log):
-                return
-        why = modes.get(mode.id).last_error
-        run.log(f"Read-only mode could not be released yet and is tried again: {why}", "error")
-    except (SQLAlchemyError, BackupsError):
-        logger.exception("read-only mode %s: the catalogue does not answer; releasing all that may be on", mode.id)
-        with suppress(SQLAlchemyError):  # its row will be put right by the guardian, or a worker
-            release(installation, all_steps, by="its run")
+            if fresh.released_at is not None:
+                if not half_way:
+                    return
+                fresh = replace(fresh, sql_step=left.sql_step, command_step=left.command_step, released_at=None)
+                modes.reopen(fresh)
+            left = fresh
+        except (SQLAlchemyError, UnknownName):
+            logger.exception("read-only mode %s: the catalogue does not answer; releasing all that may be on", mode.id)
+        undone = try_release(installation, left, by="its run", tell=run.log)
+        left = undone.left
+        if undone.is_done:
+            return  # where the catalogue could not be told, the guardian or a worker puts the row right
+    why = " ".join(undone.failures) or "somebody else is just doing it."
+    run.log(f"Read-only mode could not be released yet and is tried again: {why}", "error")

@@ -183,7 +183,7 @@ def run_child(
     try:
         for pipe in (process.stdin, process.stdout):
             _enlarge(pipe)
-        with run.leftover("process", pid=str(child.pid), started=_started(child.pid)), run.on_cancel(child.kill):
+        with run.leftover("process", pid=str(child.pid), started=started_at(child.pid)), run.on_cancel(child.kill):
             yield child
     finally:
         child.close()
@@ -197,7 +197,7 @@ def _dies_with_parent() -> tuple[str, ...]:
     return (setpriv, "--pdeathsig", "KILL", "--") if setpriv and sys.platform == "linux" else ()
 
 
-def _started(pid: int) -> str:
+def started_at(pid: int) -> str:
     """Return when the process started, in seconds since the epoch: it tells it from a later one with the same id."""
     try:
         return f"{psutil.Process(pid).create_time():.2f}"

@@ -47,7 +47,7 @@ def test_what_cannot_be_asked_for_is_refused_and_says_what_would_be_right(shell:
     assert shell.json("runs") == []
 
 
-def test_what_a_dead_process_left_is_released_by_the_next_command(shell: Shell) -> None:
+def test_what_a_dead_process_left_is_released_by_the_next_command_that_acts(shell: Shell) -> None:
     installation = open_installation(shell.variables)
     database = installation.settings.databases[0]
     now = installation.clock()
@@ -60,6 +60,8 @@ def test_what_a_dead_process_left_is_released_by_the_next_command(shell: Shell) 
     with visit(database) as session:
         switch_on(session, None)
     assert can_write(shell.database) is False
-    shown = shell.run("list")
+    shell.run("status")
+    assert can_write(shell.database) is False, "what only looks waits for no server"
+    shown = shell.run("create", "--queue")
     assert "Read-only mode" in shown.stderr
     assert can_write(shell.database) is True

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from services import commands
-from services.emergency.commands import run_command
+from services.emergency.commands import run_command, why_not_run
 from services.emergency.readiness import check_readiness, is_prepared
 from services.errors import BackupsError
 from services.postgres.connection import Address
@@ -57,6 +57,22 @@ def test_a_command_that_hangs_or_is_not_there_ends_in_time(make: MakeInstallatio
         run_command(installation.settings, database, ("railwai", "variable"))
     # What it leaves in the background does not keep us.
     assert run_command(installation.settings, database, ("sh", "-c", "sleep 5 & echo done")) == "done"
+
+
+def test_a_program_that_the_system_cannot_run_is_a_failure_like_any_other(
+    make: MakeInstallation, source: Address, tmp_path: Path
+) -> None:
+    program = tmp_path / "tell"
+    for text, why in (("echo hello\n", "has no #! line"), ("#!/nowhere/sh\n", "names /nowhere/sh, which is not there")):
+        program.write_text(text)
+        program.chmod(0o755)
+        installation = make(read_only_on_command=(str(program),), read_only_off_command=("true",))
+        assert why in why_not_run((str(program),))
+        assert [result for result, _, _ in check_readiness(installation.settings.databases[0])] == ["ok", "failed"]
+        run = emergency(installation)
+        assert run.state == "failed"
+        assert "could not be run" in run.error
+        assert can_write(source)
 
 
 def test_doctor_says_on_a_quiet_day_what_would_be_missing(make: MakeInstallation, source: Address) -> None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import threading
+import time
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from psycopg import sql
+from sqlalchemy.exc import OperationalError
 
 from services import commands
 from services.catalog.read_only_modes import ReadOnlyMode
 from services.catalog.schema import read_only_modes
-from services.emergency import switch
-from services.emergency.read_only import switch_on, visit
+from services.emergency import guardian, switch
+from services.emergency import release as release_module
+from services.emergency.read_only import restore_setting, switch_on, visit
 from services.emergency.release import due_reason, may_be_tried, release, release_due
 from services.emergency.request import EmergencyRequest
 from services.emergency.switch import read_only_mode
@@ -22,6 +28,7 @@ from services.errors import BackupsError, InputError
 from services.installation import Installation
 from services.jobs.execute import execute_run
 from services.jobs.identity import process_identity
+from services.jobs.processes import started_at
 from services.postgres.connection import Address, Connection, connect
 from tests.emergency.conftest import REASON, MakeInstallation, can_write, emergency, setting, told, wait_for, working
 
@@ -152,10 +159,10 @@ def test_a_limit_that_passes_while_the_mode_is_being_switched_on_leaves_the_data
     """Somebody releases between the note of the step and the step: the hardest moment."""
     switch_on = switch.switch_on
 
-    def late(connection: Connection, previous: str | None) -> datetime:
+    def late(connection: Connection, previous: str | None) -> None:
         (mode,) = installation.catalog.read_only_modes.unreleased()
         assert release(installation, mode, by="its limit")
-        return switch_on(connection, previous)
+        switch_on(connection, previous)
 
     monkeypatch.setattr(switch, "switch_on", late)
     run = emergency(installation)
@@ -203,4 +210,170 @@ def test_who_releases_while_sessions_are_waited_for_has_none_of_them_ended(
         application.execute("INSERT INTO content VALUES (-1)")
     assert run.state == "finished", run.error
     assert any("so do writes" in line.message for line in installation.catalog.runs.log(run.id))
+    assert can_write(source)
+
+
+def hang_up(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the catalogue's answers about read-only modes fail, as when its server is away."""
+
+    def away(*args: object, **kwargs: object) -> None:
+        raise OperationalError("SELECT", {}, Exception("the catalogue is away"))
+
+    for name in ("get", "unreleased", "note_step", "note_failure", "note_released"):
+        monkeypatch.setattr(installation.catalog.read_only_modes, name, away)
+
+
+def gone() -> str:
+    host, pid, started = process_identity().rsplit(":", 2)
+    return f"{host}:{pid}:{int(started) - 100}"
+
+
+def test_an_on_command_that_a_killed_run_left_running_is_ended_before_the_off_command(
+    make: MakeInstallation, source: Address, tmp_path: Path
+) -> None:
+    installation = make(**told(tmp_path))
+    mode = hold(installation, command_step=True, process=gone())
+    on = ("sh", "-c", f"sh -c 'sleep 3; echo on >> {tmp_path}/told'; true")
+    with subprocess.Popen(on, start_new_session=True) as left:
+        entry = {"pid": str(left.pid), "started": started_at(left.pid), "until": "0", "purpose": "read-only on"}
+        installation.catalog.runs.add_leftover(mode.run_id, {"kind": "process"} | entry)
+        assert release(installation, mode, by="the guardian")
+        assert left.wait(10) == -signal.SIGKILL
+    assert (tmp_path / "told").read_text() == "off\n"
+    assert can_write(source)
+
+
+def test_an_on_command_that_may_still_run_on_another_machine_is_waited_for(
+    make: MakeInstallation, source: Address, tmp_path: Path
+) -> None:
+    installation = make(**told(tmp_path))
+    mode = hold(installation, command_step=True, process="elsewhere:1:1")
+    entry = {"kind": "process", "pid": "1", "started": "0", "purpose": "read-only on"}
+    until = {"until": str(time.time() + 60)}
+    installation.catalog.runs.add_leftover(mode.run_id, entry | until)
+    assert not release(installation, mode, by="a worker")
+    assert can_write(source), "the database's setting does not wait"
+    assert "just being told to stop, by elsewhere" in installation.catalog.read_only_modes.get(mode.id).last_error
+    installation.catalog.runs.remove_leftover(mode.run_id, entry | until)
+    assert release(installation, mode, by="a worker")
+    assert (tmp_path / "told").read_text() == "off\n"
+
+
+def test_who_releases_while_the_application_is_told_to_stop_has_it_told_to_go_on_last(
+    make: MakeInstallation, source: Address, tmp_path: Path
+) -> None:
+    started = tmp_path / "started"
+    installation = make(**told(tmp_path, on=f"touch {started}; sleep 3; echo on >> {{file}}"))
+
+    def click() -> None:
+        wait_for(started.exists)
+        commands.release_read_only(installation, "la_factoria", actor="ada")
+
+    clicking = threading.Thread(target=click)
+    clicking.start()
+    run = emergency(installation)
+    clicking.join()
+    assert run.state == "failed"
+    assert (tmp_path / "told").read_text().split()[-1] == "off"
+    assert installation.catalog.read_only_modes.unreleased() == []
+    assert can_write(source)
+
+
+def test_a_step_that_was_taken_after_a_release_is_undone_by_all_who_release_when_its_run_cannot(
+    make: MakeInstallation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Released right after the on command has run, and the off command then fails for its run."""
+    broken = tmp_path / "broken"
+    installation = make(**told(tmp_path, off=f"test ! -e {broken} && echo off >> {{file}}"))
+    run_command = switch.run_command
+
+    def late(*args: Any, **kwargs: Any) -> str:
+        said = run_command(*args, **kwargs)
+        commands.release_read_only(installation, "la_factoria", actor="ada")
+        broken.touch()
+        (tmp_path / "told").write_text("on\n")
+        return said
+
+    monkeypatch.setattr(switch, "run_command", late)
+    run = emergency(installation)
+    assert run.state == "failed"
+    (left,) = installation.catalog.read_only_modes.unreleased()
+    assert left.command_step
+    broken.unlink()
+    monkeypatch.setattr(release_module, "may_be_tried", lambda mode, now: True)
+    assert [each.id for each in release_due(installation, by="a worker")] == [left.id]
+    assert (tmp_path / "told").read_text() == "on\noff\n"
+
+
+def test_whatever_one_release_meets_keeps_nobody_from_the_others(
+    make: MakeInstallation, source: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation = make(read_only_on_command=("true",), read_only_off_command=("true",))
+    first = hold(installation, command_step=True, sql_step=False, began_at=installation.clock() - timedelta(hours=1))
+    with visit(installation.settings.databases[0]) as session:
+        restore_setting(session, None)
+    second = hold(installation)
+
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(release_module, "run_command", full)
+    assert [mode.id for mode in release_due(installation, by="a worker")] == [second.id]
+    assert "No space left" in installation.catalog.read_only_modes.get(first.id).last_error
+    assert can_write(source)
+
+
+def test_a_guardian_whose_catalogue_is_away_undoes_each_step_once(
+    make: MakeInstallation, source: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even those that were not noted when it last read the row."""
+    installation = make(**told(tmp_path))
+    mode = hold(installation, process=gone())
+    hang_up(installation, monkeypatch)
+    monkeypatch.setattr(guardian, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(guardian, "UNSAID", 5)
+    guardian.guard(installation, replace(mode, sql_step=False))
+    assert can_write(source)
+    assert (tmp_path / "told").read_text() == "off\n"
+
+
+def test_a_guardian_whose_catalogue_is_away_stays_until_the_off_command_works(
+    make: MakeInstallation, source: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails = "echo try >> {file}; test $(grep -c try {file}) -gt 3"
+    installation = make(**told(tmp_path, off=fails))
+    mode = hold(installation, process=gone())
+    hang_up(installation, monkeypatch)
+    monkeypatch.setattr(guardian, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(guardian, "LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(guardian, "UNSAID", 1)
+    guardian.guard(installation, mode)
+    assert (tmp_path / "told").read_text() == "try\n" * 4
+    assert can_write(source)
+
+
+def test_a_guardian_whose_catalogue_is_another_one_by_now_releases_and_ends(
+    make: MakeInstallation, source: Address, tmp_path: Path
+) -> None:
+    installation = make(**told(tmp_path))
+    mode = hold(installation)
+    with installation.catalog.engine.begin() as connection:
+        connection.execute(read_only_modes.delete())
+    guardian.guard(installation, mode)
+    assert can_write(source)
+    assert setting(source) == []
+    assert (tmp_path / "told").read_text() == "off\n"
+
+
+def test_a_setting_that_a_later_emergency_backup_holds_is_left_to_it(
+    installation: Installation, source: Address
+) -> None:
+    """As a run does that was paused while it switched, lost its claim, and goes on."""
+    earlier = hold(installation)
+    assert release(installation, earlier, by="the guardian")
+    later = hold(installation)
+    installation.catalog.read_only_modes.reopen(earlier)
+    assert release(installation, earlier, by="its run")
+    assert not can_write(source)
+    assert release(installation, later, by="its run")
     assert can_write(source)
