@@ -41,7 +41,7 @@ class FurtherStorages:
         for name in names:
             try:
                 self._storages[name] = mounted_storage(installation, name)
-            except StorageError as error:
+            except BackupsError as error:
                 self._fail(name, error)
 
     @contextmanager
@@ -70,9 +70,9 @@ class FurtherStorages:
         for name, storage in self._storages.items():
             try:
                 further[name] = storage.writer(key, expected_bytes=expected_bytes)
-            except StorageError as error:
+            except BackupsError as error:
                 self._fail(name, error)
-        self._tee = TeeWriter(primary, further)
+        self._tee = TeeWriter(primary, further, discard=lambda name: self._storages[name].delete(key))
         return self._tee
 
     def finish(self, backup: Backup, document: dict[str, object]) -> Backup:
@@ -96,12 +96,14 @@ class FurtherStorages:
 
     def _is_made_real(self, name: str, stored: StoredObject, backup: Backup, signed: dict[str, object]) -> bool:
         if stored.bytes != backup.stored_bytes:
-            problem = StorageError(f"The storage {name} has {stored.bytes} bytes of {backup.stored_bytes}.")
+            problem: BackupsError = StorageError(
+                f"The storage {name} has {stored.bytes} bytes of {backup.stored_bytes}."
+            )
         else:
             try:
                 store_document(self._storages[name], signed)
                 return True
-            except StorageError as error:
+            except BackupsError as error:
                 problem = error
         self._remove([name])
         self._fail(name, problem)
@@ -116,7 +118,7 @@ class FurtherStorages:
             for key in (self._plan.manifest_key, self._plan.key):
                 try:
                     self._storages[name].delete(key)
-                except StorageError as error:
+                except BackupsError as error:
                     self._run.log(f"{self._storages[name].location(key)} could not be removed: {error}", "warning")
                     break
 

@@ -19,7 +19,7 @@ from services.backups.plan import Plan, plan_backup
 from services.backups.request import BackupRequest, jobs_of
 from services.catalog.model import Backup
 from services.catalog.runs import ClaimLost
-from services.errors import Blocked, CorruptBackup, StorageError
+from services.errors import BackupsError, Blocked, CorruptBackup, StorageError
 from services.installation import Installation
 from services.jobs.context import RunContext
 from services.postgres.clients import choose_client, find_clients
@@ -116,7 +116,8 @@ def _look_at_further(installation: Installation, backup: Backup, run: RunContext
         if copy.state == "stored":
             try:
                 verify_backup(installation, backup, "stored", copy.storage, run)
-            except StorageError as error:
+            except BackupsError as error:
+                run.check_cancelled()  # whatever is wrong with that copy, the backup is there
                 run.log(f"The copy in {copy.storage} could not be looked at: {error}", "warning")
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from services.backups import at_once
 from services.backups.missing_copies import find_missing
 from services.backups.naming import manifest_key
 from services.catalog import schema
-from services.errors import StorageError
+from services.errors import CorruptBackup, StorageError
 from services.health.checks import examine
 from services.installation import Installation
 from services.jobs.identity import DeathWatch
@@ -24,7 +26,7 @@ from services.storage import tee
 from services.storage.open import open_storage
 from services.storage.protocol import Storage
 from services.storage.tee import TeeWriter
-from tests.emergency.conftest import emergency
+from tests.emergency.conftest import emergency, wait_for
 
 KEY = "la_factoria/a.dump"
 PIECE = b"x" * 100_000
@@ -63,7 +65,7 @@ class Faulty:
 
 def test_all_storages_have_the_same_bytes(places: tuple[Storage, Storage]) -> None:
     one, two = places
-    writer = TeeWriter(one.writer(KEY), {"two": two.writer(KEY)})
+    writer = TeeWriter(one.writer(KEY), {"two": two.writer(KEY)}, discard=lambda _: two.delete(KEY))
     for number in range(120):
         writer.write(PIECE + str(number).encode())
     stored = writer.commit()
@@ -80,19 +82,68 @@ def test_a_further_storage_that_fails_or_stands_still_is_given_up_and_the_first_
 ) -> None:
     monkeypatch.setattr(tee, "PATIENCE_SECONDS", 0.2)
     one, two = places
-    writer = TeeWriter(one.writer(KEY), {"two": Faulty(two.writer(KEY), after=len(PIECE), stands_still=stands_still)})
+    faulty = Faulty(two.writer(KEY), after=len(PIECE), stands_still=stands_still)
+    writer = TeeWriter(one.writer(KEY), {"two": faulty}, discard=lambda _: two.delete(KEY))
     for _ in range(120):
         writer.write(PIECE)
     assert writer.commit().bytes == 120 * len(PIECE)
     said = "kept the others waiting" if stands_still else "The disk is gone"
     assert said in str(writer.failures["two"])
+    faulty.released.set()
+    wait_for(lambda: two.unfinished() == [])
     assert list(two.list()) == []
-    assert two.unfinished() == []
+
+
+def test_a_further_storage_that_is_slow_all_the_time_is_given_up_and_what_it_finishes_late_is_removed(
+    places: tuple[Storage, Storage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tee, "BUDGET_SECONDS", 0.5)
+    monkeypatch.setattr(tee, "COMMIT_SECONDS", 0.2)
+    one, two = places
+    slow = two.writer(KEY)
+    write = slow.write
+    monkeypatch.setattr(slow, "write", lambda data: (time.sleep(0.02), write(data)))
+    writer = TeeWriter(one.writer(KEY), {"two": slow}, discard=lambda _: two.delete(KEY))
+    for _ in range(150):
+        writer.write(PIECE)
+    assert writer.commit().bytes == 150 * len(PIECE)
+    assert "kept the others waiting" in str(writer.failures["two"])
+    late = two.writer("la_factoria/b.dump")
+    commit, goes_on = late.commit, threading.Event()
+    monkeypatch.setattr(late, "commit", lambda: (goes_on.wait(30), commit())[1])
+    removed = threading.Event()
+    writer = TeeWriter(
+        one.writer("la_factoria/b.dump"),
+        {"two": late},
+        discard=lambda _: (two.delete("la_factoria/b.dump"), removed.set()),
+    )
+    writer.write(PIECE)
+    writer.commit()
+    assert writer.stored == {}
+    goes_on.set()
+    assert removed.wait(10)
+    assert list(two.list()) == []
+
+
+def test_a_manifest_that_a_further_storage_spoils_is_a_copy_that_is_wanting(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoiled(*args: object, **kwargs: object) -> None:
+        raise CorruptBackup("The bytes that were written are not those that are read.")
+
+    monkeypatch.setattr(at_once, "store_document", spoiled)
+    run = emergency(installation, read_only=False)
+    assert run.state == "finished", run.error
+    (backup,) = installation.catalog.backups.list()
+    assert [(copy.storage, copy.state) for copy in backup.copies] == [("primary", "stored"), ("second", "failed")]
+    assert list(installation.storage("second").list()) == []
 
 
 def test_when_the_first_storage_fails_nothing_is_left_in_any(places: tuple[Storage, Storage]) -> None:
     one, two = places
-    writer = TeeWriter(Faulty(one.writer(KEY), after=len(PIECE)), {"two": two.writer(KEY)})
+    writer = TeeWriter(
+        Faulty(one.writer(KEY), after=len(PIECE)), {"two": two.writer(KEY)}, discard=lambda _: two.delete(KEY)
+    )
     writer.write(PIECE)
     with pytest.raises(StorageError, match="The disk is gone"):
         writer.write(PIECE)
