@@ -36,11 +36,17 @@ from services.verification.levels import verify_backup
 
 
 def create_backup(
-    installation: Installation, request: BackupRequest, run: RunContext, *, further: Sequence[str] = ()
+    installation: Installation,
+    request: BackupRequest,
+    run: RunContext,
+    *,
+    further: Sequence[str] = (),
+    checked: Preflight | None = None,
 ) -> Backup:
     """Back up a database and return the finished, verified backup.
 
     ``further``: storages that are written at once with the primary one. Others get their copies afterwards.
+    ``checked``: pre-checks that were made just now, where a second look would cost time.
 
     Raise InputError for a request that cannot be met, Blocked when a pre-check stands in the way, and what the
     server, the client program or the storage raises. Then nothing is stored.
@@ -57,7 +63,7 @@ def create_backup(
     exclusions = exclusions_of(plan.database, request.exclude_tables, request.exclude_table_data)
     run.phase("checking")
     excluded = _excluded(plan.database, exclusions)
-    checks = preflight(
+    checks = checked or preflight(
         installation,
         plan.database,
         exclude_tables=exclusions.tables,

@@ -70,7 +70,7 @@ def emergency(
             force_reason=force,
         )
         if not plan_only:
-            check_request(request)
+            check_request(request, installation.settings.database(request.database))
         plan = make_plan(installation, request)
         if plan_only and as_json:
             write_json(_plan_form(plan))

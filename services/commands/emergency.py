@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from services.backups.plan import choose_recipients
 from services.catalog.read_only_modes import ReadOnlyMode
 from services.commands.submit import submit_run
 from services.emergency.release import release
-from services.emergency.request import EmergencyRequest, check_request
+from services.emergency.request import START_WITHIN, EmergencyRequest, check_request
 from services.emergency.words import by_hand
 from services.errors import BackupsError, InputError
 from services.installation import Installation
@@ -22,7 +24,8 @@ def submit_emergency(
 ) -> str:
     """Ask for an emergency backup. Raise UnknownName, InputError."""
     database = installation.settings.database(request.database)
-    check_request(request)
+    check_request(request, database)
+    request = replace(request, start_by=installation.clock() + START_WITHIN)
     choose_recipients(installation.settings, database)
     return submit_run(
         installation,

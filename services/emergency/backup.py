@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from services.backups.create import create_backup, pass_or_stop
 from services.backups.request import BackupRequest
 from services.catalog.model import Backup
-from services.emergency.request import EmergencyRequest
-from services.emergency.switch import read_only_mode
+from services.emergency.request import START_WITHIN, EmergencyRequest
+from services.emergency.switch import read_only_mode, release_earlier
+from services.errors import BackupsError
 from services.installation import Installation
 from services.jobs.context import RunContext
 from services.preflight import preflight
+from services.units import format_limit
 
 
 def emergency_backup(installation: Installation, request: EmergencyRequest, run: RunContext) -> Backup:
@@ -32,8 +34,16 @@ def emergency_backup(installation: Installation, request: EmergencyRequest, run:
     if not request.read_only:
         return create_backup(installation, wish, run, further=further)
     if installation.catalog.read_only_modes.of_run(run.run_id):
+        try:
+            release_earlier(installation, database)
+            run.log("An earlier attempt of this run died in read-only mode. This one backs up without it.", "warning")
+        except BackupsError as error:
+            run.log(f"{error} This attempt backs up all the same.", "warning")
+        return create_backup(installation, wish, run, further=further)
+    if request.start_by is not None and installation.clock() > request.start_by:
         run.log(
-            "An earlier attempt of this run died in read-only mode, which was released. This one backs up without it.",
+            f"It starts more than {format_limit(START_WITHIN)} after it was asked for: nobody expects writes to stop "
+            "by now, so the backup is made without read-only mode.",
             "warning",
         )
         return create_backup(installation, wish, run, further=further)
@@ -43,7 +53,7 @@ def emergency_backup(installation: Installation, request: EmergencyRequest, run:
     if not request.force_reason and any(check.severity == "blocking" for check in checks.checks):
         pass_or_stop(checks, "", run)
     with read_only_mode(installation, request, run) as mode:
-        backup = create_backup(installation, wish, run, further=further)
+        backup = create_backup(installation, wish, run, further=further, checked=checks)
         if installation.catalog.read_only_modes.get(mode.id).released_at is not None:
             run.log("Read-only mode was released before the backup was done: writes went on meanwhile.", "warning")
     return backup

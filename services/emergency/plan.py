@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from services.emergency.commands import shown
 from services.emergency.read_only import ReadOnlyFacts, read_facts, shortcomings, visit
-from services.emergency.request import EmergencyRequest, check_request
-from services.emergency.switch import refuse_switch
+from services.emergency.request import START_WITHIN, EmergencyRequest, check_request
+from services.emergency.switch import refuse_own_catalog, refuse_switch
 from services.errors import BackupsError
 from services.installation import Installation
 from services.preflight import Check, Preflight, preflight
@@ -47,7 +48,7 @@ READ_ONLY = "read-only mode"
 def make_plan(installation: Installation, request: EmergencyRequest) -> EmergencyPlan:
     """Return the plan, as things are now. Raise UnknownName, InputError for a request that cannot be met."""
     database = installation.settings.database(request.database)
-    check_request(replace(request, reason=request.reason or "not said yet"))
+    check_request(replace(request, reason=request.reason or "not said yet"), database)
     found = preflight(installation, database)
     problems = [check for check in found.checks if check.severity != "ok"]
     facts: ReadOnlyFacts | None = None
@@ -56,9 +57,12 @@ def make_plan(installation: Installation, request: EmergencyRequest) -> Emergenc
             with visit(database) as connection:
                 facts = read_facts(connection, database)
             refuse_switch(database, facts)
+            refuse_own_catalog(installation, database, facts)
             problems += _warnings(facts, request)
+            problems += _about_time(request, database, found)
         except BackupsError as error:
             problems.append(Check(READ_ONLY, "blocking", error.message, error.hint))
+    problems += _about_queue(installation, database)
     storages = tuple(storage.name for storage in installation.settings.storages_of(database))
     return EmergencyPlan(
         database=database.name,
@@ -111,6 +115,36 @@ def _about_sessions(request: EmergencyRequest, facts: ReadOnlyFacts | None) -> s
     if request.sessions == "wait":
         return f"Wait up to {wait} for {who} to end by themselves, then end them."
     return f"Wait up to {wait} for {who} to end by themselves; if some do not, give the backup up."
+
+
+def _about_time(request: EmergencyRequest, database: DatabaseSettings, found: Preflight) -> list[Check]:
+    wait = request.wait if request.sessions != "end" else timedelta(0)
+    needed = timedelta(seconds=found.expected_seconds or 0) + wait
+    if needed <= request.limit_of(database):
+        return []
+    return [
+        Check(
+            READ_ONLY,
+            "warning",
+            f"It may take {format_duration(needed.total_seconds())}, and read-only mode ends after "
+            f"{format_limit(request.limit_of(database))}: then the backup goes on, and so do writes.",
+            "Give it a longer limit.",
+        )
+    ]
+
+
+def _about_queue(installation: Installation, database: DatabaseSettings) -> list[Check]:
+    running = installation.catalog.runs.list(database=database.name, kind="backup", states=["running"], limit=1)
+    if not running:
+        return []
+    return [
+        Check(
+            "queue",
+            "warning",
+            f"Another backup of {database.name} is being made ({running[0].id}); this one would wait for it.",
+            f"Cancel it, or wait: one that waits for over {format_limit(START_WITHIN)} is made without read-only mode.",
+        )
+    ]
 
 
 def _warnings(facts: ReadOnlyFacts, request: EmergencyRequest) -> list[Check]:

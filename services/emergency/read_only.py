@@ -32,10 +32,15 @@ _FACTS = """
 SELECT current_user, pg_catalog.pg_is_in_recovery(),
        r.rolsuper OR pg_catalog.pg_has_role(d.datdba, 'USAGE'), r.rolsuper,
        pg_catalog.pg_has_role('pg_signal_backend', 'USAGE'), pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'),
-       pg_catalog.pg_postmaster_start_time()::text || ' ' || d.oid
+       extract(epoch FROM pg_catalog.pg_postmaster_start_time())::text || ' ' || d.oid
 FROM pg_catalog.pg_database d, pg_catalog.pg_roles r
 WHERE d.datname = pg_catalog.current_database() AND r.rolname = current_user
 """
+IDENTITY = """
+SELECT extract(epoch FROM pg_catalog.pg_postmaster_start_time())::text || ' ' || d.oid
+FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()
+"""
+"""What tells a database from any other of any other server, and needs no rights."""
 _SETTING = """
 SELECT pg_catalog.substr(c, pg_catalog.strpos(c, '=') + 1)
 FROM pg_catalog.pg_db_role_setting s

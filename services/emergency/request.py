@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
 from services.backups.request import BackupRequest
@@ -17,6 +17,8 @@ Sessions = Literal["end", "wait", "wait-or-stop"]
 ended; or waited for, and the emergency backup is given up when some are left."""
 SESSIONS: tuple[Sessions, ...] = get_args(Sessions)
 WAIT = timedelta(minutes=1)
+START_WITHIN = timedelta(minutes=10)
+"""How long after it was asked for an emergency backup may still stop writes; later it is made without."""
 _LONGEST_WAIT = timedelta(hours=1)
 _SHORTEST_LIMIT, _LONGEST_LIMIT = timedelta(minutes=1), timedelta(days=1)
 MAX_REASON = 500
@@ -37,6 +39,9 @@ class EmergencyRequest:
     force_reason: str = ""
     """Why blocking pre-checks are to be passed over; empty: they stop the run."""
 
+    start_by: datetime | None = None
+    """When it is too late for read-only mode: nobody expects writes to stop then. None: never."""
+
     def limit_of(self, database: DatabaseSettings) -> timedelta:
         """Return how long read-only mode may last."""
         return self.limit or database.read_only_limit
@@ -51,6 +56,7 @@ class EmergencyRequest:
                 "read_only": self.read_only,
                 "sessions": self.sessions,
                 "wait_seconds": self.wait.total_seconds(),
+                "start_by": self.start_by.isoformat() if self.start_by else None,
                 "limit_seconds": self.limit.total_seconds() if self.limit else None,
             }
         }
@@ -67,10 +73,11 @@ class EmergencyRequest:
             wait=timedelta(seconds=own["wait_seconds"]),
             limit=timedelta(seconds=own["limit_seconds"]) if own["limit_seconds"] else None,
             force_reason=params["force_reason"],
+            start_by=datetime.fromisoformat(own["start_by"]) if own.get("start_by") else None,
         )
 
 
-def check_request(request: EmergencyRequest) -> None:
+def check_request(request: EmergencyRequest, database: DatabaseSettings) -> None:
     """Raise InputError, UnknownName for what cannot be asked for."""
     if not request.reason.strip():
         raise InputError("An emergency backup needs a reason.", hint="One line, for whoever looks at it later.")
@@ -85,4 +92,10 @@ def check_request(request: EmergencyRequest) -> None:
     if request.limit is not None and not _SHORTEST_LIMIT <= request.limit <= _LONGEST_LIMIT:
         raise InputError(
             f"A limit of {format_limit(request.limit)} is out of range.", hint="Use 1min to 1d; 30min is usual."
+        )
+    if request.read_only and request.sessions != "end" and request.wait >= request.limit_of(database):
+        raise InputError(
+            f"Read-only mode would end after {format_limit(request.limit_of(database))}, while sessions are still "
+            f"waited for, for {format_limit(request.wait)}.",
+            hint="Wait less, or give it a longer limit.",
         )

@@ -13,12 +13,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
+import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.catalog.read_only_modes import ReadOnlyMode
 from services.emergency.commands import run_command, shown
 from services.emergency.guardian import guarded_by_process
 from services.emergency.read_only import (
+    IDENTITY,
     ReadOnlyFacts,
     Session,
     Since,
@@ -57,10 +59,11 @@ def read_only_mode(installation: Installation, request: EmergencyRequest, run: R
     """
     database = installation.settings.database(request.database)
     run.phase("switching to read-only mode")
-    _release_earlier(installation, database)
+    release_earlier(installation, database)
     with visit(database) as connection:
         facts = read_facts(connection, database)
     refuse_switch(database, facts)
+    refuse_own_catalog(installation, database, facts)
     if request.sessions == "end":
         refused = _not_ours_to_end(database, facts.sessions)
         if refused is not None:
@@ -90,7 +93,21 @@ def refuse_switch(database: DatabaseSettings, facts: ReadOnlyFacts) -> None:
         )
 
 
-def _release_earlier(installation: Installation, database: DatabaseSettings) -> None:
+def refuse_own_catalog(installation: Installation, database: DatabaseSettings, facts: ReadOnlyFacts) -> None:
+    """Raise InputError when our catalogue is in the database that is to be switched: we could not write either."""
+    engine = installation.catalog.engine
+    if engine.dialect.name != "postgresql":
+        return
+    with engine.connect() as connection:
+        own = connection.execute(sa.text(IDENTITY)).scalar_one()
+    if own == facts.identity:
+        raise InputError(
+            f"The catalogue of backups is in {database.name} itself, and could not be written in read-only mode.",
+            hint="Give the catalogue a database of its own (CATALOG_URL), or back up without read-only mode.",
+        )
+
+
+def release_earlier(installation: Installation, database: DatabaseSettings) -> None:
     """Undo what an earlier emergency backup left: else its setting would be taken for what was there before."""
     for mode in installation.catalog.read_only_modes.unreleased(database.name):
         if not release(installation, mode, by="the next emergency backup"):

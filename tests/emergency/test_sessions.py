@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import cast
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 from psycopg import sql
 
+from services import commands
+from services.clock import utc_now
 from services.emergency.plan import make_plan
+from services.emergency.read_only import read_facts, visit
 from services.emergency.request import EmergencyRequest
+from services.emergency.switch import refuse_own_catalog
+from services.errors import InputError
 from services.installation import Installation
+from services.jobs.execute import execute_run
+from services.jobs.identity import process_identity
 from services.postgres.connection import Address, connect
 from tests.emergency.conftest import REASON, MakeInstallation, can_write, emergency, wait_for
 
@@ -108,3 +119,39 @@ def test_nobody_is_ended_when_there_are_sessions_that_may_not_be(
 def test_the_plan_says_that_an_owner_cannot_see_when_sessions_began(owned: Installation) -> None:
     said = [check.message for check in make_plan(owned, EmergencyRequest("la_factoria", REASON)).problems]
     assert any("cannot see when sessions began" in message for message in said), said
+
+
+def test_a_catalogue_in_the_database_that_would_be_switched_is_refused(
+    installation: Installation, source: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = sa.create_engine(source.url().get_secret_value().replace("postgresql://", "postgresql+psycopg://"))
+    try:
+        with visit(installation.settings.databases[0]) as connection:
+            facts = read_facts(connection, installation.settings.databases[0])
+        own = SimpleNamespace(catalog=SimpleNamespace(engine=engine))
+        with pytest.raises(InputError, match="is in la_factoria itself"):
+            refuse_own_catalog(cast(Installation, own), installation.settings.databases[0], facts)
+        elsewhere = replace(facts, identity="another")
+        refuse_own_catalog(cast(Installation, own), installation.settings.databases[0], elsewhere)
+    finally:
+        engine.dispose()
+
+
+def test_what_is_asked_for_too_long_ago_is_backed_up_without_read_only_mode(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wish = EmergencyRequest("la_factoria", REASON)
+    run_id = commands.submit_emergency(installation, wish, actor="ada", queue=False)
+    late = Installation(installation.settings, installation.catalog, lambda: utc_now() + timedelta(minutes=11))
+    run = execute_run(late, run_id, worker=process_identity())
+    assert run.state == "finished", run.error
+    assert any("without read-only mode" in line.message for line in installation.catalog.runs.log(run_id))
+    assert installation.catalog.read_only_modes.of_run(run_id) == []
+
+
+def test_a_wait_that_outlasts_the_limit_is_refused(installation: Installation) -> None:
+    hopeless = EmergencyRequest(
+        "la_factoria", REASON, sessions="wait", wait=timedelta(minutes=5), limit=timedelta(minutes=2)
+    )
+    with pytest.raises(InputError, match="while sessions are still waited for"):
+        make_plan(installation, hopeless)
