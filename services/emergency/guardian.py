@@ -35,6 +35,8 @@ LOOK_SECONDS = 1.0
 READY_SECONDS = 30.0
 """How long a guardian may take to be on its post."""
 LONGEST_PAUSE = 30.0
+LOG_NAME = "guardian.log"
+"""In the home of the settings: what each guardian did, and why it could not."""
 UNSAID = 20
 """So often it tries to write into the catalogue that the database is released; then a worker finds that out."""
 LEAVE_SECONDS = 86_400.0
@@ -98,21 +100,37 @@ def _let_go(process: subprocess.Popen[bytes]) -> None:
 
 def main() -> None:
     """Be the guardian of the mode that standard input names."""
+    told_to_end = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # meant for the run, which releases; we see to it that it has
+        # Meant for the run, which releases; we see to it that it has.
+        signal.signal(number, lambda *_: told_to_end.set())
     settings, mode_id = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the process that started us
-    installation = open_configured(settings)
-    mode = installation.catalog.read_only_modes.get(mode_id)
+    logging.basicConfig(
+        filename=settings.home / LOG_NAME, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    logging.getLogger("services").setLevel(logging.INFO)
+    try:
+        installation = open_configured(settings)
+        mode = installation.catalog.read_only_modes.get(mode_id)
+    except Exception:
+        logger.exception("read-only mode %s cannot be guarded", mode_id)
+        raise
     sys.stdout.buffer.write(_READY)
     sys.stdout.flush()
     nothing = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nothing, standard)
-    guard(installation, mode)
+    try:
+        guard(installation, mode, told_to_end)
+    except Exception:
+        logger.exception("read-only mode %s is not guarded any more", mode_id)
+        raise
 
 
-def guard(installation: Installation, mode: ReadOnlyMode) -> None:
+def guard(installation: Installation, mode: ReadOnlyMode, told_to_end: threading.Event | None = None) -> None:
     """Stay until the mode is released. Neither a wrong clock nor a catalogue that is away keeps its limit from it.
+
+    ``told_to_end``: somebody wants us to go; we do once the mode is due and a worker is there to go on with it.
 
     What the catalogue cannot be told, or does not know any more, is remembered here: each step is undone once.
     """
@@ -148,7 +166,17 @@ def guard(installation: Installation, mode: ReadOnlyMode) -> None:
             said = " ".join(done.failures) or done.away or "somebody else is at it"
             logger.warning("read-only mode %s is not released yet: %s", mode.id, said)
             pause = min(2 * pause, LONGEST_PAUSE)
+            if told_to_end is not None and told_to_end.is_set() and _has_workers(installation):
+                logger.info("read-only mode %s is left to the workers", mode.id)
+                return
         time.sleep(pause)
+
+
+def _has_workers(installation: Installation) -> bool:
+    try:
+        return bool(installation.catalog.workers.alive(installation.clock()))
+    except SQLAlchemyError:
+        return False
 
 
 if __name__ == "__main__":

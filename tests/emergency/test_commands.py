@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from services import commands
+from services.catalog.read_only_modes import ReadOnlyMode
+from services.clock import utc_now
 from services.emergency.commands import run_command, why_not_run
 from services.emergency.readiness import check_readiness, is_prepared
+from services.emergency.words import after_release, by_hand, state_of
 from services.errors import BackupsError
 from services.postgres.connection import Address
 from tests.emergency.conftest import MakeInstallation, can_write, emergency, told, wait_for
@@ -103,3 +107,20 @@ def test_a_cancel_ends_the_command_that_is_running_and_the_application_is_told_t
     assert run.state == "cancelled"
     assert (tmp_path / "told").read_text() == "on\noff\n"
     assert can_write(source)
+
+
+def test_what_is_said_of_a_mode_is_true_of_it() -> None:
+    now = utc_now()
+    mode = ReadOnlyMode("m", "shop", "r", 1, "here:1:1", "ada", "why", now, now, "off", False)
+    assert "about to be switched" in state_of(mode)
+    assert by_hand(mode) == ""
+    switched = replace(mode, sql_step=True, command_step=True)
+    assert state_of(switched) == "cannot be written"
+    assert "SET default_transaction_read_only = 'off'" in by_hand(switched)
+    told_only = replace(mode, command_step=True)
+    assert "can be written, but" in state_of(told_only)
+    assert "ALTER DATABASE" not in by_hand(told_only)
+    assert after_release(mode, "ada") == "Read-only mode of shop is released by ada: new sessions can write."
+    before = replace(mode, already_read_only=True)
+    assert "stays so" in after_release(before)
+    assert "read-only before" in state_of(before)

@@ -69,7 +69,7 @@ def test_the_banner_stands_over_every_page_and_its_button_releases(
     assert can_write(source)
     assert installation.catalog.read_only_modes.get("m").released_by == dashboard.session.ACTOR
     assert not [each for each in app.warning if "Since" in each.value]
-    assert "can be written again" in "".join(each.value for each in app.success)
+    assert "new sessions can write" in "".join(each.value for each in app.success)
 
 
 def test_a_release_that_fails_says_so_and_the_banner_stays(
