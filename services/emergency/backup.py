@@ -36,7 +36,10 @@ def emergency_backup(installation: Installation, request: EmergencyRequest, run:
     if installation.catalog.read_only_modes.of_run(run.run_id):
         try:
             release_earlier(installation, database)
-            run.log("An earlier attempt of this run died in read-only mode. This one backs up without it.", "warning")
+            run.log(
+                "An earlier attempt of this run ended in read-only mode, which is released. This one backs up without it.",
+                "warning",
+            )
         except BackupsError as error:
             run.log(f"{error} This attempt backs up all the same.", "warning")
         return create_backup(installation, wish, run, further=further)
