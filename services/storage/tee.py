@@ -105,6 +105,8 @@ class _Branch:
         self._channel.end()
 
     def wait(self) -> None:
+        if self.error is not None:
+            return  # given up: its thread may stand still for long
         self._thread.join(COMMIT_SECONDS)
         if self._thread.is_alive():
             self.give_up(self._too_slow(COMMIT_SECONDS))
