@@ -37,7 +37,7 @@ def emergency_backup(installation: Installation, request: EmergencyRequest, run:
         try:
             release_earlier(installation, database)
             run.log(
-                "An earlier attempt of this run ended in read-only mode, which is released. This one backs up without it.",
+                "An earlier attempt of this run ended in read-only mode, now released. This one backs up without it.",
                 "warning",
             )
         except BackupsError as error:
