@@ -140,8 +140,50 @@ def test_a_second_copy_that_was_never_checked_is_neither_safe_nor_lost(tmp_path:
     flip(object_of(tmp_path, "b1", "primary"))
     verify(inst, backup, "primary")
     found = check(inst, "corruption")
-    assert "its copy in second was not checked, so nobody knows whether that is whole" in found.sentence
+    assert "its copy in second was not read yet, so nobody knows whether that is whole" in found.sentence
     assert found.hint.startswith("Run: backups verify b1 --storage second.")
+
+
+def test_a_copy_that_was_only_looked_at_is_not_called_safe(
+    inst: Installation, tmp_path: Path, clock: TestClock
+) -> None:
+    """As a further copy whose verification after it was made is at the level *stored*."""
+    with inst.catalog.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM verifications")
+    verify(inst, named(inst, "b3"), "second", "stored")
+    at = clock.forward(seconds=2)
+    inst.catalog.verifications.add(make_verification(named(inst, "b3"), "restore", "passed", at=at, storage="primary"))
+    flip(object_of(tmp_path, "b3", "primary"))
+    verify(inst, named(inst, "b3"), "primary")
+    found = check(inst, "corruption")
+    assert (found.severity, "not read yet" in found.sentence) == ("failure", True)
+    damage = tell_damage(inst, named(inst, "b3"))
+    assert damage is not None
+    assert (damage.is_lost, "safe" in " ".join(damage.sentences)) == (True, False)
+    verify(inst, named(inst, "b3"), "second")
+    assert check(inst, "corruption").sentence.startswith("The copy of b3 in primary is damaged; the backup is safe in")
+
+
+def test_a_copy_that_was_deleted_since_is_named_nowhere_as_the_safe_one(inst: Installation, tmp_path: Path) -> None:
+    """b3 is damaged in primary, and its copy in second, which was read, is deleted by a retention."""
+    flip(object_of(tmp_path, "b3", "primary"))
+    verify(inst, named(inst, "b3"), "primary")
+    met = {"scope": "copy", "copy_state": "damaged"}
+    at = inst.clock()
+    inst.catalog.verifications.add(
+        make_verification(named(inst, "b3"), "restore", "failed", at=at, storage="primary", detail=met)
+    )
+    assert check(inst, "corruption").severity == "warning"
+    assert "safe in another storage" in load_statuses(inst)[0].reasons[0].text
+    with inst.catalog.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE copies SET state = 'deleted' WHERE storage = 'second' AND backup_id = "
+            "(SELECT id FROM backups WHERE name = 'b3')"
+        )
+    found = check(inst, "corruption")
+    assert found.severity == "failure"
+    assert "safe" not in found.sentence
+    assert not [reason for reason in load_statuses(inst)[0].reasons if "safe in another" in reason.text]
 
 
 def test_a_copy_that_was_away_is_found_again_by_itself(inst: Installation, tmp_path: Path, clock: TestClock) -> None:
