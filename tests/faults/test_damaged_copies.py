@@ -10,6 +10,7 @@ import pytest
 
 from services import commands
 from services.alerts.evaluate import evaluate
+from services.alerts.neighbours import AT_ONCE
 from services.alerts.store import open_alerts
 from services.backups.damage import tell_damage
 from services.backups.look_again import AGAIN_AFTER, look_again
@@ -96,6 +97,36 @@ def test_a_damaged_copy_is_told_as_that_and_what_lies_beside_it_is_verified(
     shown = open_page(inst, "inventory", backup=named(inst, "b2").id)
     assert not shown.exception
     assert "Its copy in second is damaged. The backup is safe in primary" in everything(shown).replace("\\", "")
+
+
+def test_what_lies_between_many_damaged_copies_is_verified_once_and_few_at_once(
+    inst: Installation, tmp_path: Path, clock: TestClock
+) -> None:
+    """Every second of seven copies in one storage is damaged, and a person has all of them verified."""
+    names = [f"d{number}" for number in range(7)]
+    for number, name in enumerate(names):
+        backup = store_backup(inst, name, at=AT - timedelta(minutes=50 - number))
+        carry_out(inst, commands.submit_copy(inst, backup.id, "second", actor="ada", queue=False))
+    for name in names[::2]:
+        flip(object_of(tmp_path, name, "second"))
+        verify(inst, named(inst, name), "second")
+    verified: list[tuple[str, str]] = []
+    for _ in range(20):
+        evaluate(inst, by="test", force=True)
+        waiting = inst.catalog.runs.list(kind="verification", states=["queued"])
+        assert len(waiting) < AT_ONCE + 3, "a finding more is begun while fewer than the limit wait"
+        if not waiting:
+            break
+        for run in waiting:
+            verified.append((named_by(inst, run), run.params["storage"]))
+            carry_out(inst, run.id)
+        clock.forward(seconds=60)
+    assert len(verified) == len(set(verified)), "none twice"
+    assert {(name, "second") for name in names[1::2]} | {(name, "primary") for name in names[::2]} <= set(verified)
+
+
+def named_by(inst: Installation, run: Run) -> str:
+    return inst.catalog.backups.get(run.backup_id or "").name
 
 
 def test_a_restore_test_that_met_a_damaged_copy_does_not_make_the_database_unprotected(inst: Installation) -> None:
