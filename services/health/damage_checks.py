@@ -116,7 +116,7 @@ def _missing(status: DatabaseStatus, found: Corruption, emptied: Mapping[str, st
     places = [storage for storage in found.missing_in if storage in emptied]
     hint = (
         "Look who deleted it: the bucket's lifecycle rules, another program, a person. The worker looks for it again "
-        "every few minutes; if it is gone for good, take a new backup."
+        "at first every ten minutes, at last every hour; if it is gone for good, take a new backup."
     )
     if places:
         hint = f"Look at storage {places[0]} first: many copies are missing there. {hint}"
@@ -170,8 +170,8 @@ def _contents(facts: Facts, room: StorageRoom, gone: int) -> HealthCheck:
         held = f"{room.backups:,} {'other was' if room.backups == 1 else 'others were'} not looked for since, or are"
         sentence = f"{gone:,} of its copies were not there when they were looked for; {held} there."
     hint = (
-        "Is it the right disk, bucket, prefix and account? The worker looks again every few minutes, and what is back "
-        "is verified by itself."
+        "Is it the right disk, bucket, prefix and account? The worker looks again every ten minutes at first, "
+        "every hour at last, and what is back is verified by itself."
     )
     return HealthCheck(
         "storage_contents", subject, "failure", sentence, hint, min(since, default=None), measure, count=gone

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from services.alerts.evaluate import evaluate
 from services.alerts.neighbours import AT_ONCE
 from services.alerts.store import open_alerts
 from services.backups.damage import tell_damage
-from services.backups.look_again import AGAIN_AFTER, look_again
+from services.backups.look_again import AGAIN_AFTER, LONGEST_PAUSE, look_again
 from services.backups.mounted import MARK
 from services.catalog.model import Backup, Outcome, Run
 from services.health.checks import examine
@@ -21,6 +22,8 @@ from services.health.model import HealthCheck
 from services.installation import Installation
 from services.overview import load_statuses
 from services.settings.model import VerificationLevel
+from services.storage.local import LocalStorage
+from services.storage.protocol import StoredObject
 from tests.catalog.rows import make_verification
 from tests.pages.conftest import OpenPage, everything, open_page  # noqa: F401 - a fixture
 from tests.support.stored import AT, carry_out, flip, folder_storage, installation_on, store_backup
@@ -225,6 +228,8 @@ def test_a_copy_that_was_away_is_found_again_by_itself(inst: Installation, tmp_p
     clock.now += AGAIN_AFTER
     assert look_again(inst) == [], "it is gone still"
     (tmp_path / "kept").rename(there)
+    assert look_again(inst) == [], "it was just looked for"
+    clock.now += AGAIN_AFTER
     [run_id] = look_again(inst)
     assert look_again(inst) == [], "it is being looked at"
     run = inst.catalog.runs.get(run_id)
@@ -233,6 +238,50 @@ def test_a_copy_that_was_away_is_found_again_by_itself(inst: Installation, tmp_p
     assert carry_out(inst, run_id).result["outcome"] == "passed"
     assert {copy.state for copy in named(inst, "b3").copies} == {"stored"}
     assert check(inst, "copies").severity == "ok"
+
+
+def test_a_copy_that_is_gone_for_good_is_looked_for_ever_more_seldom(
+    inst: Installation, tmp_path: Path, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    object_of(tmp_path, "b3", "primary").unlink()
+    verify(inst, named(inst, "b3"), "primary", "stored")
+    listed: list[str] = []
+    real = LocalStorage.list
+
+    def counting(self: LocalStorage, prefix: str = "") -> Iterator[StoredObject]:
+        listed.append(prefix)
+        return real(self, prefix)
+
+    monkeypatch.setattr(LocalStorage, "list", counting)
+    looks = []
+    for minute in range(24 * 60):
+        clock.now += timedelta(minutes=1)
+        look_again(inst)
+        if len(listed) > len(looks):
+            looks.append(minute)
+    assert len(looks) < 40, "a worker comes by 1,440 times"
+    assert looks[-1] - looks[-2] == LONGEST_PAUSE / timedelta(minutes=1)
+    assert set(listed) == {"la_factoria/b3."}, "the folder holds others, which nobody needs to list"
+
+
+def test_a_copy_whose_verification_failed_is_asked_for_again_at_the_next_look(
+    inst: Installation, tmp_path: Path, clock: TestClock
+) -> None:
+    there = object_of(tmp_path, "b3", "primary")
+    there.rename(tmp_path / "kept")
+    verify(inst, named(inst, "b3"), "primary", "stored")
+    (tmp_path / "kept").rename(there)
+    clock.now += AGAIN_AFTER
+    [first] = look_again(inst)
+    (tmp_path / "primary").rename(tmp_path / "away")
+    assert carry_out(inst, first).state == "failed"
+    (tmp_path / "away").rename(tmp_path / "primary")
+    assert look_again(inst) == []
+    clock.now += AGAIN_AFTER
+    [second] = look_again(inst)
+    assert second != first
+    assert carry_out(inst, second).result["outcome"] == "passed"
+    assert {copy.state for copy in named(inst, "b3").copies} == {"stored"}
 
 
 def test_what_is_made_anew_where_the_copy_is_back_is_not_copied_once_more(inst: Installation, tmp_path: Path) -> None:
