@@ -70,7 +70,7 @@ def test_the_status_of_a_server_and_the_setup_that_mends_it(
         assert code == 0
         assert {step["outcome"] for step in applied["steps"]} == {"done"}
         assert archiving.sql("SHOW archive_timeout") == "1min"
-        with_key = "env AWS_SECRET_ACCESS_KEY=planted-key backups pitr wal-push %p"
+        with_key = "env AWS_SECRET_ACCESS_KEY=planted-key backups pitr wal-push %%p"  # psycopg makes it one %
         archiving.sql(f"ALTER SYSTEM SET archive_command = '{with_key}'")
         archiving.sql("SELECT pg_reload_conf()")
         wait_for(lambda: "planted" in archiving.sql("SHOW archive_command"), "the setting does not arrive")
