@@ -43,7 +43,8 @@ class BackupsError(Exception):
     exit_code = 1
     may_pass = True
     is_refusal = False
-    """Whether what was asked for was refused before anything was done: whoever asked is told, and mends it."""
+    """Whether what was asked for is refused: whoever asked is told, and mends it. Of a run it says so only as long as
+    nothing was done yet (``services.jobs.execute``)."""
 
     def __init__(self, message: str, *, hint: str = "", may_pass: bool | None = None) -> None:
         super().__init__(message)
@@ -59,7 +60,7 @@ class BackupsError(Exception):
 
 
 class InputError(BackupsError):
-    """What was asked for cannot be done as asked; nothing was started."""
+    """What was asked for cannot be done as asked."""
 
     exit_code = 2
     may_pass = False

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from services.backups.mounted import mounted_storage
 from services.catalog import summaries
 from services.catalog.model import Run
+from services.catalog.safe_copies import safe_in
 from services.catalog.summaries import Day
 from services.errors import StorageError
 from services.health.used_since import LastProbes, last_probes
@@ -22,6 +23,7 @@ from services.status import (
     Evidence,
     Promises,
     Reason,
+    RestoreTest,
     StorageAway,
     Verdict,
     WorkerSigns,
@@ -88,7 +90,8 @@ class Overview:
 
 
 def load_statuses(inst: Installation, *, probes: LastProbes | None = None) -> tuple[DatabaseStatus, ...]:
-    """Return each configured database's status now, worst first. Thirteen queries, whatever the catalogue holds.
+    """Return each configured database's status now, worst first. Thirteen queries, whatever the catalogue holds, and
+    two where a restore test met a damaged copy.
 
     ``probes``: what was found when each connection was tried last, where the caller knows it already.
     """
@@ -132,7 +135,7 @@ def _statuses(
     holdings = summaries.holdings(engine)
     last_good = summaries.last_good_backups(engine)
     passed = summaries.last_restore_tests(engine, passed_only=True)
-    tested = summaries.last_restore_tests(engine, passed_only=False)
+    tested = _with_damage_as_it_is(inst, summaries.last_restore_tests(engine, passed_only=False))
     ended = summaries.last_ended_backup_runs(engine)
     active = inst.catalog.runs.active()
     nothing = summaries.Holding(0, 0, None)
@@ -164,6 +167,16 @@ def _statuses(
 
     statuses = worst_first(derive_status(evidence(database), signs, now) for database in inst.settings.databases)
     return statuses, standings
+
+
+def _with_damage_as_it_is(inst: Installation, tests: dict[str, RestoreTest]) -> dict[str, RestoreTest]:
+    """Return the tests; one that met a damaged copy is a failed one where no other copy is known to be whole now."""
+    met = {test.backup_id for test in tests.values() if test.damaged_in}
+    safe = safe_in(inst.catalog.engine, met, [storage.name for storage in inst.settings.storages])
+    return {
+        name: replace(test, damaged_in=test.damaged_in if safe.get(test.backup_id) else "")
+        for name, test in tests.items()
+    }
 
 
 def _storages_away(probes: LastProbes) -> dict[str, StorageAway]:

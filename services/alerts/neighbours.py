@@ -7,12 +7,15 @@ the storage damages more, from when on, and whether what was lost is whole somew
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from services.catalog.duties import claim_duty, claimed_since
 from services.catalog.schema import backups, copies
 from services.commands.restores import submit_verification
+from services.commands.submit import earlier_run
 from services.errors import BackupsError
 from services.health.queries import Finding, first_findings
 from services.installation import Installation
@@ -25,25 +28,48 @@ _FRESH = timedelta(days=1)
 """What was found longer ago starts nothing: somebody has seen it, or this version has just been installed."""
 
 
+AT_ONCE = 3
+"""So many of these verifications of one database wait or run; with more, its next findings wait, not its backups."""
+_DUTY = "beside:"
+"""With a finding's id: what lies beside it was asked for."""
+
+
 def verify_neighbours(installation: Installation, now: datetime) -> dict[str, str]:
     """Ask for the verification of what lies beside each damaged copy that was found since yesterday.
 
-    Return by database a sentence for the alert. What these verifications find starts no further ones, and none is asked
-    for twice: the idempotency key names the finding. One query where nothing was found.
+    Return by database a sentence for the alert on what was asked for now. What these verifications find starts no
+    further ones, and no copy is asked for twice on one UTC day, however many damaged ones lie beside it. One query
+    where nothing was found, two where all is asked for.
     """
     known = [database.name for database in installation.settings.databases if not database.paused]
+    engine = installation.catalog.engine
+    found = first_findings(engine, known, since=now - _FRESH, not_by=ACTOR)
+    if not found:
+        return {}
+    done = claimed_since(engine, _DUTY, now - _FRESH, now)
+    left = [finding for finding in found if _DUTY + finding.verification_id not in done]
+    at_work = _at_work(installation) if left else Counter()
     said: dict[str, str] = {}
-    for finding in first_findings(installation.catalog.engine, known, since=now - _FRESH, not_by=ACTOR):
-        asked = [
-            name
-            for backup_id, name, storage, storage_class in _beside(installation, finding)
-            if _ask(installation, finding, backup_id, storage, storage_class)
-        ]
+    for finding in left:
+        if at_work[finding.database] >= AT_ONCE:
+            continue
+        asked: list[str] = []
+        for backup_id, name, storage, storage_class in _beside(installation, finding):
+            is_new = _ask(installation, finding, backup_id, storage, storage_class, now)
+            at_work[finding.database] += is_new
+            asked += [name] if is_new else []
+        claim_duty(engine, _DUTY + finding.verification_id, by=ACTOR, every=_FRESH, now=now)
         if asked:
             names = ", ".join(dict.fromkeys(asked))
             sentence = f"What lies beside {finding.backup_name} is being verified, too: {names}."
             said[finding.database] = f"{said[finding.database]} {sentence}" if finding.database in said else sentence
     return said
+
+
+def _at_work(installation: Installation) -> Counter[str]:
+    """Return by database how many verifications that were asked for here are not done yet."""
+    active = installation.catalog.runs.active()
+    return Counter(run.database or "" for run in active if run.kind == "verification" and run.actor == ACTOR)
 
 
 def _beside(installation: Installation, finding: Finding) -> list[tuple[str, str, str, str]]:
@@ -62,8 +88,13 @@ def _beside(installation: Installation, finding: Finding) -> list[tuple[str, str
     return [(row.id, row.name, row.storage, row.storage_class) for row in rows]
 
 
-def _ask(installation: Installation, finding: Finding, backup_id: str, storage: str, storage_class: str) -> bool:
-    """Ask for one verification; return whether it is asked for, now or before."""
+def _ask(
+    installation: Installation, finding: Finding, backup_id: str, storage: str, storage_class: str, now: datetime
+) -> bool:
+    """Ask for one verification; return whether it was not asked for before."""
+    key = f"beside:{backup_id}:{storage}:{now:%Y%m%d}"
+    if earlier_run(installation, key) is not None:
+        return False
     try:
         submit_verification(
             installation,
@@ -72,7 +103,7 @@ def _ask(installation: Installation, finding: Finding, backup_id: str, storage: 
             storage=storage,
             actor=ACTOR,
             reason=f"{finding.backup_name} is damaged in {finding.storage}.",
-            idempotency_key=f"beside:{finding.verification_id}:{backup_id}:{storage}",
+            idempotency_key=key,
         )
     except BackupsError as error:
         logger.warning("%s in %s could not be verified: %s", backup_id, storage, error)

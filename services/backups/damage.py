@@ -13,7 +13,7 @@ class Damage:
     """How far a damaged backup is lost."""
 
     is_lost: bool
-    """Whether no copy vouches for it; else only a copy is damaged, or gone."""
+    """Whether no copy was read to its end since it is known; else only a copy is damaged, or gone."""
     title: str
     sentences: tuple[str, ...]
     proven: Backup | None
@@ -29,16 +29,16 @@ def tell_damage(installation: Installation, backup: Backup) -> Damage | None:
     with catalog.engine.connect() as connection:
         verdict = catalog.verifications.verdict(backup.id, connection)
     stored = [copy.storage for copy in backup.copies if copy.state == "stored"]
-    safe = [storage for storage in stored if storage in verdict.vouched_in]
-    unchecked = [] if verdict.of_backup else [s for s in stored if s not in verdict.vouched_in | verdict.condemned_in]
+    safe = verdict.safe_in(stored, [storage.name for storage in installation.settings.storages])
+    unread = [] if verdict.of_backup else [s for s in stored if s not in verdict.read_in | verdict.condemned_in]
     lost = " ".join(f"Its copy in {copy.storage} is {copy.state}." for copy in bad)
     said = [lost] if lost else []
     if verdict.of_backup:
         said.append("Its stored bytes are as written, and yet do not give the data back: every copy is as bad.")
     if safe:
-        said.append(f"The backup is safe in {', '.join(safe)}, which passed its last check.")
-    elif unchecked:
-        said.append(f"Its copy in {', '.join(unchecked)} was not checked: nobody knows whether it is whole. Verify it.")
+        said.append(f"The backup is safe in {', '.join(safe)}, where it was read to its end and has not failed since.")
+    elif unread:
+        said.append(f"Its copy in {', '.join(unread)} was not read yet: nobody knows whether it is whole. Verify it.")
     else:
         said.append("No copy of it vouches for its data: what only it held is lost.")
     proven = catalog.backups.latest_proven(backup.database)

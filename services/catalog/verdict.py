@@ -2,8 +2,9 @@
 
 A failure is about one *copy* when that copy's object or manifest is gone or changed: the others may be as they were. It
 is about the *backup* when the stored bytes are those that were recorded and yet do not give the data back: then every
-copy of them is as bad. A backup with a condemned copy stands as long as another copy vouches for it: one that passed a
-check of its own and has not failed since.
+copy of them is as bad. A backup with a damaged copy stands as long as another copy vouches for it: one that was read to
+its end and has not failed since. Where a copy is just not there, a look at another one suffices, as it does for a
+backup that has a single copy.
 """
 
 from __future__ import annotations
@@ -50,9 +51,7 @@ class Verdict:
     of_backup: bool = False
     """Whether the failure is the backup's own: no copy of it is worth making."""
     read_in: frozenset[str] = frozenset()
-    """Storages whose copy was read to its end, at least, and has not failed since."""
-    vouched_in: frozenset[str] = frozenset()
-    """Storages whose copy passed a check and has not failed since."""
+    """Storages whose copy was read to its end, at least, and has not failed since: those vouch for the backup."""
     condemned_in: frozenset[str] = frozenset()
     """Storages whose own copy was found bad, and has not passed since."""
 
@@ -64,6 +63,14 @@ class Verdict:
             "verification_passed": self.passed,
             "proven_at": self.proven_at,
         }
+
+    def safe_in(self, stored: Iterable[str], configured: Iterable[str]) -> tuple[str, ...]:
+        """Return the storages of which may be said that the backup is safe there.
+
+        ``stored``: those that hold a copy in state *stored*; ``configured``: those of the settings. A copy that was
+        read and deleted since, or that lies where nobody looks any more, saves nothing.
+        """
+        return tuple(sorted(self.read_in & set(stored) & set(configured)))
 
 
 def judge(checks: Iterable[Check]) -> Verdict:
@@ -111,7 +118,9 @@ def judge(checks: Iterable[Check]) -> Verdict:
             proven_at, suspended = proven_at or suspended, None
         if check.level == "restore":
             proven_at = check.at
-    if bad is not None or (condemned and not standing):
+    damaged = any(not check.missing for check in condemned.values())
+    vouched = read if damaged else standing
+    if bad is not None or (condemned and not vouched):
         assert latest_failure is not None  # something failed
         return Verdict(
             latest_failure.level, latest_failure.at, False, None, of_backup=bad is not None,
@@ -121,8 +130,7 @@ def judge(checks: Iterable[Check]) -> Verdict:
         return Verdict()
     latest = max(standing.values(), key=lambda check: check.at)
     return Verdict(
-        latest.level, latest.at, True, proven_at, read_in=frozenset(read), vouched_in=frozenset(standing),
-        condemned_in=frozenset(condemned),
+        latest.level, latest.at, True, proven_at, read_in=frozenset(read), condemned_in=frozenset(condemned)
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from services.cli.app import INTERRUPTED
 from services.cli.output import note, say, write_json
 from services.cli.progress import View, choose_view
 from services.cli.session import actor, release_what_is_due
+from services.commands.attended import unattended
 from services.errors import BackupsError, Busy, Cancelled, InputError
 from services.installation import Installation
 from services.jobs.active_run import ActiveRun
@@ -62,7 +64,8 @@ def carry_out(installation: Installation, submit: Callable[[bool], str], mode: M
     ``submit`` is told whether to enqueue the run and returns its id. Exits with 130 when it was interrupted.
     """
     release_what_is_due(installation)
-    run_id = submit(mode.queue or mode.wait)
+    with unattended(not _has_terminal()):
+        run_id = submit(mode.queue or mode.wait)
     if not mode.queue and not mode.wait:
         if installation.catalog.runs.get(run_id).state == "queued":
             return _in_the_foreground(installation, run_id, quiet=mode.quiet)
@@ -76,6 +79,12 @@ def carry_out(installation: Installation, submit: Callable[[bool], str], mode: M
     if not installation.catalog.workers.alive(installation.clock()):
         note("No worker is running; start one with `backups worker`. Waiting.", style="yellow")
     return _to_its_end(installation, run_id, quiet=mode.quiet)
+
+
+def _has_terminal() -> bool:
+    """Say whether somebody typed this: at least one of the streams is a terminal, however the others are redirected."""
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    return any(stream is not None and not stream.closed and stream.isatty() for stream in streams)
 
 
 def fail_unless_finished(run: Run) -> None:

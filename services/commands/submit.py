@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from services.catalog.model import Run, RunKind
 from services.catalog.runs import stored_key
+from services.commands.attended import mark
 from services.errors import InputError
 from services.installation import Installation
 
@@ -47,7 +48,7 @@ def submit_run(
                 backup_id=backup_id,
                 actor=actor,
                 reason=reason,
-                params=params | {"queued": queue},
+                params=params | {"queued": queue} | mark(),
                 now=installation.clock(),
                 idempotency_key=stored_key(idempotency_key),
                 expected_seconds=expected,

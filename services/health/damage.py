@@ -12,6 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from services.catalog.schema import backups, copies
+from services.catalog.verdict import Verdict
+from services.catalog.verifications import VerificationStore
 
 
 @dataclass(frozen=True)
@@ -24,15 +26,16 @@ class Corruption:
     damaged_name: str = ""
     """The newest of them."""
     unchecked_in: tuple[str, ...] = ()
-    """Storages that hold another copy of that one, of which nobody knows whether it is whole."""
+    """Storages that hold another copy of that one, which nobody has read to its end yet."""
     since: datetime | None = None
     elsewhere: int = 0
     """Backups of which a copy is damaged while another one vouches for the backup."""
-    elsewhere_id: str = ""
     elsewhere_name: str = ""
     """The newest of them."""
     elsewhere_in: tuple[str, ...] = ()
     """The storages in which its copy is damaged."""
+    elsewhere_safe: tuple[str, ...] = ()
+    """Those in which it is safe: its copy there was read to its end and has not failed since."""
     elsewhere_since: datetime | None = None
     unmade: int = 0
     """Copies that could not be made."""
@@ -53,7 +56,7 @@ class Corruption:
 def corruption(engine: sa.Engine, storages: Sequence[str]) -> dict[str, Corruption]:
     """Return, of each database that has any, how many kept backups are damaged and how many copies are gone.
 
-    ``storages``: those of the settings; a copy in another one is nobody's any more. One query.
+    ``storages``: those of the settings; a copy in another one is nobody's any more. Two queries.
     """
     bad_check = sa.and_(backups.c.verification_passed.is_(False), backups.c.verification_level != "restore")
     flagged = sa.select(copies.c.backup_id).where(
@@ -73,29 +76,40 @@ def corruption(engine: sa.Engine, storages: Sequence[str]) -> dict[str, Corrupti
     )  # fmt: skip
     with engine.connect() as connection:
         rows = connection.execute(query).all()
+    damaged = {row.id for row in rows if row.state == "damaged" and row.storage in storages}
+    verdicts = VerificationStore(engine).verdicts(damaged) if damaged else {}
     found: dict[str, Corruption] = {}
     # sorted by the server, it would walk all backups
     rows = sorted(rows, key=lambda row: (row.finished_at, row.id))
     for _, its in groupby(rows, key=lambda row: row.id):
         one = list(its)
-        found[one[0].database] = _add(found.get(one[0].database, Corruption()), one, storages)
+        backup, ours = one[0], [row for row in one if row.storage in storages]
+        stored = [row.storage for row in ours if row.state == "stored"]
+        safe = verdicts.get(backup.id, Verdict()).safe_in(stored, storages)
+        so_far = found.get(backup.database, Corruption())
+        is_left = any(row.state == "stored" for row in one)
+        found[backup.database] = _add(so_far, backup, ours, safe, is_left=is_left)
     return found
 
 
-def _add(so_far: Corruption, rows: Sequence[sa.Row[Any]], storages: Sequence[str]) -> Corruption:
-    """Count in one backup, by a row for each of its copies."""
-    backup = rows[0]
-    its = [row for row in rows if row.storage in storages or row.state == "stored"]
+def _add(
+    so_far: Corruption, backup: sa.Row[Any], its: Sequence[sa.Row[Any]], safe: tuple[str, ...], *, is_left: bool
+) -> Corruption:
+    """Count in one backup, by a row for each of its copies in the settings' storages.
+
+    ``safe``: the storages where it is that; ``is_left``: whether a copy is stored anywhere.
+    """
     damaged = tuple(row.storage for row in its if row.state == "damaged")
     stored = tuple(row.storage for row in its if row.state == "stored")
     missing = [row for row in its if row.state == "missing"]
     unmade = [row for row in its if row.state == "failed"]
     found: dict[str, Any] = {}
     seen_at = max((row.checked_at for row in its if row.state == "damaged" and row.checked_at), default=None)
-    if damaged and backup.verification_passed and stored:
+    if damaged and safe:
         found |= {
-            "elsewhere": so_far.elsewhere + 1, "elsewhere_id": backup.id, "elsewhere_name": backup.name,
-            "elsewhere_in": damaged, "elsewhere_since": _earlier(so_far.elsewhere_since, seen_at),
+            "elsewhere": so_far.elsewhere + 1, "elsewhere_name": backup.name,
+            "elsewhere_in": damaged, "elsewhere_safe": safe,
+            "elsewhere_since": _earlier(so_far.elsewhere_since, seen_at),
         }  # fmt: skip
     # A backup whose only copy is gone fails its verification as well; it is missing, not damaged.
     elif damaged or (backup.bad and not missing):
@@ -109,7 +123,7 @@ def _add(so_far: Corruption, rows: Sequence[sa.Row[Any]], storages: Sequence[str
         counts = Counter(so_far.missing_in) + Counter(row.storage for row in missing)
         found |= {
             "missing": so_far.missing + len(missing), "missing_in": dict(counts), "missing_name": backup.name,
-            "missing_since": _earlier(so_far.missing_since, seen), "lost": so_far.lost + (not stored),
+            "missing_since": _earlier(so_far.missing_since, seen), "lost": so_far.lost + (not is_left),
         }  # fmt: skip
     if unmade:
         found |= {

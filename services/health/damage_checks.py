@@ -20,17 +20,13 @@ def corruption(facts: Facts) -> Iterator[HealthCheck]:
     """Is every kept backup, as far as anybody looked, what was stored? A damaged copy of a backup that another copy
     vouches for is no lost backup."""
     bad = [d for d, found in facts.corruption.items() if found.damaged or found.elsewhere]
-    engine, catalog = facts.installation.catalog.engine, facts.installation.catalog
-    proven = newest_proven(engine, bad) if bad else {}
-    safe_ids = [found.elsewhere_id for found in facts.corruption.values() if found.elsewhere]
-    verdicts = catalog.verifications.verdicts(safe_ids) if safe_ids else {}
-    safe_in = {backup_id: tuple(sorted(verdict.vouched_in)) for backup_id, verdict in verdicts.items()}
+    proven = newest_proven(facts.installation.catalog.engine, bad) if bad else {}
     for status in facts.watched:
         found = facts.corruption.get(status.database, Corruption())
         if found.damaged:
             yield _lost(facts, status, found, proven.get(status.database))
         elif found.elsewhere:
-            yield _damaged_copies(facts, status, found, safe_in, proven.get(status.database))
+            yield _damaged_copies(facts, status, found, proven.get(status.database))
         elif status.evidence.backups_ever:
             measure = Measure(0, failure=0)
             sentence = "No kept backup is known to be damaged."
@@ -41,7 +37,7 @@ def _lost(facts: Facts, status: DatabaseStatus, found: Corruption, proven: GoodO
     many = f"{found.damaged} kept backups are damaged, the newest is" if found.damaged > 1 else "Damaged:"
     if found.unchecked_in:
         others = ", ".join(found.unchecked_in)
-        vouching = f"its copy in {others} was not checked, so nobody knows whether that is whole"
+        vouching = f"its copy in {others} was not read yet, so nobody knows whether that is whole"
     else:
         vouching = "no other copy vouches for it, so what it held is lost"
     further = ""
@@ -65,11 +61,10 @@ def _lost(facts: Facts, status: DatabaseStatus, found: Corruption, proven: GoodO
 
 
 def _damaged_copies(
-    facts: Facts, status: DatabaseStatus, found: Corruption, safe_in: Mapping[str, tuple[str, ...]],
-    proven: GoodOne | None,
+    facts: Facts, status: DatabaseStatus, found: Corruption, proven: GoodOne | None
 ) -> HealthCheck:  # fmt: skip
     there = ", ".join(found.elsewhere_in)
-    safe = ", ".join(safe_in.get(found.elsewhere_id, ())) or "another storage"
+    safe = ", ".join(found.elsewhere_safe)
     one = f"The copy of {found.elsewhere_name} in {there} is damaged; the backup is safe in {safe}."
     if found.elsewhere > 1:
         one = (
@@ -121,7 +116,7 @@ def _missing(status: DatabaseStatus, found: Corruption, emptied: Mapping[str, st
     places = [storage for storage in found.missing_in if storage in emptied]
     hint = (
         "Look who deleted it: the bucket's lifecycle rules, another program, a person. The worker looks for it again "
-        "every few minutes; if it is gone for good, take a new backup."
+        "at first every ten minutes, at last every hour; if it is gone for good, take a new backup."
     )
     if places:
         hint = f"Look at storage {places[0]} first: many copies are missing there. {hint}"
@@ -175,8 +170,8 @@ def _contents(facts: Facts, room: StorageRoom, gone: int) -> HealthCheck:
         held = f"{room.backups:,} {'other was' if room.backups == 1 else 'others were'} not looked for since, or are"
         sentence = f"{gone:,} of its copies were not there when they were looked for; {held} there."
     hint = (
-        "Is it the right disk, bucket, prefix and account? The worker looks again every few minutes, and what is back "
-        "is verified by itself."
+        "Is it the right disk, bucket, prefix and account? The worker looks again every ten minutes at first, "
+        "every hour at last, and what is back is verified by itself."
     )
     return HealthCheck(
         "storage_contents", subject, "failure", sentence, hint, min(since, default=None), measure, count=gone

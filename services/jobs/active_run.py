@@ -26,6 +26,10 @@ logger = logging.getLogger(__name__)
 
 HEARTBEAT = 1.0
 """Seconds between two heartbeats."""
+BEFORE_THE_WORK = frozenset(
+    {"starting", "checking", "checking first", "preparing", "planning", "choosing the base backup"}
+)
+"""Phases in which nothing of the work is changed or read yet. Any other name counts as work: that errs to the alert."""
 _PATIENCE = timedelta(seconds=30)
 """How long the catalogue may be out of reach before the run gives up: as long as others wait before taking it over."""
 
@@ -60,6 +64,8 @@ class ActiveRun:
         self._stall_timeout = stall_timeout
         self._lock = threading.RLock()
         self._phase = "starting"
+        # What an earlier attempt did before it died, nobody knows.
+        self._has_begun = claim.attempt > 1
         self._phase_started_at = installation.clock()
         self._bytes_done = 0
         self._bytes_total: int | None = None
@@ -87,6 +93,7 @@ class ActiveRun:
         """Enter the next phase; also a point at which a cancel takes effect."""
         self.check_cancelled()
         with self._lock:
+            self._has_begun |= name not in BEFORE_THE_WORK
             self._phase = name
             self._phase_started_at = self._installation.clock()
             self._bytes_done = 0
@@ -140,6 +147,8 @@ class ActiveRun:
     def leftover(self, kind: str, **what: str) -> Iterator[None]:
         """While the block runs, remember in the catalogue something that a crash would leave behind."""
         entry = {"kind": kind, **{name: str(value) for name, value in what.items()}}
+        with self._lock:
+            self._has_begun = True
         self._runs.add_leftover(self.run_id, entry)
         try:
             yield
@@ -152,6 +161,12 @@ class ActiveRun:
         with self._installation.catalog.engine.begin() as connection:
             self._runs.check_claim(self.claim, connection)
             yield connection
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything of the work may have been changed or read: what is raised from then on is no refusal."""
+        with self._lock:
+            return self._has_begun
 
     # -- stopping ---------------------------------------------------------------------------------------------------
 

@@ -30,9 +30,11 @@ def execute_run(
 
     ``started`` is handed the active run, so that the caller can stop it from outside; ``enqueue`` puts an interrupted
     one back into the queue. A failed run's result holds ``exit_code`` and ``may_pass`` of its error, and ``refused``
-    where a person asked for what is refused: that is no failure of ours, and neither alerts nor counts. Raise Busy when
-    another run holds the database, ClaimLost when the run is not queued (any more), Interrupted when the worker is told
-    to end (the run is queued again then), KeyboardInterrupt after having cancelled.
+    where it was refused before anything was done, and a person sees that: it is no failure of ours, and neither alerts
+    nor counts.
+
+    Raise Busy when another run holds the database, ClaimLost when the run is not queued (any more), Interrupted when
+    the worker is told to end (the run is queued again then), KeyboardInterrupt after having cancelled.
     """
     runs = installation.catalog.runs
     claim = runs.claim(run_id, worker=worker, now=installation.clock())
@@ -70,10 +72,15 @@ def execute_run(
     message, hint = (active.mask(error.message), active.mask(error.hint)) if error else ("", "")
     if error is not None:
         result = {"exit_code": error.exit_code, "may_pass": error.may_pass}
-        if error.is_refusal and run.actor not in MACHINES and not run.params.get("slot"):
+        if error.is_refusal and not active.has_begun and _somebody_sees(run):
             result["refused"] = True
     runs.finish(claim, state=state, now=installation.clock(), error=message, hint=hint, result=result)
     return runs.get(run_id)
+
+
+def _somebody_sees(run: Run) -> bool:
+    """Say whether a person asked for the run and is told what becomes of it."""
+    return run.actor not in MACHINES and not run.params.get("slot") and not run.params.get("unattended")
 
 
 def _hold_backup(installation: Installation, run: Run) -> None:

@@ -13,6 +13,7 @@ from psycopg.conninfo import make_conninfo
 from services.errors import ConnectionFailed
 from services.pitr.wal_names import parse_lsn
 from services.postgres.connection import Address, connect, connection_failed
+from services.settings.secret_texts import mask_command
 
 QUESTION_LIMIT = "10s"
 CONNECT_SECONDS = 10
@@ -131,7 +132,8 @@ def ask_server(address: Address) -> ServerFacts:
         major=major,
         system_identifier=row[5],
         current_lsn=_lsn(row[6]),
-        settings={name: value for name, value, _ in shown},
+        # shown in status and its JSON; what a command sets for its program may be a key
+        settings={name: mask_command(value) if name == "archive_command" else value for name, value, _ in shown},
         pending_restart=frozenset(name for name, _, pending in shown if pending),
         slots=tuple(
             Slot(name, kind, active, _lsn(restart), status, None if lag is None else int(lag))

@@ -5,7 +5,7 @@ Every check says ok, warning or blocking, and what mends it, to the letter.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from services.errors import BackupsError
@@ -17,6 +17,7 @@ from services.pitr.server_facts import ServerFacts, ask_server, try_replication
 from services.pitr.status_check import StatusCheck
 from services.postgres.connection import Address
 from services.settings.model import DatabaseSettings
+from services.settings.secret_texts import mask_command, secrets_of
 
 _WORST: tuple[Literal["blocking", "warning", "ok"], ...] = ("blocking", "warning", "ok")
 
@@ -48,6 +49,8 @@ def load_status(installation: Installation, database: DatabaseSettings) -> PitrS
     except BackupsError as error:
         checks.append(StatusCheck("connection", "blocking", error.message, error.hint))
     if facts is not None:
+        command = mask_command(facts.settings.get("archive_command", ""), secrets_of(installation.settings))
+        facts = replace(facts, settings={**facts.settings, "archive_command": command})
         checks += check_server(database, address, facts, refused=try_replication(address))
     try:
         storage = installation.storage(installation.settings.pitr_storage_of(database).name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
@@ -59,3 +60,26 @@ def alert_secrets(alerts: AlertSettings) -> set[str]:
 def _looks_secret(part: str) -> bool:
     mixed = part.lower() != part or any(character.isdigit() for character in part)
     return len(part) >= 8 and "." not in part and not part.isdigit() and (mixed or len(part) >= 20)
+
+
+_IN_URL = re.compile(r"(\w+://[^\s:/@]*:)[^\s/@]+(?=@)")
+_NAMED = re.compile(
+    # NAME=value and --name=value, or --name value; the value quoted or not
+    r"""((?:\b[\w.-]*|--[\w-]*)(?:secret|passw|pass\b|passphrase|token|credential|key)[\w-]*=
+      |--[\w-]*(?:secret|passw|pass\b|passphrase|token|credential|key)[\w-]*\s+)
+    ("[^"]*"|'[^']*'|[^\s;&|)]+)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_IDENTITY = re.compile(r"AGE-SECRET-KEY-1\w+", re.IGNORECASE)
+
+
+def mask_command(command: str, known: Iterable[str] = ()) -> str:
+    """Return a command that somebody else wrote, such as a server's ``archive_command``, without what is secret in it.
+
+    That is the password of a URL, the value of whatever is named like a secret (``AWS_SECRET_ACCESS_KEY=…``,
+    ``--repo1-cipher-pass …``), an age identity, and each text of ``known``. Better a path too many than a key.
+    """
+    for text in sorted(known, key=len, reverse=True):
+        command = command.replace(text, "***")
+    command = _NAMED.sub(r"\1***", _IN_URL.sub(r"\1***", command))
+    return _IDENTITY.sub("***", command)

@@ -63,6 +63,20 @@ def test_a_proof_survives_its_copy_only_where_the_same_bytes_were_read_elsewhere
     assert (verdict.proven_at is not None) is proven
 
 
+def test_a_copy_that_was_only_looked_at_does_not_vouch_for_a_damaged_one() -> None:
+    assert say("b stored passed", "a restore passed", "a checksum damaged").passed is False
+    assert say("a checksum damaged", "b stored passed").passed is False
+    assert say("a checksum damaged", "b stored passed", "b checksum passed").passed is True
+    assert say("b stored passed", "a restore passed", "a checksum missing").passed is True, "nothing speaks against b"
+
+
+def test_safe_is_where_a_copy_that_was_read_is_still_stored_and_in_the_settings() -> None:
+    verdict = say("b checksum passed", "c stored passed", "d checksum passed", "a checksum damaged")
+    assert verdict.safe_in(["b", "c", "d"], ["a", "b", "c", "d"]) == ("b", "d")
+    assert verdict.safe_in(["c", "d"], ["a", "b", "c", "d"]) == ("d",), "deleted from b since"
+    assert verdict.safe_in(["b", "c", "d"], ["a", "b", "c"]) == ("b",), "nobody looks into d any more"
+
+
 def test_a_later_shallow_look_does_not_unsay_that_a_copy_was_read() -> None:
     verdict = say("b checksum passed", "b stored passed", "a restore passed", "a checksum damaged")
     assert (verdict.proven_at is not None, verdict.read_in) == (True, {"b"})
@@ -92,7 +106,7 @@ def test_a_shallow_pass_of_a_copy_does_not_hide_what_a_deeper_check_found_in_it(
 def test_a_copy_that_was_only_away_is_what_it_was_when_it_is_found_again() -> None:
     assert say("a restore missing", "a stored passed").passed is True, "a look suffices to see that it is there"
     back = say("a restore passed", "a checksum missing", "a checksum passed")
-    assert (back.proven_at, back.vouched_in) == (NOW, {"a"})
+    assert (back.proven_at, back.read_in) == (NOW, {"a"})
     assert say("a restore passed", "a stored missing").proven_at is None
     assert say("a restore passed", "a stored missing", "a stored passed").proven_at is None, "not read yet"
     assert say("a restore passed", "a stored missing", "a checksum damaged", "a checksum passed").proven_at is None

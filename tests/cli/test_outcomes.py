@@ -77,3 +77,11 @@ def test_a_backup_whose_own_verification_fails_is_shown_as_failed(
     monkeypatch.undo()
     listed = json.loads(shell.run("list", "--json").stdout)
     assert [(b["good"], b["verification"]["passed"]) for b in listed] == [(False, False)]
+
+
+def test_what_is_refused_to_a_command_without_a_terminal_is_a_failed_run_and_is_told(shell: Shell) -> None:
+    """As a nightly `backups create` of the system's cron, which nobody reads."""
+    refused = shell.run("create", "--quiet", "--exclude-table", "no_such_table")
+    assert refused.exit_code == 2
+    found = json.loads(shell.run("health", "--json").stdout)["checks"]
+    assert [one["sentence"] for one in found if one["name"] == "backup_run"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import pytest
 
 from services import commands
 from services.alerts.evaluate import evaluate
+from services.alerts.neighbours import AT_ONCE
 from services.alerts.store import open_alerts
 from services.backups.damage import tell_damage
-from services.backups.look_again import AGAIN_AFTER, look_again
+from services.backups.look_again import AGAIN_AFTER, LONGEST_PAUSE, look_again
 from services.backups.mounted import MARK
 from services.catalog.model import Backup, Outcome, Run
 from services.health.checks import examine
@@ -20,6 +22,8 @@ from services.health.model import HealthCheck
 from services.installation import Installation
 from services.overview import load_statuses
 from services.settings.model import VerificationLevel
+from services.storage.local import LocalStorage
+from services.storage.protocol import StoredObject
 from tests.catalog.rows import make_verification
 from tests.pages.conftest import OpenPage, everything, open_page  # noqa: F401 - a fixture
 from tests.support.stored import AT, carry_out, flip, folder_storage, installation_on, store_backup
@@ -98,6 +102,36 @@ def test_a_damaged_copy_is_told_as_that_and_what_lies_beside_it_is_verified(
     assert "Its copy in second is damaged. The backup is safe in primary" in everything(shown).replace("\\", "")
 
 
+def test_what_lies_between_many_damaged_copies_is_verified_once_and_few_at_once(
+    inst: Installation, tmp_path: Path, clock: TestClock
+) -> None:
+    """Every second of seven copies in one storage is damaged, and a person has all of them verified."""
+    names = [f"d{number}" for number in range(7)]
+    for number, name in enumerate(names):
+        backup = store_backup(inst, name, at=AT - timedelta(minutes=50 - number))
+        carry_out(inst, commands.submit_copy(inst, backup.id, "second", actor="ada", queue=False))
+    for name in names[::2]:
+        flip(object_of(tmp_path, name, "second"))
+        verify(inst, named(inst, name), "second")
+    verified: list[tuple[str, str]] = []
+    for _ in range(20):
+        evaluate(inst, by="test", force=True)
+        waiting = inst.catalog.runs.list(kind="verification", states=["queued"])
+        assert len(waiting) < AT_ONCE + 3, "a finding more is begun while fewer than the limit wait"
+        if not waiting:
+            break
+        for run in waiting:
+            verified.append((named_by(inst, run), run.params["storage"]))
+            carry_out(inst, run.id)
+        clock.forward(seconds=60)
+    assert len(verified) == len(set(verified)), "none twice"
+    assert {(name, "second") for name in names[1::2]} | {(name, "primary") for name in names[::2]} <= set(verified)
+
+
+def named_by(inst: Installation, run: Run) -> str:
+    return inst.catalog.backups.get(run.backup_id or "").name
+
+
 def test_a_restore_test_that_met_a_damaged_copy_does_not_make_the_database_unprotected(inst: Installation) -> None:
     proven = named(inst, "b3")
     tests: tuple[tuple[str, Outcome], ...] = (("primary", "passed"), ("second", "failed"))
@@ -140,8 +174,50 @@ def test_a_second_copy_that_was_never_checked_is_neither_safe_nor_lost(tmp_path:
     flip(object_of(tmp_path, "b1", "primary"))
     verify(inst, backup, "primary")
     found = check(inst, "corruption")
-    assert "its copy in second was not checked, so nobody knows whether that is whole" in found.sentence
+    assert "its copy in second was not read yet, so nobody knows whether that is whole" in found.sentence
     assert found.hint.startswith("Run: backups verify b1 --storage second.")
+
+
+def test_a_copy_that_was_only_looked_at_is_not_called_safe(
+    inst: Installation, tmp_path: Path, clock: TestClock
+) -> None:
+    """As a further copy whose verification after it was made is at the level *stored*."""
+    with inst.catalog.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM verifications")
+    verify(inst, named(inst, "b3"), "second", "stored")
+    at = clock.forward(seconds=2)
+    inst.catalog.verifications.add(make_verification(named(inst, "b3"), "restore", "passed", at=at, storage="primary"))
+    flip(object_of(tmp_path, "b3", "primary"))
+    verify(inst, named(inst, "b3"), "primary")
+    found = check(inst, "corruption")
+    assert (found.severity, "not read yet" in found.sentence) == ("failure", True)
+    damage = tell_damage(inst, named(inst, "b3"))
+    assert damage is not None
+    assert (damage.is_lost, "safe" in " ".join(damage.sentences)) == (True, False)
+    verify(inst, named(inst, "b3"), "second")
+    assert check(inst, "corruption").sentence.startswith("The copy of b3 in primary is damaged; the backup is safe in")
+
+
+def test_a_copy_that_was_deleted_since_is_named_nowhere_as_the_safe_one(inst: Installation, tmp_path: Path) -> None:
+    """b3 is damaged in primary, and its copy in second, which was read, is deleted by a retention."""
+    flip(object_of(tmp_path, "b3", "primary"))
+    verify(inst, named(inst, "b3"), "primary")
+    met = {"scope": "copy", "copy_state": "damaged"}
+    at = inst.clock()
+    inst.catalog.verifications.add(
+        make_verification(named(inst, "b3"), "restore", "failed", at=at, storage="primary", detail=met)
+    )
+    assert check(inst, "corruption").severity == "warning"
+    assert "safe in another storage" in load_statuses(inst)[0].reasons[0].text
+    with inst.catalog.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE copies SET state = 'deleted' WHERE storage = 'second' AND backup_id = "
+            "(SELECT id FROM backups WHERE name = 'b3')"
+        )
+    found = check(inst, "corruption")
+    assert found.severity == "failure"
+    assert "safe" not in found.sentence
+    assert not [reason for reason in load_statuses(inst)[0].reasons if "safe in another" in reason.text]
 
 
 def test_a_copy_that_was_away_is_found_again_by_itself(inst: Installation, tmp_path: Path, clock: TestClock) -> None:
@@ -152,6 +228,8 @@ def test_a_copy_that_was_away_is_found_again_by_itself(inst: Installation, tmp_p
     clock.now += AGAIN_AFTER
     assert look_again(inst) == [], "it is gone still"
     (tmp_path / "kept").rename(there)
+    assert look_again(inst) == [], "it was just looked for"
+    clock.now += AGAIN_AFTER
     [run_id] = look_again(inst)
     assert look_again(inst) == [], "it is being looked at"
     run = inst.catalog.runs.get(run_id)
@@ -160,6 +238,50 @@ def test_a_copy_that_was_away_is_found_again_by_itself(inst: Installation, tmp_p
     assert carry_out(inst, run_id).result["outcome"] == "passed"
     assert {copy.state for copy in named(inst, "b3").copies} == {"stored"}
     assert check(inst, "copies").severity == "ok"
+
+
+def test_a_copy_that_is_gone_for_good_is_looked_for_ever_more_seldom(
+    inst: Installation, tmp_path: Path, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    object_of(tmp_path, "b3", "primary").unlink()
+    verify(inst, named(inst, "b3"), "primary", "stored")
+    listed: list[str] = []
+    real = LocalStorage.list
+
+    def counting(self: LocalStorage, prefix: str = "") -> Iterator[StoredObject]:
+        listed.append(prefix)
+        return real(self, prefix)
+
+    monkeypatch.setattr(LocalStorage, "list", counting)
+    looks = []
+    for minute in range(24 * 60):
+        clock.now += timedelta(minutes=1)
+        look_again(inst)
+        if len(listed) > len(looks):
+            looks.append(minute)
+    assert len(looks) < 40, "a worker comes by 1,440 times"
+    assert looks[-1] - looks[-2] == LONGEST_PAUSE / timedelta(minutes=1)
+    assert set(listed) == {"la_factoria/b3."}, "the folder holds others, which nobody needs to list"
+
+
+def test_a_copy_whose_verification_failed_is_asked_for_again_at_the_next_look(
+    inst: Installation, tmp_path: Path, clock: TestClock
+) -> None:
+    there = object_of(tmp_path, "b3", "primary")
+    there.rename(tmp_path / "kept")
+    verify(inst, named(inst, "b3"), "primary", "stored")
+    (tmp_path / "kept").rename(there)
+    clock.now += AGAIN_AFTER
+    [first] = look_again(inst)
+    (tmp_path / "primary").rename(tmp_path / "away")
+    assert carry_out(inst, first).state == "failed"
+    (tmp_path / "away").rename(tmp_path / "primary")
+    assert look_again(inst) == []
+    clock.now += AGAIN_AFTER
+    [second] = look_again(inst)
+    assert second != first
+    assert carry_out(inst, second).result["outcome"] == "passed"
+    assert {copy.state for copy in named(inst, "b3").copies} == {"stored"}
 
 
 def test_what_is_made_anew_where_the_copy_is_back_is_not_copied_once_more(inst: Installation, tmp_path: Path) -> None:

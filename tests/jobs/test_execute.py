@@ -13,7 +13,8 @@ from services import commands
 from services.backups.request import BackupRequest
 from services.catalog.model import Run
 from services.catalog.runs import ClaimLost
-from services.errors import Blocked, Busy, DumpFailed
+from services.commands.attended import unattended
+from services.errors import Blocked, Busy, DumpFailed, InputError
 from services.health.checks import examine
 from services.installation import Installation
 from services.jobs.active_run import ActiveRun
@@ -80,6 +81,56 @@ def test_what_is_refused_to_a_person_is_no_failed_run_and_what_is_refused_to_a_s
     assert total(load_success(installation.catalog.engine, query, [], {}, now.date())).runs == int(not refused)
     span = Period(now - timedelta(days=1), now + timedelta(days=1))
     assert count_failures(installation.catalog.engine, [span]) == [int(not refused)]
+
+
+@pytest.mark.parametrize("step", ["phase", "leftover"])
+def test_what_stops_a_run_after_its_first_step_is_no_refusal(
+    installation: Installation, backup: Backup, step: str
+) -> None:
+    """As an emergency backup that has switched production, and meets a session that it may not end."""
+
+    def work(active: ActiveRun) -> None:
+        active.phase("checking first")
+        if step == "phase":
+            active.phase("switching to read-only mode")
+            active.phase("checking")
+        else:
+            with active.leftover("read_only", database="la_factoria"):
+                pass
+        raise InputError("Sessions of postgres may not be ended by us.")
+
+    backup.work = work
+    run = execute(installation)
+    assert (run.state, run.was_refused, run.result["exit_code"]) == ("failed", False, 2)
+    assert "backup_run" in {check.name for check in examine(installation).checks}
+
+
+def test_what_is_refused_in_the_second_attempt_is_no_refusal(installation: Installation, backup: Backup) -> None:
+    def work(_active: ActiveRun) -> None:
+        raise Blocked("A pre-check stands in the way.")
+
+    backup.work = work
+    backup.go.set()
+    asked = submit(installation)
+    runs = installation.catalog.runs
+    runs.claim(asked, worker=WORKER, now=installation.clock())
+    runs.take_back(runs.get(asked), state="queued", now=installation.clock())
+    run = execute_run(installation, asked, worker=WORKER)
+    assert (run.attempt, run.was_refused) == (2, False)
+
+
+def test_what_is_refused_to_a_command_that_nobody_looks_at_is_a_failed_run(
+    installation: Installation, backup: Backup
+) -> None:
+    def work(_active: ActiveRun) -> None:
+        raise Blocked("A pre-check stands in the way.", hint="Free some space.")
+
+    backup.work = work
+    with unattended(nobody_looks=True):
+        asked = submit(installation)
+    run = execute_run(installation, asked, worker=WORKER)
+    assert (run.state, run.was_refused) == ("failed", False)
+    assert "backup_run" in {check.name for check in examine(installation).checks}
 
 
 def test_a_failure_keeps_its_reason_and_its_hint(installation: Installation, backup: Backup) -> None:

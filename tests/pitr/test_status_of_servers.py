@@ -70,6 +70,13 @@ def test_the_status_of_a_server_and_the_setup_that_mends_it(
         assert code == 0
         assert {step["outcome"] for step in applied["steps"]} == {"done"}
         assert archiving.sql("SHOW archive_timeout") == "1min"
+        with_key = "env AWS_SECRET_ACCESS_KEY=planted-key backups pitr wal-push %%p"  # psycopg makes it one %
+        archiving.sql(f"ALTER SYSTEM SET archive_command = '{with_key}'")
+        archiving.sql("SELECT pg_reload_conf()")
+        wait_for(lambda: "planted" in archiving.sql("SHOW archive_command"), "the setting does not arrive")
+        shown = run(environ, "status").stdout + json.dumps(run_json(environ, "status"))
+        assert "AWS_SECRET_ACCESS_KEY=***" in shown
+        assert "planted-key" not in shown
         refused = run(environ, "setup", "--apply", "--archive-command", "cp %p /tmp")
         assert refused.exit_code == 2
     finally:
