@@ -13,7 +13,10 @@ from dashboard.theme import Palette
 
 ROW = 44
 """Height of a timeline's row, in pixels."""
-LEGEND = ":green[■] can be restored · :red[✖] segments are missing · ◆ base backup · ┊ now"
+LEGEND = (
+    ":green[■] can be restored · :red[✖] segments are missing · ◆ base backup · "
+    "blank: no base backup to begin with · ┊ now · UTC"
+)
 
 
 def recovery_bar(frame: pd.DataFrame, since: datetime, now: datetime, colours: Palette) -> alt.LayerChart:
@@ -42,7 +45,7 @@ def recovery_bar(frame: pd.DataFrame, since: datetime, now: datetime, colours: P
     tooltip = [alt.Tooltip("timeline:N", title="On"), alt.Tooltip("words:N", title=" ")]
 
     def of(kind: str) -> alt.Chart:
-        return alt.Chart(frame).transform_filter(alt.FieldEqualPredicate("kind", kind))  # type: ignore[no-any-return]
+        return alt.Chart(frame).transform_filter(alt.FieldEqualPredicate(field="kind", equal=kind))  # type: ignore[no-any-return]
 
     layers = [
         of("window").mark_bar(height=18, color=colours.ok, cornerRadius=2, aria=False).encode(

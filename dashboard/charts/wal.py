@@ -11,6 +11,7 @@ from dashboard.charts.panel import Panel
 from dashboard.charts.rows import RowMaker, Unit, unit_of
 from dashboard.format import duration, instant, size
 from services.pitr.log_history import LogHistory, LogPoint
+from services.status import age
 
 _MANY = 60
 """Points that are drawn small."""
@@ -52,7 +53,8 @@ def _delay(history: LogHistory) -> Panel:
     words = "Nobody could tell in this time."
     if values:
         over = sum(value > rpo for value in values)
-        kept = f"over the RPO of {duration(history.rpo)} {over} times" if over else f"within the RPO {duration(rpo)}"
+        within = f"within the RPO {age(history.rpo)}"
+        kept = f"over the RPO {age(history.rpo)} in {over} of {len(values)}" if over else within
         words = f"now {_late(values[-1])} · most {_late(max(values))} · {kept}"
     caption = words + (f"\n{failed} looks failed: server or storage was away" if failed else "")
     unit = unit_of([*values, rpo], "seconds")
@@ -62,7 +64,7 @@ def _delay(history: LogHistory) -> Panel:
         maker.point(
             pd.Timestamp(point.at), "0", "log", value, when=instant(point.at), words=f"{_late(value)} behind{behind}"
         )
-    maker.limit(rpo, f"RPO {duration(history.rpo)}", pd.Timestamp(history.until))
+    maker.limit(rpo, f"RPO {age(history.rpo)}", pd.Timestamp(history.until))
     axis = f"Archive behind ({unit.name})"
     return Panel(
         "wal-delay", "Archive behind the server", words, caption, line_chart, maker.frame(), (axis, *_flags(points)),

@@ -7,10 +7,11 @@ from datetime import timedelta
 import streamlit as st
 
 from dashboard.components.inventory_table import NAME_WIDTH, TIME_WIDTH
-from dashboard.format import ago, counted, duration
+from dashboard.format import ago, counted
 from dashboard.frames import in_words
 from dashboard.point_frames import base_frame
 from services.pitr.reach import Reach
+from services.status import age
 
 
 def base_list(reach: Reach, *, interval: timedelta) -> bool:
@@ -18,7 +19,7 @@ def base_list(reach: Reach, *, interval: timedelta) -> bool:
     bases = reach.bases
     if bases:
         newest = ago(bases[-1].stopped_at, reach.now)
-        st.caption(f"{counted(len(bases), 'base backup')}, the newest {newest} · one is due every {duration(interval)}")
+        st.caption(f"{counted(len(bases), 'base backup')}, the newest {newest} · one is due every {age(interval)}")
         st.dataframe(
             in_words(base_frame(bases), sizes=["Size", "Stored"], durations=["Took"]),
             hide_index=True,

@@ -24,7 +24,7 @@ def point_checks(status: PitrStatus) -> None:
             for check in fine:
                 st.markdown(_line(check))
     if any(check.remedy is not None for check in wrong):
-        st.caption("`backups pitr setup` prints these in order; `--apply` does what SQL can do.")
+        st.markdown("`backups pitr setup` prints these in order; `--apply` does what SQL can do.")
 
 
 def _check(check: StatusCheck) -> None:

@@ -48,7 +48,7 @@ def point_form(reach: Reach, *, expected_seconds: float | None) -> PointAsked:
         assert target is not None
         st.caption(_plan(reach, window, target, expected_seconds))
         clicked = st.button("Run the restore test", type="primary", icon=":material/history:", key="point-go")
-    st.caption(
+    st.markdown(  # a caption fades the commands in it too much to be read
         "A position, a transaction or a named restore point: `backups pitr restore-test --to …`. "
         "For real, into a folder: `backups pitr restore`."
     )

@@ -83,6 +83,7 @@ def point_history(restores: Sequence[PointRestore]) -> PointRestore | None:
         on_select="rerun",
         selection_mode="single-row",
         height=min(420, 38 + 35 * len(restores)),
+        placeholder="–",
         alt=f"The newest {len(restores)} restores to a point in time",
         column_config={
             "id": None,

@@ -38,9 +38,9 @@ def recovery_window(reach: Reach, *, wanted: timedelta, theme: str | None) -> No
         since = min(since, max(oldest, reach.now - 2 * wanted), reach.now - timedelta(minutes=10))
         chart = recovery_bar(frame, since, reach.now, palette(theme))
         st.altair_chart(chart, alt=window_words(reach), theme=None, key="recovery-window")
-        st.caption(LEGEND + ". Times are UTC")
+        st.caption(LEGEND)
     if reach.gaps:
-        _gaps(reach.gaps)
+        _gaps(reach.gaps, open_ended=reach.newest is None or bool(reach.newest.gaps))
 
 
 def _figures(reach: Reach, wanted: timedelta) -> None:
@@ -52,9 +52,9 @@ def _figures(reach: Reach, wanted: timedelta) -> None:
     if late is None:
         below = ":gray[no worker has looked yet]"
     elif late > reach.rpo:
-        below = f":red[{duration(late)} behind · RPO {duration(reach.rpo)}]"
+        below = f":red[{duration(late)} behind · RPO {age(reach.rpo)}]"
     else:
-        below = f":green[within the RPO {duration(reach.rpo)}]"
+        below = f":green[within the RPO {age(reach.rpo)}]"
     figure(cells[1], "Newest log", ago(window.to_at, reach.now) if window is not None else "–", below)
     place = f":gray[{counted(reach.segments, 'segment')} in {escape(reach.storage)}]"
     figure(cells[2], "Log stored", size(reach.stored_bytes), place)
@@ -63,15 +63,18 @@ def _figures(reach: Reach, wanted: timedelta) -> None:
     figure(cells[3], "Missing segments", number(missing), words if missing else ":green[no gap]")
 
 
-def _gaps(gaps: tuple[Gap, ...]) -> None:
+def _gaps(gaps: tuple[Gap, ...], *, open_ended: bool) -> None:
+    """Name the gaps. ``open_ended``: no base backup was taken since the last one."""
     lines = []
     for gap in gaps[:NAMED]:
         between = f"between what was stored {instant(gap.before_at)} and {instant(gap.after_at)}"
         lines.append(f"`{gap}` · timeline {gap.timeline}, {between}")
     more = f"  \nand {len(gaps) - NAMED} more: `backups pitr gaps` names all" if len(gaps) > NAMED else ""
+    after = "A base backup after it has begun a new window."
+    if open_ended:
+        after = "Nothing behind it can be restored before there is a new base backup, which the worker takes by itself."
     st.error(
-        "  \n".join(lines) + more + "  \nNothing in a gap can be restored. A base backup that is taken now begins a "
-        "whole window; the worker takes one by itself.",
+        "  \n".join(lines) + more + f"  \nNothing in a gap can be restored. {after}",
         icon=SEVERITY_MARKS["failure"].icon,
         title=f"{counted(sum(gap.count for gap in gaps), 'segment')} of the log missing",
     )

@@ -62,9 +62,10 @@ class Reach:
         if self.sample is not None and self.sample.delay > self.rpo:
             behind = f"for {format_duration(self.sample.delay)}, and the RPO is {format_duration(self.rpo)}"
             return "warning", f"The log has not been archived {behind}: nothing after {_said(window.to_at)} is safe."
-        if len(self.windows) > 1:
-            return "warning", "Any instant in one of the windows can be restored; between them none."
-        return "ok", f"Any instant from {_said(window.from_at)} to {_said(window.to_at)} can be restored."
+        words = f"Any instant from {_said(window.from_at)} to {_said(window.to_at)} can be restored"
+        if self.gaps:
+            return "warning", f"{words}; a gap parts it from what was archived before."
+        return "ok", f"{words}."
 
 
 def load_reach(installation: Installation, database: DatabaseSettings) -> Reach:

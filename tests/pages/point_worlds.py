@@ -21,6 +21,7 @@ from tests.pages.worlds import NOW, add_backup, add_run, installation
 
 SYSTEM = "7436158027694216193"
 SEGMENT = 1 << 20
+TARGET = {"to": "2026-11-22T11:00:00Z", "inclusive": True, "timeline": 1, "base": None}
 
 
 def with_log(home: Path, *, hours: int = 30, missing: tuple[int, ...] = (), away: bool = False) -> Installation:
@@ -88,4 +89,4 @@ def add_point_test(inst: Installation, base: BaseBackup, at: datetime, *, rows: 
         pg_verifybackup="18.1",
     )  # fmt: skip
     result = {"report": report.to_json(), "outcome": "passed", "reason": report.summary}
-    return add_run(inst, "orders", at, kind="point_test", state="finished", result=result)
+    return add_run(inst, "orders", at, kind="point_test", state="finished", result=result, params=TARGET)
