@@ -9,9 +9,11 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from functools import partial
 
 from services.errors import BackupsError
+from services.jobs.context import RunContext
 from services.settings.model import DatabaseSettings, Settings
 from services.settings.secret_texts import secrets_of
 
@@ -22,12 +24,17 @@ _END_SECONDS = 5.0
 
 
 def run_command(
-    settings: Settings, database: DatabaseSettings, command: tuple[str, ...], environ: Mapping[str, str] = os.environ
+    settings: Settings,
+    database: DatabaseSettings,
+    command: tuple[str, ...],
+    *,
+    run: RunContext | None = None,
+    environ: Mapping[str, str] = os.environ,
 ) -> str:
     """Run a program of the settings to its end, and return the last that it wrote, secrets masked.
 
     It sees PATH, LANG and the variables that the settings name, nothing else of ours. Raise BackupsError when it is not
-    there, fails, or takes longer than its limit: then it is ended with everything that it started.
+    there, fails, takes longer than its limit, or ``run`` has to stop: it is ended with everything that it started then.
     """
     named = {name: environ[name] for name in database.read_only_command_environment if name in environ}
     environment = {"PATH": SEARCH_PATH, "LANG": "C.UTF-8"} | named
@@ -50,7 +57,8 @@ def run_command(
             start_new_session=True,
         )
         try:
-            status = process.wait(seconds)
+            with run.on_cancel(partial(_end, process)) if run else nullcontext():
+                status = process.wait(seconds)
         except subprocess.TimeoutExpired:
             raise BackupsError(
                 f"{shown(settings, command)} did not end within {seconds:.0f} s, and was ended.",

@@ -145,7 +145,7 @@ def _switch_on(
     if database.read_only_on_command:
         run.check_cancelled()
         _refuse_released(modes.note_step(mode.id, command_step=True))
-        said = run_command(installation.settings, database, database.read_only_on_command)
+        said = run_command(installation.settings, database, database.read_only_on_command, run=run)
         run.log(f"{shown(installation.settings, database.read_only_on_command)}: done. {said}".strip())
 
     # Had somebody released it between a step's note and the step, nobody would know of the step.

@@ -155,7 +155,7 @@ def _settings(major: int, work: Path, *, keeps: bool) -> dict[str, str]:
         # Reading ahead would ask for a segment behind the point, and a gap there would stop recovery for nothing.
         settings |= {"archive_library": "", "recovery_prefetch": "off"}
     if major >= 17:
-        settings |= {"summarize_wal": "off", "sync_replication_slots": "off"}
+        settings |= {"summarize_wal": "off", "sync_replication_slots": "off", "event_triggers": "off"}
     return settings
 
 

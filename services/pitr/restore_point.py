@@ -156,7 +156,7 @@ def restore_to_point(
         with fault_of(parts[-1]):
             verified = verify_laid_out(installation, base, folder, user, run)
         fetched = time.monotonic()
-        run.phase("replaying the log")
+        run.phase("replaying the log", total_bytes=plan.way.expected_bytes(plan.target))
         feeder = SegmentFeeder(plan.archive, plan.way, folder, user)
         with recovered_server(
             plan.programs,
@@ -222,7 +222,7 @@ def _place(installation: Installation, run: RunContext, user: ServerUser, suffix
 @contextmanager
 def _work_folder(user: ServerUser, run: RunContext) -> Iterator[Path]:
     """Make a private folder of the server's user with a short path, for a socket cannot have a long one."""
-    folder = Path(tempfile.mkdtemp(prefix="backups-point-", dir=SHELTER))
+    folder = Path(tempfile.mkdtemp(prefix=f"backups-{run.run_id}-", dir=SHELTER))
     user.own(folder)
     with run.leftover("folder", path=str(folder)):
         try:

@@ -15,6 +15,9 @@ Kind = Literal["time", "lsn", "name", "xid", "latest", "immediate"]
 EXAMPLES = "2026-08-01T14:29:59Z, 0/3A2B1C8, xid:75312, name:before_deploy, latest or immediate"
 _LSN = re.compile(r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}\Z")
 _NAMED = re.compile(r"(xid|name):(.+)\Z")
+_TARGETS = (
+    "recovery_target", "recovery_target_lsn", "recovery_target_name", "recovery_target_time", "recovery_target_xid",
+)  # fmt: skip
 _MOST_XID = 2**64 - 1
 _MOST_NAME = 63
 
@@ -74,24 +77,29 @@ class RecoveryTarget:
         return f"{before}{where}" + (f" on timeline {self.timeline}" if self.timeline is not None else "")
 
     def settings(self, timeline: int) -> dict[str, str]:
-        """Return the settings of recovery for it (PostgreSQL's documentation, "Recovery Target"), on a timeline."""
-        found = {"recovery_target_timeline": str(timeline)}
-        if self.kind == "immediate":
-            return found | {"recovery_target": "immediate"}
+        """Return the settings of recovery for it (PostgreSQL's documentation, "Recovery Target"), on a timeline.
+
+        Every other target is unset, and that first: one that an earlier restore left in ``postgresql.auto.conf`` would
+        count, and unsetting one after this is set would be taken for a second target.
+        """
+        chosen = self._chosen()
+        others = {name: "" for name in _TARGETS if name not in chosen}
+        inclusive = {"recovery_target_inclusive": "on" if self.inclusive else "off"}
+        return {"recovery_target_timeline": str(timeline)} | inclusive | others | chosen
+
+    def _chosen(self) -> dict[str, str]:
         if self.kind == "latest":
-            return found
-        if self.kind == "name":
-            return found | {"recovery_target_name": self.text}
+            return {}
+        if self.kind == "immediate":
+            return {"recovery_target": "immediate"}
         if self.kind == "time":
             assert self.at is not None  # parse sees to it
             # Microseconds: the precision of PostgreSQL's own timestamps.
-            value = {"recovery_target_time": self.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f+00")}
-        elif self.kind == "lsn":
+            return {"recovery_target_time": self.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f+00")}
+        if self.kind == "lsn":
             assert self.lsn is not None  # parse sees to it
-            value = {"recovery_target_lsn": format_lsn(self.lsn)}
-        else:
-            value = {"recovery_target_xid": self.text}
-        return found | value | {"recovery_target_inclusive": "on" if self.inclusive else "off"}
+            return {"recovery_target_lsn": format_lsn(self.lsn)}
+        return {f"recovery_target_{self.kind}": self.text}
 
     def to_params(self) -> dict[str, Any]:
         """Return the form that a run's row holds."""

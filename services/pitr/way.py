@@ -44,6 +44,20 @@ class Way:
         first = self.base.first_segment if self.last is None else self.last + 1
         return first if any(number > first for number in self.stored) else None
 
+    def expected_bytes(self, target: RecoveryTarget) -> int:
+        """Return about how much WAL recovery will read: up to the first segment that was stored after the target."""
+        first, last = self.base.first_segment, self.last
+        if last is None:
+            return 0
+        if target.kind == "immediate":
+            last = self.base.last_segment
+        elif target.lsn is not None:
+            last = last_segment_before(target.lsn, self.base.segment_bytes)
+        elif target.at is not None:
+            at = target.at
+            last = next((n for n in range(first, last) if self.stored[n] >= at), last)
+        return (max(last, first) - first + 1) * self.base.segment_bytes
+
     def name(self, number: int) -> str:
         """Return the name of a segment on the newest timeline on which it may lie."""
         timeline = max(t for t in self.timelines if self.begins[t] <= number)

@@ -44,12 +44,34 @@ def contradictions(settings: Settings, *, complete: bool) -> list[str]:
             "recipients (BACKUP_RECIPIENTS): is missing, and backups are to be encrypted; run `backups keygen`, "
             f"{example_of('recipients')}, or set encrypt = false for the database"
         )
+    faults += _shared_slots(settings)
     faults += _empty_policies(settings)
     faults += _bad_keys(settings)
     faults += _bad_urls(settings)
     faults += _unreadable_archives(settings)
     faults += _one_way_commands(settings)
     faults += _other_owners(settings)
+    return faults
+
+
+def _shared_slots(settings: Settings) -> list[str]:
+    """Say where two databases of one server share a slot: it moves on for one before the log of the other is stored."""
+    faults: list[str] = []
+    seen: dict[tuple[str, int, str], str] = {}
+    for database in settings.databases:
+        if not database.pitr.enabled or database.pitr.method != "receiver":
+            continue
+        try:
+            address = Address.parse(database.url.get_secret_value())
+        except SettingsError:
+            continue  # said elsewhere
+        place = (address.host, address.port, database.pitr.slot)
+        if place in seen:
+            faults.append(
+                f"databases[{database.name}].pitr.slot: {database.pitr.slot!r} on this server is {seen[place]}'s; "
+                "the log is of the whole server, so one of the two is enough; else give each a slot of its own"
+            )
+        seen.setdefault(place, database.name)
     return faults
 
 

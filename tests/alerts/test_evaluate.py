@@ -262,6 +262,21 @@ def test_damage_that_a_restore_test_meets_starts_a_new_backup_too(inst: Installa
     assert [each.id for each in inst.catalog.runs.list(kind="backup")] == [run.id]
 
 
+def test_a_damaged_base_backup_starts_a_base_backup_and_none_of_the_database(
+    inst: Installation, clock: TestClock
+) -> None:
+    back_up(inst, clock)
+    base = make_backup("base_one", finished_at=clock(), type="base", physical={})
+    inst.catalog.backups.add(base)
+    damage(inst, base, clock)
+    look(inst)
+    [run] = inst.catalog.runs.list(kind="base_backup")
+    assert (run.actor, run.state, run.reason) == ("alerts", "queued", "base_one is damaged")
+    look(inst)
+    assert [each.id for each in inst.catalog.runs.list(kind="base_backup")] == [run.id]
+    assert inst.catalog.runs.list(kind="backup") == []
+
+
 def test_a_restore_test_that_fails_for_another_reason_says_nothing_of_the_stored_bytes(
     inst: Installation, clock: TestClock
 ) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from services import commands
 from services.emergency.commands import run_command
 from services.emergency.readiness import check_readiness, is_prepared
 from services.errors import BackupsError
 from services.postgres.connection import Address
-from tests.emergency.conftest import MakeInstallation, can_write, emergency, told
+from tests.emergency.conftest import MakeInstallation, can_write, emergency, told, wait_for
 
 READY = {"read_only_on_command": ("true",), "read_only_off_command": ("true",)}
 
@@ -66,3 +68,22 @@ def test_doctor_says_on_a_quiet_day_what_would_be_missing(make: MakeInstallation
     assert [result for result, _, _ in found] == ["ok", "failed"]
     assert "no program railwai" in found[1][1]
     assert not is_prepared(make().settings.databases[0])
+
+
+def test_a_cancel_ends_the_command_that_is_running_and_the_application_is_told_to_go_on(
+    make: MakeInstallation, source: Address, tmp_path: Path
+) -> None:
+    installation = make(**told(tmp_path, on="echo on >> {file}; sleep 50"))
+
+    def click() -> None:
+        wait_for((tmp_path / "told").exists)
+        (run,) = installation.catalog.runs.list()
+        commands.request_cancel(installation, run.id, actor="ada")
+
+    clicking = threading.Thread(target=click)
+    clicking.start()
+    run = emergency(installation)
+    clicking.join()
+    assert run.state == "cancelled"
+    assert (tmp_path / "told").read_text() == "on\noff\n"
+    assert can_write(source)

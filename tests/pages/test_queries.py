@@ -48,7 +48,7 @@ def _open(open_page: OpenPage, inst: Installation, page: str, app: list[AppTest]
     app.append(open_page(inst, page))
 
 
-MOST_QUERIES = 30
+MOST_QUERIES = 32
 """Of one run of a page's script."""
 
 

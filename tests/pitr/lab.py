@@ -154,19 +154,17 @@ class PointLab:
 
     @contextmanager
     def started(self, folder: Path) -> Iterator[PointLab]:
-        """Run a restored data folder in place of the source while the block runs; it archives as the source did."""
+        """Run a restored data folder beside the source while the block runs; it archives as the source does."""
         twin = copy.copy(self)
         twin.server = SmallSegments(self.server.bin_dir, folder, options=self.server.options)
         (folder.with_name(folder.name + ".password")).write_text(
             self.server.data_dir.with_name(self.server.data_dir.name + ".password").read_text()
         )
-        self.server.stop()
         twin.server.start()
         try:
             yield twin
         finally:
             twin.server.destroy()
-            self.server.start()
 
 
 class SmallSegments(LocalServer):

@@ -15,6 +15,7 @@ from services.pitr.archive import WalArchive
 from services.pitr.open import existing_archive, find_archive
 from services.postgres.connection import connect
 from services.postgres.server import LocalServer
+from services.postgres.server_user import remove_shelter
 from services.settings.model import DatabaseSettings, PitrSettings, Settings, StorageSettings
 from services.storage.open import open_storage
 from services.stream.encryption import generate_key
@@ -43,6 +44,7 @@ class ArchivingServer:
         self.server.destroy()
         self.relay.close()
         shutil.rmtree(self.folder)
+        remove_shelter(self.folder.parent)
 
     def archive(self) -> WalArchive:
         storage = open_storage(self.settings.pitr_storage_of(self.database))

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -114,7 +114,12 @@ def gaps(installation: Installation) -> list[str]:
 
 def children(pid: int | None = None) -> list[psutil.Process]:
     """The pg_receivewal of a process, this one if none is named."""
-    return [child for child in psutil.Process(pid).children(recursive=True) if child.name() == "pg_receivewal"]
+    found = []
+    for child in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it has just ended
+            if child.name() == "pg_receivewal":
+                found.append(child)
+    return found
 
 
 def test_the_log_arrives_and_the_slot_moves_only_behind_what_is_stored(installation: Installation) -> None:
@@ -147,7 +152,7 @@ def test_killed_with_its_disk_it_goes_on_and_nothing_is_lost(installation: Insta
         wait_for(lambda: first in names(installation), "the segments do not arrive")
         [child] = children()
         os.kill(child.pid, signal.SIGKILL)
-        wait_for(lambda: bool(children()) and children()[0].pid != child.pid, "it is not started anew")
+        wait_for(lambda: any(each.pid != child.pid for each in children()), "it is not started anew")
         assert thread.is_alive()
     shutil.rmtree(spool_folder(installation, installation.settings.databases[0]))  # the container is gone
     ended = [switch(installation) for _ in range(3)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -204,7 +205,7 @@ def test_a_test_is_recorded_as_a_proof_of_the_base_backup_and_leaves_nothing(sto
     assert backup.proven_at is not None
     assert not backup.is_good
     assert not list((lab.inst.settings.home / "points").glob("*"))
-    assert not list(Path("/var/tmp").glob("backups-point-*"))
+    assert not list(Path("/var/tmp").glob(f"backups-{run.id}-*"))
 
 
 def test_a_damaged_base_backup_is_condemned_by_the_test_that_finds_it(story15: Story) -> None:
@@ -258,6 +259,30 @@ def test_whatever_goes_wrong_while_the_restored_server_runs_it_is_ended_and_remo
     with pytest.raises(psycopg.errors.UndefinedTable):
         story15.lab.restore("latest", Look("SELECT * FROM nowhere"))
     assert not list((story15.lab.inst.settings.home / "points").glob("*"))
+
+
+def test_nothing_of_the_sources_configuration_is_used(story15: Story) -> None:
+    lab = story15.lab
+    settings = {
+        "shared_preload_libraries": "not_installed_here", "archive_command": "touch /tmp/archived", "port": "1",
+        "max_connections": "7", "listen_addresses": "*", "ssl": "on", "recovery_target_name": "elsewhere",
+    }  # fmt: skip
+    lab.sql(*(f"ALTER SYSTEM SET {name} = '{value}'" for name, value in settings.items()))
+    try:
+        name = lab.base().name
+        lab.ship()
+    finally:
+        lab.sql(*(f"ALTER SYSTEM RESET {name}" for name in settings))
+    query = "SELECT current_setting('listen_addresses'), current_setting('archive_mode'), inet_server_addr()::text"
+    asked = Look(query)
+    lab.restore("latest", asked, base=name, timeline=1)
+    assert asked.row == ("", "off", None)
+    place = lab.outbox.parent / "restored_with_settings"
+    target = RecoveryTarget.parse("latest", timeline=1)
+    run = lab.run(commands.submit_point_restore(lab.inst, NAME, target, place, base=name, actor="t", queue=False))
+    assert run.state == "finished", f"{run.error} {run.hint}"
+    assert "not_installed_here" in (place / "postgresql.auto.conf").read_text()
+    shutil.rmtree(place)
 
 
 class StopsInRecovery(RecordingRun):

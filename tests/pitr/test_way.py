@@ -57,6 +57,14 @@ def test_without_a_gap_every_point_that_is_stored_is_reached() -> None:
     assert not reaches(found, target("2026-11-25T10:06:01Z"))
 
 
+@pytest.mark.parametrize(
+    "to, segments",
+    [("immediate", 1), ("latest", 3), ("0/400001", 2), ("0/400000", 1), ("2026-11-25T10:04:30Z", 2), ("xid:5", 3)],
+)
+def test_how_much_log_is_expected_ends_with_the_segment_of_the_point(to: str, segments: int) -> None:
+    assert way([3, 4, 5]).expected_bytes(target(to)) == segments * SEGMENT
+
+
 def test_a_gap_is_named_and_what_lies_before_it_is_reached() -> None:
     found = way([3, 4, 6])
     assert (found.last, found.gap, found.name(5)) == (4, 5, "000000010000000000000005")
