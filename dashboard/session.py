@@ -67,9 +67,12 @@ def storage_report() -> StorageReport:
     return load_storage_report(installation())
 
 
-@st.cache_data(ttl=30, show_spinner="Listing the log in the storage …")
-def point_reach(database: str) -> Reach:
-    """Return what can be restored of a database's server, listed at most every 30 s; clear it after a command."""
+@st.cache_data(ttl=30, max_entries=64, show_spinner="Listing the log in the storage …")
+def point_reach(database: str, seen: str) -> Reach:  # noqa: ARG001 - a part of the key
+    """Return what can be restored of a database's server, listed at most every 30 s.
+
+    ``seen``: how the newest base backup's run stands; with each change the storage is listed anew.
+    """
     inst = installation()
     return load_reach(inst, inst.settings.database(database))
 

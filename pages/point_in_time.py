@@ -14,6 +14,7 @@ from dashboard.components.run_watch import watch
 from dashboard.components.trend_panels import panel_grid
 from dashboard.guard import reported
 from dashboard.session import ACTOR, installation, last_seen, once, point_reach, point_status
+from services.catalog.model import Run
 from services.commands.point_in_time import submit_base_backup, submit_point_test
 from services.installation import Installation
 from services.pitr.log_history import Range, load_log_history
@@ -48,13 +49,14 @@ def draw(inst: Installation, database: DatabaseSettings) -> None:
     runs_at = top.container()
     with runs_at:
         runs(inst, database)
+    newest = next(iter(inst.catalog.runs.list(database=database.name, kind="base_backup", limit=1)), None)
     with top:
-        reach = point_reach(database.name)
+        reach = point_reach(database.name, f"{newest.id} {newest.state}" if newest is not None else "")
         recovery_window(reach, wanted=database.pitr.window, theme=st.context.theme.type)
     with asking:
         ask(inst, reach)
     with bases_at:
-        bases(inst, database, reach)
+        bases(inst, database, reach, newest)
     with checks:
         st.markdown("## What the server is set to", anchors=False)
         point_checks(point_status(database.name))
@@ -77,7 +79,8 @@ def runs(inst: Installation, database: DatabaseSettings) -> None:
 def ask(inst: Installation, reach: Reach) -> None:
     st.markdown("## Restore test to a point in time", anchors=False)
     if not reach.windows:
-        st.markdown("There is no window to restore to now.")
+        words = "the storage can be listed again" if reach.error else "a base backup has its log in the storage"
+        st.markdown(f"One can be started once {words}.")
         return
     asked = point_form(reach, expected_seconds=inst.catalog.runs.typical_seconds("point_test", reach.database))
     newest = next(iter(inst.catalog.runs.list(database=reach.database, kind="point_test", limit=1)), None)
@@ -86,17 +89,15 @@ def ask(inst: Installation, reach: Reach) -> None:
         watch_run(submit_point_test(inst, reach.database, asked.target, actor=ACTOR, idempotency_key=key))
 
 
-def bases(inst: Installation, database: DatabaseSettings, reach: Reach) -> None:
+def bases(inst: Installation, database: DatabaseSettings, reach: Reach, newest: Run | None) -> None:
     st.markdown("## Base backups", anchors=False)
     clicked = base_list(reach, interval=database.pitr.base_interval)
-    newest = next(iter(inst.catalog.runs.list(database=database.name, kind="base_backup", limit=1)), None)
     key = once(f"base:{database.name}", last_seen(newest), clicked=clicked)
     if clicked:
         watch_run(submit_base_backup(inst, database.name, actor=ACTOR, idempotency_key=key))
 
 
 def watch_run(run_id: str) -> None:
-    point_reach.clear()
     st.query_params["run"] = run_id
     st.rerun()
 

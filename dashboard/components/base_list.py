@@ -37,4 +37,10 @@ def base_list(reach: Reach, *, interval: timedelta) -> bool:
             icon=":material/database:",
             title="No base backup yet",
         )
+    if reach.unsound:
+        st.warning(
+            f"{counted(reach.unsound, 'base backup')} more failed a check or cannot be read, and no restore begins "
+            "there. The inventory says why.",
+            icon=":material/gpp_bad:",
+        )
     return st.button("Take a base backup now", icon=":material/backup:", key="base-go")

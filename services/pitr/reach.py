@@ -31,6 +31,8 @@ class Reach:
     now: datetime
     bases: tuple[BaseBackup, ...]
     """The sound ones, the oldest first."""
+    unsound: int
+    """Base backups that failed a check or cannot be read: no restore begins with one."""
     windows: tuple[Window, ...]
     gaps: tuple[Gap, ...]
     """Those that the recovery window needs."""
@@ -72,10 +74,12 @@ def load_reach(installation: Installation, database: DatabaseSettings) -> Reach:
     """List a database's archive. Never raises for a storage that is away, and waits for one only a little."""
     found = load_point_in_time(_hurried(installation), database)
     listing = found.listing
+    stored = installation.catalog.backups.list(database=database.name, type="base", state="finished")
     return Reach(
         database=database.name,
         now=installation.clock(),
         bases=found.bases,
+        unsound=len(stored) - len(found.bases),
         windows=found.windows,
         gaps=listing.gaps if listing is not None else (),
         segments=len(listing.segments) if listing is not None else 0,

@@ -11,7 +11,7 @@ from services.pitr.wal_names import SegmentName
 from tests.pages.conftest import OpenPage, everything
 from tests.pages.point_worlds import SEGMENT, add_base, add_point_test, with_log
 from tests.pages.test_queries import MOST_QUERIES, count_queries
-from tests.pages.worlds import HOSTILE, NOW, PASSWORD, add_run, installation
+from tests.pages.worlds import HOSTILE, NOW, PASSWORD, add_run, add_verification, installation
 
 PAGE = "point_in_time"
 
@@ -66,6 +66,18 @@ def test_a_base_backup_is_asked_for(open_page: OpenPage, tmp_path: Path) -> None
     app.button(key="base-go").click().run()
     (run,) = inst.catalog.runs.list()
     assert (run.kind, run.actor, run.params["incremental"]) == ("base_backup", "dashboard", False)
+
+
+def test_a_base_backup_that_failed_its_check_is_not_among_those_to_begin_with(
+    open_page: OpenPage, tmp_path: Path
+) -> None:
+    inst = with_log(tmp_path, hours=3)
+    bad = add_base(inst, NOW - timedelta(hours=1), number=3).backup
+    add_verification(inst, bad, NOW, level="archive", outcome="failed")
+    app = open_page(inst, PAGE)
+    assert "1 base backup more failed a check" in app.warning[-1].value
+    (frame,) = [table.value for table in app.dataframe if "PostgreSQL" in table.value]
+    assert bad.name not in list(frame["Name"])
 
 
 def test_the_history_shows_what_was_reached_and_the_measured_rto(open_page: OpenPage, tmp_path: Path) -> None:
