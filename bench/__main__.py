@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from bench.by_hand import ContestantFailed
+from bench.large import measure_large
 from bench.machine import describe_machine
 from bench.memory import measure_memory
 from bench.site import open_site
@@ -25,10 +26,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="backups-bench-", dir=options.folder) as folder:
         Path(folder).chmod(0o711)  # the servers' user passes through
         try:
-            if not options.memory_only:
+            if not options.memory_only and not options.large_only:
                 with open_site(_new(folder, "speed"), options.size) as site:
                     _print("Machine", describe_machine(site.client, site.folder))
                     _print(f"Speed, {options.rounds} interleaved rounds", measure_speed(site, options.rounds))
+            if not options.memory_only:
+                with open_site(_new(folder, "large"), options.large_size or options.size) as site:
+                    _print("Machine", describe_machine(site.client, site.folder))
+                    _print(f"Large databases, {options.rounds} interleaved rounds", measure_large(site, options.rounds))
             if options.memory or options.memory_only:
                 for size in options.memory_sizes:
                     with open_site(_new(folder, f"memory-{size}"), size) as site:
@@ -43,6 +48,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="The product against the same work by hand.")
     parser.add_argument("--size", type=_size, default=2 * 10**9, metavar="SIZE", help="of the database; default 2GB")
     parser.add_argument("--rounds", type=int, default=3, help="default 3, after one to warm up")
+    parser.add_argument("--large-only", action="store_true", help="measure parallel dump and restore alone")
+    parser.add_argument("--large-size", type=_size, metavar="SIZE", help="of the database for that; default --size")
     parser.add_argument("--memory", action="store_true", help="measure peak memory, too")
     parser.add_argument("--memory-only", action="store_true", help="measure nothing else")
     parser.add_argument(

@@ -70,6 +70,20 @@ def restore_plain_dump(site: Site) -> float:
     return _timed_chain([[*command, str(site.by_hand / "plain.dump")]], target)
 
 
+def restore_stream(site: Site, stored: Path) -> float:
+    """``age -d | zstd -d | pg_restore`` of a stored stream into an empty database (making it is not timed)."""
+    target = drop_and_create(site.scratch, "by_hand")
+    options = ["--no-owner", "--no-acl", "--exit-on-error", "-d", "by_hand"]
+    return _timed_chain(
+        [
+            ["age", "-d", "-i", str(site.key_file), str(stored)],
+            ["zstd", "-d", "-c", "-q"],
+            [_program(site, "pg_restore"), *options],
+        ],
+        target,
+    )
+
+
 def _encrypted(site: Site) -> Path:
     return site.by_hand / "best.dump.zst.age"
 

@@ -31,22 +31,22 @@ class Outcome:
 
 def create(site: Site, database: str) -> Outcome:
     """``backups create DATABASE``: pre-checks, snapshot, dump, fingerprint, storage, comparison, manifest, checksum."""
-    return _run(site, "create", database, "--quiet")
+    return run(site, "create", database, "--quiet")
 
 
 def verify_archive(site: Site, database: str) -> Outcome:
     """``backups verify --level archive`` of the newest backup."""
-    return _run(site, "verify", "--level", "archive", "--database", database, "--quiet")
+    return run(site, "verify", "--level", "archive", "--database", database, "--quiet")
 
 
 def restore_test(site: Site, database: str) -> Outcome:
     """``backups restore-test`` of the newest backup."""
-    return _run(site, "restore-test", "--database", database, "--quiet")
+    return run(site, "restore-test", "--database", database, "--quiet")
 
 
 def only_start(site: Site) -> Outcome:
     """``backups list``: the start of Python and the opening of the installation, which every command pays once."""
-    return _run(site, "list")
+    return run(site, "list")
 
 
 def restore_seconds(outcome: Outcome) -> float:
@@ -54,7 +54,7 @@ def restore_seconds(outcome: Outcome) -> float:
     return float(outcome.answer[0]["verification"]["detail"]["restore_seconds"])
 
 
-def _run(site: Site, *arguments: str) -> Outcome:
+def run(site: Site, *arguments: str) -> Outcome:
     """Run one command to its end. Raise ContestantFailed unless it succeeds."""
     program = Path(sys.executable).with_name("backups")
     errors = site.folder / "product-errors.txt"

@@ -22,6 +22,7 @@ from services.installation import Installation, open_installation
 from services.overview import Overview, load_overview
 from services.pitr.reach import Reach, load_reach, load_status_soon
 from services.pitr.status import PitrStatus
+from services.postgres.exclusions import Excluded, Exclusions
 from services.preflight import Preflight, preflight
 from services.slo import Slo, load_slo
 from services.trends.query import TrendsQuery
@@ -122,9 +123,9 @@ def fresh_plan(request: EmergencyRequest) -> EmergencyPlan:
 
 
 @st.cache_data(ttl=15, show_spinner=False)
-def tables_matching(database: str, patterns: tuple[str, ...]) -> list[str]:
-    """Return the tables that patterns match. Raise NothingMatches, ConnectionFailed."""
-    return preview_excluded(installation().settings.database(database), patterns)
+def left_out(database: str, tables: tuple[str, ...], data: tuple[str, ...]) -> Excluded:
+    """Return what patterns of tables, and of tables without their rows, match. Raise NothingMatches, …"""
+    return preview_excluded(installation().settings.database(database), Exclusions(tables, data))
 
 
 def database_choice(inst: Installation) -> str:

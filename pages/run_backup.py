@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard.components.backup_form import backup_form, excluded_preview, excluded_tables
+from dashboard.components.backup_form import backup_form, excluded_preview, exclusions
 from dashboard.components.emergency import ask_emergency
 from dashboard.components.lists import checks, no_database
 from dashboard.components.result import backup_result
@@ -11,15 +11,7 @@ from dashboard.components.run_watch import watch
 from dashboard.format import duration, escape, instant, size
 from dashboard.guard import reported, show_error
 from dashboard.navigation import page
-from dashboard.session import (
-    ACTOR,
-    database_choice,
-    fresh_checks,
-    installation,
-    last_seen,
-    once,
-    tables_matching,
-)
+from dashboard.session import ACTOR, database_choice, fresh_checks, installation, last_seen, left_out, once
 from services.catalog.model import ENDED_STATES, Run
 from services.commands import submit_backup
 from services.errors import BackupsError
@@ -95,11 +87,12 @@ def ask(inst: Installation, database: DatabaseSettings, newest: Run | None) -> N
             st.caption(f"{basis}Checked {instant(found.at)}")
     with right:
         st.markdown("## The backup", anchors=False)
-        excluded = excluded_tables()
+        excluded = exclusions()
         if excluded:
-            excluded_preview(tables_matching(database.name, excluded))
+            excluded_preview(left_out(database.name, excluded.tables, excluded.data))
         blocked = found is None or any(check.severity == "blocking" for check in found.preflight.checks)
-        wish = backup_form(inst.settings, database, excluded, blocked=blocked, now=inst.clock())
+        method = found.preflight.method if found is not None else None
+        wish = backup_form(inst.settings, database, excluded, method=method, blocked=blocked, now=inst.clock())
         key = once(f"backup:{database.name}", last_seen(newest), clicked=wish is not None)
         if wish is not None:
             run_id = submit_backup(inst, wish, actor=ACTOR, idempotency_key=key)

@@ -9,13 +9,14 @@ see.
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from services.backups.manifest import Manifest, read_manifest
 from services.backups.naming import MANIFEST_SUFFIX, MARKS, check_name, mark_key
-from services.errors import BackupsError, InvalidName, UntrustedManifest
+from services.errors import BackupsError, InvalidName, UnknownName, UntrustedManifest
 from services.installation import Installation
 from services.jobs.context import RunContext
 from services.pitr.wal_keys import parse_key
@@ -23,7 +24,9 @@ from services.restores.scratch import drop_leftover_scratch_databases
 from services.storage.protocol import Storage, StoredObject
 
 GRACE = timedelta(hours=24)
-_OBJECT = re.compile(r"(?P<database>[^/]+)/(?P<name>[^/]+)(\.(dump|base\.tar)\.zst(\.age)?|\.mark-[a-z]+\.json)\Z")
+_OBJECT = re.compile(
+    r"(?P<database>[^/]+)/(?P<name>[^/]+)(\.(dump\.(zst|tar)|base\.tar\.zst)(\.age)?|\.mark-[a-z]+\.json)\Z"
+)
 """As ``services.backups.naming`` names the objects and marks that this product stores."""
 
 
@@ -36,6 +39,8 @@ class JanitorReport:
     have."""
     unfinished_uploads: list[str] = field(default_factory=list)
     """Uploads of such objects that were begun and neither finished nor aborted."""
+    spooled: list[str] = field(default_factory=list)
+    """Folders of dumps of runs that are over."""
     scratch_databases: list[str] = field(default_factory=list)
     """Those that were dropped, with ``apply``; without it nobody looks for any."""
     removed: list[str] = field(default_factory=list)
@@ -59,6 +64,7 @@ def sweep(installation: Installation, *, apply: bool, run: RunContext | None = N
             _sweep_storage(installation, installation.storage(settings.name), in_use, apply, report)
         except BackupsError as error:
             report.failed.append(f"{settings.name}: {error}")
+    _sweep_spool(installation, apply, report)
     if apply:
         try:
             report.scratch_databases = drop_leftover_scratch_databases(installation)
@@ -81,6 +87,24 @@ def _keys_in_use(installation: Installation) -> set[tuple[str, str]]:
         for entry in runs.leftovers(active.id)
         if entry["kind"] in ("object", "upload")
     }
+
+
+def _sweep_spool(installation: Installation, apply: bool, report: JanitorReport) -> None:
+    """Look for what runs that are over have left where dumps are spooled; of runs that are not ours nothing is said."""
+    settings = installation.settings
+    spool = settings.spool or settings.home / "spool"
+    for folder in sorted(spool.glob("*-*")) if spool.is_dir() else ():
+        run_id, _, attempt = folder.name.rpartition("-")
+        try:
+            run = installation.catalog.runs.get(run_id)
+        except UnknownName:
+            continue
+        if run.is_active and not (attempt.isdecimal() and int(attempt) < run.attempt):
+            continue
+        report.spooled.append(str(folder))
+        if apply:
+            shutil.rmtree(folder, ignore_errors=True)
+            (report.failed if folder.exists() else report.removed).append(str(folder))
 
 
 def _sweep_storage(

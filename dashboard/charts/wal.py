@@ -9,7 +9,7 @@ import pandas as pd
 from dashboard.charts.line import line_chart
 from dashboard.charts.panel import Panel
 from dashboard.charts.rows import RowMaker, Unit, unit_of
-from dashboard.format import duration, instant, size
+from dashboard.format import counted, duration, instant, size
 from services.pitr.log_history import LogHistory, LogPoint
 from services.status import age
 
@@ -56,7 +56,7 @@ def _delay(history: LogHistory) -> Panel:
         within = f"within the RPO {age(history.rpo)}"
         kept = f"over the RPO {age(history.rpo)} in {over} of {len(values)}" if over else within
         words = f"now {_late(values[-1])} · most {_late(max(values))} · {kept}"
-    caption = words + (f"\n{failed} looks failed: server or storage was away" if failed else "")
+    caption = words + (f"\n{counted(failed, 'look')} failed: server or storage was away" if failed else "")
     unit = unit_of([*values, rpo], "seconds")
     maker = _maker(history, unit)
     for point, value in points:

@@ -7,6 +7,7 @@ import json
 import pandas as pd
 import streamlit as st
 
+from dashboard.components.contents_view import contents
 from dashboard.components.keeping import keeping
 from dashboard.components.result import verdict_words
 from dashboard.components.run_view import log_lines
@@ -66,6 +67,7 @@ def backup_details(inst: Installation, backup: Backup, decision: Decision | None
     _by_hand(inst, backup)
     with st.expander("Log entry for the runbook", icon=":material/description:"):
         st.code(visible_lines(render_log_entry(backup)), language=None, wrap_lines=True)
+    contents(inst, backup)
     _manifest(inst, backup)
     with st.expander("Log of its run", icon=":material/terminal:"):
         log_lines(

@@ -54,6 +54,20 @@ STEPS: dict[str, tuple[tuple[str, str], ...]] = {
     "cleanup": (("planning", "planning"), ("deleting", "deleting")),
 }
 """Phases in their order, and the word for each. A phase that is not listed is shown by its own name."""
+PARALLEL_STEP = ("compressing", "compressing")
+"""What a parallel backup does before it stores; one stream does both while it dumps."""
+
+
+def steps_of(run: Run) -> tuple[tuple[str, str], ...] | None:
+    """Return the steps of a run's kind; None where there is nothing to show."""
+    read_only = is_emergency(run) and run.params["emergency"]["read_only"]
+    steps = STEPS.get("emergency" if read_only else run.kind)
+    if steps is None or run.kind != "backup":
+        return steps
+    if (run.params.get("jobs") or 1) > 1 or run.phase == PARALLEL_STEP[0]:
+        place = [phase for phase, _ in steps].index("storing")
+        return (*steps[:place], PARALLEL_STEP, *steps[place:])
+    return steps
 
 
 def fraction(run: Run) -> float | None:
@@ -196,8 +210,7 @@ def _note(run: Run) -> None:
 
 
 def _steps(run: Run) -> None:
-    read_only = is_emergency(run) and run.params["emergency"]["read_only"]
-    steps = STEPS.get("emergency" if read_only else run.kind)
+    steps = steps_of(run)
     if steps is None:
         return
     names = [phase for phase, _ in steps]

@@ -38,6 +38,11 @@ _KINDS = (
 _NOT_DUMPS = (
     (b"Salted__", "a file of `openssl enc`", "Decrypt it first: `backups decrypt FILE`."),
     (b"--\n-- PostgreSQL", "a plain SQL script", "Restore it with psql; dump again with pg_dump --format=custom."),
+    (
+        b"toc.dat\0",
+        "a tar of pg_dump's directory format",
+        "Put a parallel backup of this product and its manifest into the storage and run `backups rebuild`.",
+    ),
     (b"PK\x03\x04", "a zip archive", "Unpack it first."),
     (b"BZh", "compressed with bzip2", "Unpack it first: bunzip2 FILE."),
     (b"\xfd7zXZ", "compressed with xz", "Unpack it first: unxz FILE."),

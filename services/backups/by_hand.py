@@ -23,6 +23,8 @@ def restore_commands(backup: Backup, copy: Copy, *, endpoint_url: str | None = N
     lines.append(f"echo {shlex.quote(f'{backup.sha256}  {file}')} | sha256sum --check")
     target = f"{backup.database}_restored"
     lines.append(f"createdb {shlex.quote(target)}")
+    if backup.format == "directory":
+        return "\n".join([*lines, *_of_directory(backup, file, target)])
     pipe = []
     if backup.encryption == "age":
         pipe.append(f"age --decrypt --identity key.txt {shlex.quote(file)}")
@@ -33,3 +35,20 @@ def restore_commands(backup: Backup, copy: Copy, *, endpoint_url: str | None = N
     source = "" if pipe else f" {shlex.quote(file)}"
     pipe.append(f"pg_restore --no-owner --no-acl --exit-on-error --dbname {shlex.quote(target)}{source}")
     return "\n".join([*lines, "set -o pipefail", " \\\n  | ".join(pipe)])
+
+
+def _of_directory(backup: Backup, file: str, target: str) -> list[str]:
+    """Unpack the folder, decompress its files, restore in parallel; one table needs but its own file of them."""
+    folder = shlex.quote(f"{backup.name}.folder")
+    unpack = f"tar --extract --directory {folder}"
+    if backup.encryption == "age":
+        unpack = f"age --decrypt --identity key.txt {shlex.quote(file)} | {unpack}"
+    else:
+        unpack += f" --file {shlex.quote(file)}"
+    return [
+        "set -e -o pipefail",
+        f"mkdir {folder}",
+        unpack,
+        f"find {folder} -name '*.zst' -exec zstd --decompress --rm --quiet {{}} +",
+        f"pg_restore --no-owner --no-acl --exit-on-error --jobs 4 --dbname {shlex.quote(target)} {folder}",
+    ]

@@ -7,44 +7,32 @@ once its manifest is stored.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from services.backups.at_once import FurtherStorages
 from services.backups.describe import Dump, describe_backup
+from services.backups.dumped import Dumped
+from services.backups.fingerprint_beside import fingerprint_beside
 from services.backups.manifest import to_document, write_manifest
+from services.backups.parallel import dump_in_parallel
 from services.backups.plan import Plan, plan_backup
-from services.backups.request import BackupRequest
+from services.backups.request import BackupRequest, jobs_of
 from services.catalog.model import Backup
 from services.catalog.runs import ClaimLost
 from services.errors import Blocked, CorruptBackup, StorageError
 from services.installation import Installation
-from services.jobs.beside import Beside
 from services.jobs.context import RunContext
 from services.postgres.clients import choose_client, find_clients
 from services.postgres.connection import Address, connect
-from services.postgres.dump import dump_stream, match_tables
-from services.postgres.fingerprint import take_fingerprint
-from services.postgres.fingerprint_model import Fingerprint
+from services.postgres.dump import dump_stream
+from services.postgres.exclusions import NOTHING, Excluded, Exclusions, look_up
 from services.postgres.snapshot import exported_snapshot
-from services.preflight import Preflight, preflight
+from services.preflight import Preflight, exclusions_of, preflight
 from services.settings.model import DatabaseSettings
-from services.storage.protocol import Storage, StoredObject
-from services.stream.result import StreamResult
+from services.storage.protocol import Storage
 from services.stream.write import write_stream
 from services.units import format_bytes, format_duration
 from services.verification.levels import verify_backup
-
-
-@dataclass(frozen=True)
-class _Dumped:
-    """What the one snapshot gave."""
-
-    dump: Dump
-    stream: StreamResult
-    stored: StoredObject
-    fingerprint: Fingerprint
 
 
 def create_backup(
@@ -64,11 +52,19 @@ def create_backup(
         name=request.name,
         encrypt=request.encrypt,
         level=request.compression_level,
+        jobs=jobs_of(installation, request),
     )
-    patterns = tuple(dict.fromkeys(plan.database.exclude_tables + request.exclude_tables))
+    exclusions = exclusions_of(plan.database, request.exclude_tables, request.exclude_table_data)
     run.phase("checking")
-    excluded = _excluded_tables(plan.database, patterns)
-    checks = preflight(installation, plan.database, exclude_tables=patterns, run=run)
+    excluded = _excluded(plan.database, exclusions)
+    checks = preflight(
+        installation,
+        plan.database,
+        exclude_tables=exclusions.tables,
+        exclude_table_data=exclusions.data,
+        jobs=plan.jobs,
+        run=run,
+    )
     pass_or_stop(checks, request.force_reason, run)
     others = FurtherStorages(installation, plan, further, run)
     # If this process dies inside, recovery removes the object, or, where the manifest is there, finishes the job.
@@ -76,7 +72,8 @@ def create_backup(
         run.leftover("object", storage=plan.storage.name, key=plan.key, manifest=plan.manifest_key),
         others.held(),
     ):
-        dumped = _dump_into_storage(installation, others.plan, checks, patterns, excluded, run)
+        dump = dump_in_parallel if plan.jobs > 1 else _dump_into_storage
+        dumped = dump(installation, others.plan, checks, exclusions.tables, excluded, run)
         with removed_on_failure(plan.storage, (plan.manifest_key, plan.key), run):
             run.phase("writing the manifest")
             backup = describe_backup(
@@ -87,7 +84,7 @@ def create_backup(
                 dumped.stored,
                 run,
                 type=request.type,
-                excluded=patterns,
+                excluded=exclusions.labels,
                 pinned=request.pin,
                 note=request.note,
             )
@@ -96,7 +93,9 @@ def create_backup(
                 dumped.fingerprint,
                 reason=run.reason,
                 forced=request.force_reason,
-                excluded_tables=excluded,
+                excluded_tables=excluded.tables,
+                excluded_data=excluded.data,
+                files=dumped.files,
             )
             with run.guarded():
                 pass  # a run that was taken over must not make its backup real
@@ -152,12 +151,12 @@ def record_backup(
         raise
 
 
-def _excluded_tables(database: DatabaseSettings, patterns: Sequence[str]) -> list[tuple[str, str]]:
-    """Return (schema, name) of what the patterns match. Raise NothingMatches for a pattern without a match."""
-    if not patterns:
-        return []
+def _excluded(database: DatabaseSettings, exclusions: Exclusions) -> Excluded:
+    """Return what the patterns leave out. Raise NothingMatches for one without a match, or when nothing is left."""
+    if not exclusions:
+        return NOTHING
     with connect(Address.parse(database.url.get_secret_value())) as connection:
-        return match_tables(connection, patterns)
+        return look_up(connection, exclusions)
 
 
 def pass_or_stop(checks: Preflight, force_reason: str, run: RunContext) -> None:
@@ -203,11 +202,13 @@ def _dump_into_storage(
     plan: Plan,
     checks: Preflight,
     patterns: Sequence[str],
-    excluded: Sequence[tuple[str, str]],
+    excluded: Excluded,
     run: RunContext,
-) -> _Dumped:
+) -> Dumped:
     address = Address.parse(plan.database.url.get_secret_value())
-    with exported_snapshot(address, excluded=excluded, lock_timeout=plan.database.lock_timeout, run=run) as snapshot:
+    with exported_snapshot(
+        address, excluded=excluded.tables, lock_timeout=plan.database.lock_timeout, run=run
+    ) as snapshot:
         client = choose_client(find_clients(installation.settings.pg_bin_dirs), snapshot.server_major)
         run.log(
             f"PostgreSQL {snapshot.server_version}, {format_bytes(snapshot.database_bytes)}; "
@@ -215,30 +216,22 @@ def _dump_into_storage(
         )
         run.phase("dumping", total_bytes=checks.expected_plain_bytes)
         writer = plan.storage.writer(plan.key, expected_bytes=snapshot.database_bytes)
-        beside = Beside(run)
         try:
-            with ThreadPoolExecutor(1, thread_name_prefix="fingerprint") as pool, beside:
-                fingerprint = pool.submit(
-                    take_fingerprint,
-                    address,
-                    snapshot_id=snapshot.id,
-                    hash_limit=plan.database.hash_limit,
-                    excluded=excluded,
-                    sequences=snapshot.sequences,
-                    run=beside,
-                )
+            with fingerprint_beside(
+                address, snapshot, hash_limit=plan.database.hash_limit, excluded=excluded, run=run
+            ) as fingerprint:
                 with dump_stream(
                     client,
                     address,
                     snapshot_id=snapshot.id,
                     exclude_tables=patterns,
+                    exclude_data=excluded.data,
                     lock_timeout=plan.database.lock_timeout,
                     run=run,
                 ) as dump:
                     stream = write_stream(dump.stdout, writer, level=plan.level, recipients=plan.recipients, run=run)
                     dump.finish()
-                run.phase("taking the fingerprint")
-                taken = fingerprint.result()
+                taken = fingerprint()
         except BaseException:
             writer.abort()
             raise
@@ -251,6 +244,6 @@ def _dump_into_storage(
     except BaseException:
         writer.abort()
         raise
-    return _Dumped(
+    return Dumped(
         Dump(snapshot.at, snapshot.server_version, client.version, snapshot.database_bytes), stream, stored, taken
     )

@@ -40,9 +40,12 @@ def describe_backup(
     pinned: bool = False,
     adopted: bool = False,
     note: str = "",
-    format: str = "custom",
+    format: str | None = None,
 ) -> Backup:
-    """Return the finished backup, with its one copy. Raise CorruptBackup when other bytes were stored than sent."""
+    """Return the finished backup, with its one copy; ``format`` None: the plan's.
+
+    Raise CorruptBackup when other bytes were stored than sent.
+    """
     now = installation.clock()
     if stored.bytes != stream.stored_bytes:
         raise CorruptBackup(
@@ -74,7 +77,7 @@ def describe_backup(
         stored_bytes=stream.stored_bytes,
         sha256=stream.stored_sha256,
         plain_sha256=stream.plain_sha256,
-        format=format,
+        format=format or plan.format,
         compression="zstd",
         compression_level=plan.level,
         encryption="age" if plan.recipients else "none",

@@ -10,6 +10,8 @@ Version 1 holds::
     client    {version}
     excluded  [pattern, …]                                     empty for a whole backup
     excluded_tables  [[schema, name], …]                       what the patterns matched
+    excluded_data    [[schema, name], …]                       tables whose rows were left out, and nothing else
+    files     {name: [bytes, packed bytes]}                    of directory format: before compression, in the archive
     fingerprint                                                see ``Fingerprint.to_json``; null for an adopted file
     made_from {key, bytes, sha256, compression, compression_level, encryption, recipients}
                                                                of one that was compressed anew: the object before that
@@ -20,7 +22,7 @@ Version 1 holds::
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
@@ -61,6 +63,8 @@ class Manifest:
     fingerprint: Fingerprint | None
     document: dict[str, Any]
     made_from: MadeFrom | None = None
+    files: dict[str, tuple[int, int]] | None = None
+    """Of directory format: name as pg_dump calls it -> bytes before compression, bytes in the archive."""
     is_superseded: bool = False
     """Whether it is what ``before`` returns: the document is not that of this object."""
 
@@ -90,6 +94,8 @@ def to_document(
     reason: str = "",
     forced: str = "",
     excluded_tables: Sequence[tuple[str, str]] = (),
+    excluded_data: Sequence[tuple[str, str]] = (),
+    files: Mapping[str, tuple[int, int]] | None = None,
 ) -> dict[str, Any]:
     """Given a backup with its primary copy first, return its manifest, unsigned."""
     document = {
@@ -125,7 +131,9 @@ def to_document(
         "client": {"version": backup.client_version},
         "excluded": list(backup.excluded),
         "excluded_tables": [list(table) for table in excluded_tables],
+        "excluded_data": [list(table) for table in excluded_data],
         "fingerprint": fingerprint.to_json() if fingerprint else None,
+        **({} if files is None else {"files": {name: list(sizes) for name, sizes in files.items()}}),
     }
     return document if backup.physical is None else document | {"physical": backup.physical}
 
@@ -161,7 +169,7 @@ def parse_manifest(settings: Settings, storage: Storage, data: bytes, *, where: 
             )
         backup = _to_backup(document, storage)
         fingerprint = Fingerprint.from_json(document["fingerprint"]) if document["fingerprint"] else None
-        made_from = _made_from(document, backup)
+        made_from, files = _made_from(document, backup), _files(document)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         why = str(error) if isinstance(error, BadValue) else type(error).__name__
         raise UntrustedManifest(
@@ -170,7 +178,7 @@ def parse_manifest(settings: Settings, storage: Storage, data: bytes, *, where: 
         ) from error
     # Never signed is not changed: it was made without a signing key. Who knows that it was signed, refuses it there.
     trust = check_document(settings, document) if "signature" in document else "unsigned"
-    return Manifest(replace(backup, trust=trust), fingerprint, document, made_from)
+    return Manifest(replace(backup, trust=trust), fingerprint, document, made_from, files)
 
 
 def compressed_anew(document: dict[str, Any], backup: Backup) -> dict[str, Any]:
@@ -205,6 +213,18 @@ def _made_from(document: dict[str, Any], backup: Backup) -> MadeFrom | None:
         encryption=text(before, "encryption", 12),
         recipients=texts(before, "recipients"),
     )
+
+
+def _files(document: dict[str, Any]) -> dict[str, tuple[int, int]] | None:
+    """Return the files of directory format with their sizes. Raise BadValue."""
+    files = document.get("files")
+    if files is None:
+        return None
+    found = {}
+    for name, sizes in files.items():
+        plain, packed = sizes
+        found[name] = (number({"files": plain}, "files"), number({"files": packed}, "files"))
+    return found
 
 
 def _to_backup(document: dict[str, Any], storage: Storage) -> Backup:

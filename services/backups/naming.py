@@ -42,8 +42,8 @@ def attempt_name(name: str, attempt: int) -> str:
 
 
 def object_key(database: str, name: str, *, compression: str, encrypted: bool) -> str:
-    """Return the key of a backup's object: ``DATABASE/NAME.dump.zst.age``."""
-    suffix = {"zstd": ".zst", "gzip": ".gz", "none": ""}[compression] + (".age" if encrypted else "")
+    """Return the key of a backup's object: ``DATABASE/NAME.dump.zst.age``; ``tar``: one in directory format."""
+    suffix = {"zstd": ".zst", "gzip": ".gz", "none": "", "tar": ".tar"}[compression] + (".age" if encrypted else "")
     return f"{database}/{name}.dump{suffix}"
 
 

@@ -26,6 +26,12 @@ class Plan:
     recipients: tuple[str, ...]
     """Age public keys; empty: not encrypted."""
     started_at: datetime
+    jobs: int = 1
+    """Sessions that dump at the same time; 1: one stream in custom format, more: directory format, spooled."""
+
+    @property
+    def format(self) -> str:
+        return "directory" if self.jobs > 1 else "custom"
 
 
 def plan_backup(
@@ -36,6 +42,7 @@ def plan_backup(
     name: str | None = None,
     encrypt: bool | None = None,
     level: int | None = None,
+    jobs: int = 1,
     default: str | None = None,
 ) -> Plan:
     """Return the plan of a run's ``attempt``; None stands for the moment's name and for the database's settings.
@@ -59,11 +66,12 @@ def plan_backup(
         database=policy,
         storage=storage,
         name=name,
-        key=object_key(policy.name, name, compression="zstd", encrypted=bool(recipients)),
+        key=object_key(policy.name, name, compression="tar" if jobs > 1 else "zstd", encrypted=bool(recipients)),
         manifest_key=manifest_key(policy.name, name),
         level=level or policy.compression_level,
         recipients=recipients,
         started_at=now,
+        jobs=jobs,
     )
 
 

@@ -6,6 +6,11 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from services.catalog.model import BackupType
+from services.errors import InputError
+from services.installation import Installation
+from services.settings.model import MOST_JOBS
+
+_PATTERNS = ("exclude_tables", "exclude_table_data")
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,10 @@ class BackupRequest:
     encrypt: bool | None = None
     exclude_tables: tuple[str, ...] = ()
     """pg_dump patterns, beside those of the settings."""
+    exclude_table_data: tuple[str, ...] = ()
+    """The same, of tables of which only the rows are left out."""
+    jobs: int | None = None
+    """Sessions that dump at the same time: 1 streams, 2 and more spool."""
     pin: bool = False
     force_reason: str = ""
     """Why blocking pre-checks are to be passed over; empty: they stop the run."""
@@ -29,10 +38,27 @@ class BackupRequest:
 
     def to_params(self) -> dict[str, Any]:
         """Return the form that a run's row holds."""
-        return asdict(self) | {"exclude_tables": list(self.exclude_tables)}
+        lists = {name: list(getattr(self, name)) for name in _PATTERNS}
+        return asdict(self) | lists
 
     @classmethod
     def from_params(cls, params: dict[str, Any]) -> BackupRequest:
         """Return what ``to_params`` wrote."""
         known = {member.name: params[member.name] for member in fields(cls) if member.name in params}
-        return cls(**(known | {"exclude_tables": tuple(params["exclude_tables"])}))
+        return cls(**(known | {name: tuple(params.get(name, ())) for name in _PATTERNS}))
+
+
+def jobs_of(installation: Installation, request: BackupRequest) -> int:
+    """Return how many sessions dump: what was asked for, or the database's setting. Raise InputError."""
+    asked = check_jobs(request.jobs)
+    return installation.settings.database(request.database).jobs if asked is None else asked
+
+
+def check_jobs(jobs: int | None) -> int | None:
+    """Return the number; None is the database's setting. Raise InputError for one that is out of range."""
+    if jobs is not None and not 1 <= jobs <= MOST_JOBS:
+        raise InputError(
+            f"{jobs} jobs are not possible.",
+            hint=f"Use 1 (one stream, no disk needed) to {MOST_JOBS}; as many as the server has cores to spare.",
+        )
+    return jobs

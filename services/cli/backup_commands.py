@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from services import commands
-from services.backups.request import BackupRequest
+from services.backups.request import BackupRequest, check_jobs
 from services.catalog.model import Backup, Copy, Run
 from services.cli.app import app
 from services.cli.copies_in_turn import make_further_copies
@@ -28,6 +29,17 @@ ExcludeTables = Annotated[
     list[str] | None,
     typer.Option("--exclude-table", metavar="PATTERN", help="As pg_dump reads it; may be given more than once."),
 ]
+ExcludeTableData = Annotated[
+    list[str] | None,
+    typer.Option("--exclude-table-data", metavar="PATTERN", help="Leave out the rows of these tables; as above."),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs", "-j", metavar="N", show_default=False,
+        help="Sessions that dump at once: 1 streams, 2 to 16 spool. Default: as the settings say.",
+    ),
+]  # fmt: skip
 _STYLES = {"ok": "green", "warning": "yellow", "blocking": "bold red"}
 
 
@@ -40,7 +52,9 @@ def create(
     encrypt: Annotated[
         bool | None, typer.Option("--encrypt/--no-encrypt", help="Default: as the settings say.", show_default=False)
     ] = None,
+    jobs: Jobs = None,
     exclude_table: ExcludeTables = None,
+    exclude_table_data: ExcludeTableData = None,
     pin: Annotated[bool, typer.Option("--pin", help="Keep it, whatever the retention policy says.")] = False,
     force: Annotated[
         str, typer.Option("--force", metavar="REASON", help="Pass over blocking pre-checks; the reason is recorded.")
@@ -62,6 +76,8 @@ def create(
             compression_level=compression_level,
             encrypt=encrypt,
             exclude_tables=tuple(exclude_table or ()),
+            exclude_table_data=tuple(exclude_table_data or ()),
+            jobs=jobs,
             pin=pin,
             force_reason=force,
         )
@@ -148,12 +164,20 @@ def _checked(backup: Backup) -> str:
 
 @app.command("preflight")
 def preflight_command(
-    database: DatabaseArgument = None, exclude_table: ExcludeTables = None, as_json: AsJson = False
+    database: DatabaseArgument = None,
+    jobs: Jobs = None,
+    exclude_table: ExcludeTables = None,
+    exclude_table_data: ExcludeTableData = None,
+    as_json: AsJson = False,
 ) -> None:
     """Check whether a backup would work now. Exit code: 0 yes, 1 with warnings, 2 something stands in its way."""
     with opened(quiet=as_json) as installation:
         found = preflight(
-            installation, chosen_database(installation, database), exclude_tables=tuple(exclude_table or ())
+            installation,
+            chosen_database(installation, database),
+            exclude_tables=tuple(exclude_table or ()),
+            exclude_table_data=tuple(exclude_table_data or ()),
+            jobs=check_jobs(jobs),
         )
     if as_json:
         write_json(_preflight_form(found))
@@ -168,6 +192,7 @@ def _preflight_form(found: Preflight) -> dict[str, Any]:
         "database_bytes": found.database_bytes,
         "expected_bytes": found.expected_bytes,
         "expected_seconds": found.expected_seconds,
+        "method": None if found.method is None else asdict(found.method),
         "checks": [
             {
                 "name": check.name,

@@ -18,6 +18,7 @@ if sys.argv[1:2] == ["pitr"] and sys.argv[2:3] in (["wal-push"], ["wal-fetch"]):
 from services.cli import (  # noqa: F401
     run_commands,
     inventory_commands,
+    contents_commands,
     log_commands,
     trends_commands,
     backup_commands,

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from services import commands
+from services.backups.manifest import Manifest
 from services.catalog.model import Run
 from services.cli.app import app
 from services.cli.forms import run_form
@@ -24,6 +25,7 @@ from services.restores.compare_databases import compare_databases
 from services.restores.comparison_model import DIFFERENCES, Comparison
 from services.restores.copies import choose_copy
 from services.restores.evidence import read_evidence
+from services.restores.excluded import excluded_tables
 from services.restores.proof import EVERY_SIZE
 from services.restores.report import RestoreReport
 from services.units import format_duration
@@ -43,13 +45,21 @@ def restore(
     ] = "source",
     storage: StorageOption = None,
     wait_for_thaw: WaitForThaw = False,
+    tables: Annotated[
+        list[str] | None,
+        typer.Option("--table", metavar="SCHEMA.NAME", help="Only this table and what it needs; pattern; repeatable."),
+    ] = None,
+    schemas: Annotated[
+        list[str] | None,
+        typer.Option("--schema", metavar="SCHEMA", help="Only this schema and what it needs; pattern; repeatable."),
+    ] = None,
     reason: Annotated[str, typer.Option(help="Why; it is recorded.")] = "",
     queue: Queue = False,
     wait: Wait = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Restore a backup into a new database. What exists is never touched.
+    """Restore a backup, or some of its tables or schemas, into a new database. What exists is never touched.
 
     Exit code: 0 restored and equal to the source, 2 restored but different, 3 restored but not compared.
     """
@@ -64,6 +74,8 @@ def restore(
                 server=server,
                 storage=storage,
                 wait_for_thaw=wait_for_thaw,
+                tables=tables or (),
+                schemas=schemas or (),
                 actor=actor(),
                 reason=reason,
                 queue=queued,
@@ -80,7 +92,15 @@ def _report_restore(run: Run, *, as_json: bool) -> None:
     report = RestoreReport.from_json(run.result["report"]) if run.state == "finished" else None
     if as_json:
         outcome = None if report is None else report.outcome
-        write_json({"run": run_form(run), "outcome": outcome, "summary": "" if report is None else report.summary})
+        write_json(
+            {
+                "run": run_form(run),
+                "outcome": outcome,
+                "summary": "" if report is None else report.summary,
+                "part": [] if report is None else list(report.part),
+                "left_out": [] if report is None else list(report.left_out),
+            }
+        )
     elif report is not None:
         write_pairs(
             [
@@ -127,12 +147,14 @@ def _compare(installation: Installation, expected: str, actual: str) -> Comparis
     source = _address(installation, expected)
     if source is not None:
         return compare_databases(source.url().get_secret_value(), there.url().get_secret_value())
-    wanted, excluded = _of_backup(installation, expected)
+    wanted, manifest = _of_backup(installation, expected)
     found = take_fingerprint(there, snapshot_id=None, hash_limit=EVERY_SIZE, like=wanted)
-    return compare_fingerprints(wanted, found, excluded=excluded)
+    return compare_fingerprints(
+        wanted, found, excluded=manifest.backup.excluded, excluded_tables=excluded_tables(manifest)
+    )
 
 
-def _of_backup(installation: Installation, text: str) -> tuple[Fingerprint, tuple[str, ...]]:
+def _of_backup(installation: Installation, text: str) -> tuple[Fingerprint, Manifest]:
     backup = installation.catalog.backups.find(text)
     manifest = read_evidence(installation, backup, choose_copy(installation, backup, None))
     if manifest.fingerprint is None:
@@ -140,7 +162,7 @@ def _of_backup(installation: Installation, text: str) -> tuple[Fingerprint, tupl
             f"{backup.name} was adopted and has no fingerprint to compare with.",
             hint="Restore it, and compare the two databases.",
         )
-    return manifest.fingerprint, backup.excluded
+    return manifest.fingerprint, manifest
 
 
 def _address(installation: Installation, text: str) -> Address | None:

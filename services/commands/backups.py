@@ -7,7 +7,7 @@ from pathlib import Path
 
 from services.backups.naming import check_name, default_name
 from services.backups.plan import choose_recipients
-from services.backups.request import BackupRequest
+from services.backups.request import BackupRequest, jobs_of
 from services.backups.taken import refuse_taken
 from services.commands.submit import check_note, earlier_run, submit_run
 from services.errors import InputError
@@ -30,6 +30,7 @@ def submit_backup(
         if earlier_run(installation, idempotency_key) is None:
             refuse_taken(installation, database.name, request.name)
     check_note(request.note)
+    jobs_of(installation, request)
     if request.compression_level is not None and not 1 <= request.compression_level <= 19:
         raise InputError(f"Compression level {request.compression_level} is out of range.", hint="Use 1 to 19.")
     choose_recipients(installation.settings, database, encrypt=request.encrypt)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from services.catalog.model import Backup, RunKind
 from services.commands.submit import submit_run
 from services.errors import InputError, UntrustedManifest
 from services.installation import Installation
+from services.restores.parts import PartRequest, check_request
 from services.restores.restore import check_target
 from services.settings.model import VerificationLevel
 
@@ -57,6 +59,8 @@ def submit_restore(
     server: Literal["source", "restore-test"] = "source",
     storage: str | None = None,
     wait_for_thaw: bool = False,
+    tables: Sequence[str] = (),
+    schemas: Sequence[str] = (),
     actor: str,
     reason: str = "",
     idempotency_key: str | None = None,
@@ -64,13 +68,15 @@ def submit_restore(
 ) -> str:
     """Ask for a restore into a new database, on the source's own server or on the restore test server.
 
-    ``storage``: of which copy; None: of the best that there is.
+    ``storage``: of which copy; None: of the best that there is. ``tables``, ``schemas``: patterns of the part that is
+    wanted; none: all of it.
     """
     backup = installation.catalog.backups.get(backup_id)
     _refuse_expired(backup)
     _refuse_base(backup)
     _refuse_untrusted(backup)
     check_target(target)
+    check_request(PartRequest(tuple(tables), tuple(schemas)))
     _refuse_without_copy(installation, backup, storage)
     if server == "restore-test" and installation.settings.restore_test_url is None:
         raise InputError("There is no restore test server.", hint="Set RESTORE_TEST_URL, or restore to the source's.")
@@ -79,7 +85,14 @@ def submit_restore(
         "restore",
         database=backup.database,
         backup_id=backup.id,
-        params={"target": target, "server": server, "storage": storage, "wait_for_thaw": wait_for_thaw},
+        params={
+            "target": target,
+            "server": server,
+            "storage": storage,
+            "wait_for_thaw": wait_for_thaw,
+            "tables": list(tables),
+            "schemas": list(schemas),
+        },
         actor=actor,
         reason=reason,
         idempotency_key=idempotency_key,

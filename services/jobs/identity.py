@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from datetime import datetime
 from time import monotonic
 
@@ -28,6 +29,25 @@ def is_same_process(pid: int, started: float) -> bool:
         return bool(alive and abs(process.create_time() - started) < 1.5)
     except psutil.NoSuchProcess:
         return False
+
+
+def is_group_of(pid: int, started: float) -> bool:
+    """Say whether processes are left of the group that a PostgreSQL program led, which itself is gone.
+
+    With several jobs pg_dump and pg_restore have workers, which outlive a leader that is killed until their table is
+    done. While one of them lives, the system gives the group's number to no other process.
+    """
+    with suppress(psutil.NoSuchProcess):
+        if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            return False
+    for process in psutil.process_iter(["name", "create_time"]):
+        try:
+            in_group = os.getpgid(process.pid) == pid
+        except (ProcessLookupError, PermissionError):
+            continue
+        if in_group and process.info["name"].startswith("pg_") and process.info["create_time"] > started - 1.5:
+            return True
+    return False
 
 
 class DeathWatch:

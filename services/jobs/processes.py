@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from typing import IO, Any, Literal
 import psutil
 
 from services.jobs.context import RunContext
+from services.jobs.identity import is_group_of
 
 TAIL_LINES = 25
 ERROR_LINES = 6
@@ -46,6 +48,7 @@ class Child:
         self._process = process
         self.name = name
         self.pid = process.pid
+        self._started = time.time()
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._errors: list[str] = []
         self._told_to_end = threading.Event()
@@ -85,6 +88,7 @@ class Child:
             self._process.wait(END_SECONDS)
             self._tail.append(f"{self.name} did not end within {seconds:.0f} s and was killed")
             status = -signal.SIGKILL
+        self._end_group()
         self._drain.join(END_SECONDS)
         return status
 
@@ -110,13 +114,31 @@ class Child:
                 return  # it ended in between
 
     def close(self) -> None:
-        """Kill what still runs and release the pipes."""
+        """Kill what still runs, of it and of what it started, and release the pipes."""
         self.kill()
         self._process.wait(END_SECONDS)
+        self._end_group()
         self._drain.join(END_SECONDS)
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
+
+    def _end_group(self) -> None:
+        """End the workers that outlive a parallel program: told to end with it, they may be stopped, or wait."""
+        deadline = time.monotonic() + GRACE_SECONDS
+        while self._has_group():
+            if time.monotonic() > deadline:
+                if is_group_of(self.pid, self._started):
+                    os.killpg(self.pid, signal.SIGKILL)
+                return
+            time.sleep(0.02)
+
+    def _has_group(self) -> bool:
+        try:
+            os.killpg(self.pid, 0)
+        except (ProcessLookupError, PermissionError):
+            return False
+        return True
 
     def _read_stderr(self) -> None:
         assert self._process.stderr is not None

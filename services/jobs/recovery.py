@@ -22,7 +22,7 @@ from services.catalog.model import Backup, LogLine, Run
 from services.catalog.runs import Enqueue
 from services.errors import BackupsError, ObjectMissing, UnknownName, UntrustedManifest
 from services.installation import Installation
-from services.jobs.identity import DeathWatch, is_same_process, process_identity
+from services.jobs.identity import DeathWatch, is_group_of, is_same_process, process_identity
 from services.restores.scratch import drop_leftover_scratch_databases
 
 logger = logging.getLogger(__name__)
@@ -186,8 +186,8 @@ def _end_processes(run: Run, leftovers: list[dict[str, str]]) -> None:
     for entry in leftovers:
         if entry["kind"] != "process" or not _on_this_machine(run):
             continue
-        pid = int(entry["pid"])
-        if is_same_process(pid, float(entry["started"])):
+        pid, started = int(entry["pid"]), float(entry["started"])
+        if is_same_process(pid, started) or is_group_of(pid, started):
             with suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
 

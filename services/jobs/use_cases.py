@@ -28,6 +28,7 @@ from services.jobs.active_run import ActiveRun
 from services.pitr.base_backup import create_base_backup
 from services.pitr.expire import expire_windows
 from services.pitr.point_runs import hold_point_test, perform_point_restore
+from services.restores.parts import PartRequest
 from services.restores.restore import restore_backup
 from services.retention.cleanup import clean_up
 from services.retention.request import CleanupRequest
@@ -124,6 +125,7 @@ def _restore(installation: Installation, run: Run, active: ActiveRun) -> dict[st
         server_url=server_url.get_secret_value() if server_url else None,
         storage=run.params.get("storage"),
         wait_for_thaw=bool(run.params.get("wait_for_thaw")),
+        request=PartRequest(tuple(run.params.get("tables", ())), tuple(run.params.get("schemas", ()))),
     )
     return {"target": run.params["target"], "outcome": report.outcome, "report": report.to_json()}
 

@@ -17,6 +17,7 @@ from services.jobs.context import RunContext
 from services.jobs.processes import END_SECONDS, Child, run_child
 from services.postgres.clients import ClientPrograms
 from services.postgres.connection import Address, connection_failed, passfile
+from services.postgres.exclusions import Relation, exact_pattern
 from services.postgres.patterns import match_tables
 
 __all__ = ["DumpProcess", "dump_stream", "match_tables"]
@@ -42,6 +43,8 @@ _HINTS: tuple[tuple[str, str], ...] = (
         "The server stopped or the network failed; look into the server's log, then try again.",
     ),
     (r"out of shared memory", "Raise max_locks_per_transaction on the server: every table takes a lock."),
+    (r"No space left on device", "Make room where it is spooled, set `spool` to a larger disk, or dump with one job."),
+    (r"remaining connection slots|too many clients", "Every job takes a session: raise max_connections, or use fewer."),
     (r"did not end within", "pg_dump hung after its output had ended; look at the machine."),
 )
 
@@ -63,6 +66,10 @@ class DumpProcess:
         """The archive, unbuffered. Its end is not yet success: ``finish`` says."""
         return self._child.stdout
 
+    @property
+    def is_running(self) -> bool:
+        return self._child.poll() is None
+
     def finish(self) -> None:
         """Wait for pg_dump to end. Raise Cancelled, ConnectionFailed, or DumpFailed with its last lines."""
         status = self._child.wait(END_SECONDS)
@@ -82,28 +89,76 @@ def dump_stream(
     *,
     snapshot_id: str,
     exclude_tables: Sequence[str] = (),
+    exclude_data: Sequence[Relation] = (),
     lock_timeout: timedelta,
     run: RunContext,
 ) -> Iterator[DumpProcess]:
     """Run pg_dump in the exported snapshot while the block runs; leaving the block ends it.
 
-    ``exclude_tables`` are pg_dump patterns. Raise ClientProgramMissing.
+    ``exclude_tables`` are pg_dump patterns, ``exclude_data`` tables that are dumped without their rows. Raise
+    ClientProgramMissing.
     """
-    command: list[str | Path] = [
-        client.program("pg_dump"),
+    command = [
+        *_dump_command(client, address, snapshot_id, lock_timeout),
         "--format=custom",
-        "--compress=0",
-        "--no-password",
-        f"--dbname={address.child_conninfo(client.major)}",
-        f"--snapshot={snapshot_id}",
-        f"--lock-wait-timeout={int(lock_timeout.total_seconds() * 1000)}",
-        *(f"--exclude-table={pattern}" for pattern in exclude_tables),
+        *_left_out(exclude_tables, exclude_data),
     ]
     with (
         passfile(address, run) as secret,
         run_child(command, environment=address.child_environment(secret), run=run, stdout=True) as child,
     ):
         yield DumpProcess(child, address, run)
+
+
+@contextmanager
+def dump_directory(
+    client: ClientPrograms,
+    address: Address,
+    folder: Path,
+    *,
+    jobs: int,
+    snapshot_id: str,
+    exclude_tables: Sequence[str] = (),
+    exclude_data: Sequence[Relation] = (),
+    lock_timeout: timedelta,
+    run: RunContext,
+) -> Iterator[DumpProcess]:
+    """Run pg_dump with ``jobs`` sessions into an empty folder, in the exported snapshot, while the block runs.
+
+    The rest as ``dump_stream``; there is no ``stdout``. A file is whole when it ends with ``\\.`` on a line of its own
+    (``services.backups.packing``), all of them once ``finish`` has returned.
+    """
+    command = [
+        *_dump_command(client, address, snapshot_id, lock_timeout),
+        "--format=directory",
+        f"--jobs={jobs}",
+        f"--file={folder}",
+        "--no-sync",  # what it writes is read at once, and gone after
+        *_left_out(exclude_tables, exclude_data),
+    ]
+    with (
+        passfile(address, run) as secret,
+        run_child(command, environment=address.child_environment(secret), run=run) as child,
+    ):
+        yield DumpProcess(child, address, run)
+
+
+def _left_out(tables: Sequence[str], data: Sequence[Relation]) -> list[str]:
+    patterns = [exact_pattern(relation) for relation in data]
+    return [*(f"--exclude-table={p}" for p in tables), *(f"--exclude-table-data={p}" for p in patterns)]
+
+
+def _dump_command(
+    client: ClientPrograms, address: Address, snapshot_id: str, lock_timeout: timedelta
+) -> list[str | Path]:
+    return [
+        client.program("pg_dump"),
+        "--compress=0",
+        "--no-password",
+        f"--dbname={address.child_conninfo(client.major)}",
+        f"--snapshot={snapshot_id}",
+        f"--lock-wait-timeout={int(lock_timeout.total_seconds() * 1000)}",
+    ]
 
 
 def _dump_failed(status: int, child: Child, address: Address) -> BackupsError:

@@ -28,6 +28,7 @@ SMALL_BYTES = 4_000_000
 """Tables up to this size share a query, so that thousands of partitions cost few round trips."""
 GROUP_BYTES = 32_000_000
 GROUP_TABLES = 50
+APPLICATION = "backups fingerprint"
 LOCK_MILLISECONDS = 120_000
 
 # Whatever changes how a value is printed, and what would hide rows or slow the source down.
@@ -56,18 +57,20 @@ def take_fingerprint(
     snapshot_id: str | None,
     hash_limit: int,
     excluded: Collection[tuple[str, str]] = (),
+    without_data: Collection[tuple[str, str]] = (),
     like: Fingerprint | None = None,
     sequences: dict[str, str] | None = None,
     run: RunContext | None = None,
 ) -> Fingerprint:
     """Count every table, and hash those of at most ``hash_limit`` bytes, in the exported snapshot (or one of our own).
 
+    ``without_data``: tables whose rows the dump leaves out; they are taken as empty, as they will be restored.
     ``sequences``: their positions, read before (see ``read_sequences``), since they know no snapshots.
     ``like``: each table that is in it is read by the method recorded there, whatever its size.
     Raise ConnectionFailed; Cancelled; BackupsError when any table cannot be read: nothing is passed over.
     """
     started = time.monotonic()
-    with connect(address, application_name="backups fingerprint") as connection:
+    with connect(address, application_name=APPLICATION) as connection:
         let_it_last(connection)
         connection.execute(
             "SELECT pg_catalog.set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS s (name, value)",
@@ -82,9 +85,9 @@ def take_fingerprint(
                 connection.execute("SET LOCAL max_parallel_workers_per_gather = 0")
             if sequences is None:
                 sequences = read_sequences(connection, excluded)
-            measured = _measure_all(connection, hash_limit, excluded, like, run)
+            measured = _measure_all(connection, hash_limit, excluded, set(without_data), like, run)
             objects = read_objects(connection, excluded)
-            on_excluded = read_on_excluded(connection, excluded)
+            on_excluded = read_on_excluded(connection, excluded, without_data)
             objects["large objects"] = read_large_objects(connection, _hash_large_objects(like, hash_limit, connection))
             version = server_version_text(connection)
     return Fingerprint(
@@ -101,12 +104,18 @@ def _measure_all(
     connection: Connection,
     hash_limit: int,
     excluded: Collection[tuple[str, str]],
+    without_data: set[tuple[str, str]],
     like: Fingerprint | None,
     run: RunContext | None,
 ) -> list[TableFingerprint]:
     recorded = {(t.schema, t.name): t for t in like.tables} if like else {}
     best = "record" if connection.info.server_version >= 140000 else "text"
-    tables = list_tables(connection, set(excluded))
+    tables = list_tables(connection, set(excluded) | without_data)
+    empty = [
+        TableFingerprint(table.schema, table.name, 0, "0", best, table.bytes, table.kind)
+        for table in (list_tables(connection, set(excluded)) if without_data else ())
+        if table.key in without_data
+    ]
     methods = [
         (recorded[table.key].method, recorded[table.key].why_no_hash)
         if table.key in recorded
@@ -128,7 +137,7 @@ def _measure_all(
             measured.append(
                 TableFingerprint(table.schema, table.name, rows, content, method, table.bytes, table.kind, why)
             )
-    return measured
+    return measured + empty
 
 
 def _method(table: Table, best: str, hash_limit: int) -> tuple[str, str]:

@@ -37,15 +37,23 @@ _QUERIES: dict[str, LiteralString] = {
 }  # fmt: skip
 
 
-def read_on_excluded(connection: Connection, excluded: Collection[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+def read_on_excluded(
+    connection: Connection,
+    excluded: Collection[tuple[str, str]],
+    without_data: Collection[tuple[str, str]] = (),
+) -> dict[str, tuple[str, ...]]:
     """Given (schema, name) of the excluded tables, return kind -> sorted identities, as ``read_objects`` has them.
 
-    Only of tables that are kept. Raise psycopg.Error.
+    Only of tables that are kept. A foreign key to a table ``without_data`` cannot be made either, but from another one
+    of these. Raise psycopg.Error.
     """
-    if not excluded:
-        return {}
-    schemas, names = [schema for schema, _ in excluded], [name for _, name in excluded]
-    return {
-        kind: tuple(sorted(row[0] for row in connection.execute(query, [schemas, names])))
-        for kind, query in _QUERIES.items()
-    }
+    found = {kind: _built_on(connection, kind, excluded) for kind in _QUERIES} if excluded else {}
+    if without_data:
+        kind = "constraints"
+        found[kind] = found.get(kind, set()) | _built_on(connection, kind, without_data)
+    return {kind: tuple(sorted(names)) for kind, names in found.items()}
+
+
+def _built_on(connection: Connection, kind: str, relations: Collection[tuple[str, str]]) -> set[str]:
+    schemas, names = [schema for schema, _ in relations], [name for _, name in relations]
+    return {row[0] for row in connection.execute(_QUERIES[kind], [schemas, names])}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from services.preflight.method import MethodChoice
+
 Severity = Literal["ok", "warning", "blocking"]
 
 SHOWN = 20
@@ -35,6 +37,8 @@ class Preflight:
     expected_plain_bytes: int | None = None
     """Before compression: what pg_dump will write."""
     expected_seconds: float | None = None
+    method: MethodChoice | None = None
+    """Which way of dumping is proposed; None where the database could not be asked."""
 
     @property
     def blocking(self) -> tuple[Check, ...]:

@@ -10,6 +10,7 @@ from services.errors import StorageError
 from services.installation import Installation
 from services.preflight.model import Check, Preflight
 from services.preflight.tried import TriedStorages
+from services.restores.spool import MARGIN
 from services.settings.model import StorageSettings
 from services.units import format_bytes
 
@@ -73,3 +74,26 @@ def check_working_folder(installation: Installation) -> Check:
     if free < 10 * WORKING_BYTES:
         return Check("working folder", "warning", message, "Free some space: restore tests work here.")
     return Check("working folder", "ok", message)
+
+
+def check_spool(installation: Installation, expected: Preflight) -> Check:
+    """Look whether a parallel dump fits where it is spooled: at most what pg_dump writes, or all of the database.
+
+    It takes less, since each table's file is compressed and removed as soon as it is whole.
+    """
+    settings = installation.settings
+    folder = settings.spool or settings.home
+    there = next((each for each in (folder, *folder.parents) if each.exists()), folder)  # it is made when needed
+    try:
+        free = shutil.disk_usage(there).free
+    except OSError as error:
+        return Check("space", "blocking", f"{folder} cannot be used: {error.strerror}.", "Check the setting `spool`.")
+    need = (expected.expected_plain_bytes or expected.database_bytes or 0) + MARGIN
+    needed = f"up to {format_bytes(need)} needed"
+    message = f"{format_bytes(free)} free in {folder}, where a parallel dump is spooled; {needed}."
+    if free < need:
+        hint = (
+            "Make room, set `spool` to a folder on a larger disk, or dump as one stream (--jobs 1), which needs none."
+        )
+        return Check("space", "blocking", message, hint)
+    return Check("space", "ok", message)

@@ -32,6 +32,8 @@ def read_plain(
 ) -> StreamResult:
     """Push the plain dump into ``sink``, without comparing the whole with the record.
 
+    That of a backup in directory format is a tar archive (``services.restores.directory``).
+
     Raise CorruptBackup where the formats themselves show damage, ObjectMissing without the object, KeyMismatch when our
     key is missing or is not one that the backup was encrypted to, and StorageError when the storage is away.
     """
@@ -41,7 +43,8 @@ def read_plain(
             return read_stream(
                 reader,
                 sink,
-                compression=backup.compression,
+                # In directory format each file is compressed by itself, and the archive of them is not.
+                compression="none" if backup.format == "directory" else backup.compression,
                 encryption=backup.encryption,
                 identities=identities,
                 run=run,

@@ -12,6 +12,7 @@ from services.postgres.fingerprint import take_fingerprint
 from services.restores.compare import compare_fingerprints
 from services.restores.comparison_model import Comparison
 from services.restores.excluded import excluded_tables
+from services.restores.part_expected import expected_of
 from services.restores.perform import Restored
 from services.restores.report import ReportOutcome, RestoreReport
 from services.restores.watch import report_work
@@ -33,6 +34,8 @@ class Proof:
 def prove(manifest: Manifest, restored: Restored, run: RunContext) -> Proof:
     """Take the restored database's fingerprint, compare it with the manifest's, and log what differs.
 
+    Of a part of the backup with what the manifest says of that.
+
     Without a fingerprint in the manifest (an adopted file) nothing is proven. Raise ConnectionFailed, Cancelled,
     BackupsError when a table cannot be read.
     """
@@ -49,6 +52,8 @@ def prove(manifest: Manifest, restored: Restored, run: RunContext) -> Proof:
             "fingerprint of its source (it was adopted), so there is nothing to compare with.",
             seconds=seconds,
         )
+    if restored.part is not None:
+        expected = expected_of(restored.part, expected, actual)
     comparison = compare_fingerprints(
         expected, actual, excluded=manifest.backup.excluded, excluded_tables=excluded_tables(manifest)
     )
@@ -90,6 +95,8 @@ def describe(
         total_seconds=round(seconds, 3),
         excluded=backup.excluded,
         failure=proof.failure,
+        part=restored.part.request.labels if restored and restored.part else (),
+        left_out=restored.part.describe_left_out() if restored and restored.part else (),
         notes=restored.notes if restored else (),
         comparison=proof.comparison,
         thaw_seconds=round(thaw_seconds, 3),

@@ -52,6 +52,10 @@ class RestoreReport:
     """Why there is nothing to compare: the restore failed, or cannot be held on this server."""
     notes: tuple[str, ...] = ()
     comparison: Comparison | None = None
+    part: tuple[str, ...] = ()
+    """What was asked for, when only a part of the backup was; never a proof of the whole."""
+    left_out: tuple[str, ...] = ()
+    """What belongs to the part and needs a table outside it."""
     thaw_seconds: float = 0.0
     """From asking for the thaw of a copy in cold storage until it could be read; 0 of any other."""
 
@@ -66,6 +70,10 @@ class RestoreReport:
         text = self._verdict()
         if self.excluded:
             text = f"Partial backup (without {_listed(self.excluded)}): {text}"
+        if self.part:
+            text = f"Part of the backup ({_listed(self.part)}), no proof of the whole: {text}"
+        if self.left_out:
+            text += f"; left out, since it needs a table outside the part: {_listed(self.left_out)}"
         return text
 
     def _verdict(self) -> str:
@@ -101,6 +109,8 @@ class RestoreReport:
             "total_seconds": self.total_seconds,
             "rto_seconds": self.rto_seconds,
             "excluded": list(self.excluded),
+            "part": list(self.part),
+            "left_out": list(self.left_out),
             "failure": self.failure,
             "notes": list(self.notes),
             "comparison": None if self.comparison is None else self.comparison.to_json(),
@@ -114,6 +124,8 @@ class RestoreReport:
         values |= {
             "snapshot_at": parse_instant(values["snapshot_at"]),
             "excluded": tuple(values["excluded"]),
+            "part": tuple(values.get("part", ())),
+            "left_out": tuple(values.get("left_out", ())),
             "notes": tuple(values["notes"]),
             "comparison": None if comparison is None else Comparison.from_json(comparison),
         }

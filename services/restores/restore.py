@@ -38,6 +38,8 @@ from services.postgres.connection import Address, Connection, cancel_soon, conne
 from services.restores.copies import copies_in_order
 from services.restores.evidence import read_evidence_aloud
 from services.restores.fetch import identities_for
+from services.restores.part_of_backup import WHOLE
+from services.restores.parts import PartRequest
 from services.restores.perform import Place, Restored, restored_database
 from services.restores.proof import Proof, describe, prove
 from services.restores.report import RestoreReport
@@ -59,11 +61,13 @@ def restore_backup(
     server_url: str | None,
     storage: str | None = None,
     wait_for_thaw: bool = False,
+    request: PartRequest = WHOLE,
 ) -> RestoreReport:
-    """Restore a backup into the new database ``target`` on ``server_url`` (None: the database's own server).
+    """Restore a backup, or the part of it that is asked for, into the new database ``target`` on ``server_url``.
 
-    The copy in ``storage`` is read; without one the best, and the next when that cannot be read to its end. A copy that
-    lies frozen in cold storage is waited for with ``wait_for_thaw``, and cannot be read otherwise (NotThawed).
+    None is the database's own server. The copy in ``storage`` is read; without one the best, and the next when that
+    cannot be read to its end. A copy that lies frozen in cold storage is waited for with ``wait_for_thaw``, and cannot
+    be read otherwise (NotThawed).
 
     The report's outcome says whether the restored data equals the source, or that it could not be compared; the target
     stays in either case, since in an emergency a person decides. Raise InvalidName, AlreadyExists (nothing is touched),
@@ -83,7 +87,7 @@ def restore_backup(
         major = connection.info.server_version // 10000
     place = Place(server, major, scratch_name(run, RESTORE_PREFIX), f"{server.host}:{server.port}")
     copy, manifest, restored = _from_first_that_works(
-        installation, backup, copies, place, target, run, wait_for_thaw=wait_for_thaw
+        installation, backup, copies, place, target, run, wait_for_thaw=wait_for_thaw, request=request
     )
     restored = replace(restored, address=server.with_database(target))
     proof = _prove(manifest, restored, run)
@@ -113,6 +117,7 @@ def _from_first_that_works(
     run: RunContext,
     *,
     wait_for_thaw: bool,
+    request: PartRequest,
 ) -> tuple[Copy, Manifest, Restored]:
     """Restore from the first copy that can be read to its end, under the target's name. Raise what the best one met."""
     met: BackupsError | None = None
@@ -120,7 +125,7 @@ def _from_first_that_works(
         try:
             manifest = read_evidence_aloud(installation, backup, copy, run)
             readable = ensure_readable(installation, backup, copy, run, wait=wait_for_thaw)
-            with restored_database(installation, manifest, readable, place, run) as restored:
+            with restored_database(installation, manifest, readable, place, run, request=request) as restored:
                 _rename(place.server, restored.address.dbname, target)
         except StorageFull:
             raise  # it is this machine's disk that is full

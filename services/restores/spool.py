@@ -21,12 +21,12 @@ GROWTH = 1.1
 
 
 @contextmanager
-def spool_folder(home: Path, run: RunContext) -> Iterator[Path]:
-    """Make a folder of this attempt's own under ``home/spool``, closed to others; remove it with all that is in it.
+def spool_folder(home: Path, run: RunContext, *, spool: Path | None = None) -> Iterator[Path]:
+    """Make a folder of this attempt's own under ``spool`` (None: ``home/spool``), closed to others; remove it after.
 
     Plain dumps lie in it: nobody else may read them.
     """
-    folder = home / "spool" / f"{run.run_id}-{run.attempt}"
+    folder = (spool or home / "spool") / f"{run.run_id}-{run.attempt}"
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with run.leftover("folder", path=str(folder)):
         folder.mkdir(mode=0o700)
@@ -55,26 +55,27 @@ def private_file(path: Path) -> Iterator[Callable[[bytes], None]]:
         ) from error
 
 
-def can_spool(home: Path, backup: Backup, scratch_data: Path | None) -> bool:
+def can_spool(home: Path, backup: Backup, scratch_data: Path | None, needed: int | None = None) -> bool:
     """Say whether the plain dump fits on the disk of ``home``, beside the restored database if that is on it too.
 
+    ``needed``: bytes of what is spooled of it; None: all of it.
     ``scratch_data`` is the data folder of the embedded server, None for a server elsewhere. Raise StorageFull when
     not even the restored database fits on its disk.
     """
-    dump = backup.plain_bytes + MARGIN
+    dump = (backup.plain_bytes if needed is None else needed) + MARGIN
     if scratch_data is None:
-        return _free(home) >= dump
+        return free_bytes(home) >= dump
     database = round(backup.database_bytes * GROWTH) + MARGIN
-    if _free(scratch_data) < database:
+    if free_bytes(scratch_data) < database:
         raise StorageFull(
             f"A restore test of {backup.name} needs {format_bytes(database)}, and the disk of {scratch_data.parent} "
-            f"has {format_bytes(_free(scratch_data))} left.",
+            f"has {format_bytes(free_bytes(scratch_data))} left.",
             hint="Make room, or set RESTORE_TEST_URL to a server with a larger disk.",
         )
     if home.stat().st_dev == scratch_data.stat().st_dev:
         dump += database - MARGIN
-    return _free(home) >= dump
+    return free_bytes(home) >= dump
 
 
-def _free(folder: Path) -> int:
+def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free

@@ -33,6 +33,7 @@ class Environment(BaseModel):
     BACKUP_OWNER_URL: str | None = None
     RESTORE_TEST_URL: str | None = None
     CATALOG_URL: str | None = None
+    BACKUP_SPOOL: str | None = None
     S3_ENDPOINT_URL: str | None = None
     AWS_ENDPOINT_URL_S3: str | None = None
     AWS_ENDPOINT_URL: str | None = None
@@ -130,6 +131,7 @@ def apply_environment(values: dict[str, Any], env: Environment, faults: list[str
         "signing_key": env.BACKUP_SIGNING_KEY,
         "restore_test_url": env.RESTORE_TEST_URL,
         "catalog_url": env.CATALOG_URL,
+        "spool": env.BACKUP_SPOOL,
     }
     values |= {field: text for field, text in given.items() if text}
     apply_alerts(values, env)

@@ -37,6 +37,9 @@ _BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 COLD_CLASSES = ("INTELLIGENT_TIERING", "STANDARD_IA", "ONEZONE_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE")
 """Amazon's storage classes that are colder than the standard one, the warmest first."""
 
+MOST_JOBS = 16
+"""The most sessions of one dump: each is a session of the source's server, and a table is never shared by two."""
+
 VerificationLevel = Literal["stored", "checksum", "archive", "restore"]
 
 
@@ -211,6 +214,10 @@ class DatabaseSettings(_Strict):
     encrypt: bool = True
     exclude_tables: tuple[str, ...] = ()
     """pg_dump patterns; a backup without these tables is partial and never counts as whole."""
+    exclude_table_data: tuple[str, ...] = ()
+    """pg_dump patterns of tables that are backed up without their rows; such a backup is partial, too."""
+    jobs: Annotated[int, Field(ge=1, le=MOST_JOBS)] = 1
+    """Sessions that dump at the same time: 1 streams, more spool (docs/large-databases.md)."""
     hash_limit: Annotated[Size, Field(ge=0)] = 50 * 10**9
     """Tables larger than this are fingerprinted by count only. 0: counts only."""
     verify_after: Literal["stored", "checksum", "archive"] = "checksum"
@@ -372,6 +379,8 @@ class Settings(_Strict):
     """Server for scratch databases; None: the embedded server."""
     pg_bin_dirs: tuple[Path, ...] = ()
     """Folders with PostgreSQL client programs, looked into first."""
+    spool: Annotated[Path, AfterValidator(Path.absolute)] | None = None
+    """Where parallel dumps and restores work; None: ``spool`` in ``home``."""
     workers: Annotated[int, Field(ge=1, le=64)] = 2
     """Runs that one worker works on at the same time (never two on one database)."""
     sample: bool = False

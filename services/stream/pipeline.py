@@ -177,6 +177,7 @@ class Pipeline:
             run.check_cancelled()
             self._raise_failure()
         except BaseException:
+            run.progress(done())
             self._stopping.set()
             for channel in self._channels:
                 channel.stop()

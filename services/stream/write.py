@@ -35,9 +35,9 @@ def write_stream(
 ) -> StreamResult:
     """Given a source of a plain dump, write it compressed and encrypted, and return sizes and hashes of both ends.
 
-    ``level`` is zstd's, 1 to 19. ``recipients`` are age public keys; none means not encrypted. Reading and compressing
-    overlap with encrypting and storing. ``run`` is told the plain bytes so far; ``observe`` sees each plain piece, in
-    order and in another thread, and fails the stream by what it raises.
+    ``level`` is zstd's, 1 to 19; 0 leaves as it is what is compressed already. ``recipients`` are age public keys; none
+    means not encrypted. Reading and compressing overlap with encrypting and storing. ``run`` is told the plain bytes so
+    far; ``observe`` sees each plain piece, in order and in another thread, and fails the stream by what it raises.
 
     Does not commit. When the source, the writer or the run fails, the other ends are stopped, the writer is aborted,
     and the failure is raised as it was; the caller closes the source. Raises InputError for a wrong public key.
@@ -54,13 +54,14 @@ def write_stream(
 
     def compress() -> None:
         next_piece = read_pieces(source, stopping=lambda: pipeline.stopping)
-        compressor = _compressor(level)
+        compressor = zstd_compressor(level) if level else None
         while piece := next_piece():
             plain.add(piece)
             observe(piece)
-            if out := compressor.compress(piece):
+            if out := compressor.compress(piece) if compressor else piece:
                 compressed.put(out)
-        compressed.put(compressor.flush())
+        if compressor:
+            compressed.put(compressor.flush())
         compressed.end()
 
     def deliver() -> None:
@@ -87,7 +88,7 @@ def _encrypt(compressed: Channel, store: Callable[[bytes], None], keys: Sequence
         raise writer.failure  # of the last bytes, of which age does not ask what became of them
 
 
-def _compressor(level: int) -> zstandard.ZstdCompressionObj:
+def zstd_compressor(level: int) -> zstandard.ZstdCompressionObj:
     """Return a compressor of one frame with a checksum, in threads of its own where they take little memory."""
     if level > PARALLEL_UP_TO_LEVEL:
         return zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()

@@ -15,6 +15,7 @@ from services.postgres.restore import archive_reader
 from services.restores.fetch import dumped_by, fetch_plain
 from services.units import format_bytes
 from services.verification.checksum import check_checksum
+from services.verification.directory import check_directory
 from services.verification.finding import Finding, throughput
 
 
@@ -24,6 +25,8 @@ def check_archive(installation: Installation, backup: Backup, copy: Copy, run: R
     Raise CorruptBackup, ObjectMissing; KeyMismatch without the right key, ClientProgramMissing without a pg_restore
     that reads this archive, InputError for a format that is no archive, StorageError, Cancelled.
     """
+    if backup.format == "directory":
+        return check_directory(installation, backup, copy, run)
     if backup.format == FORMAT:
         return check_base(installation, backup, copy, run)
     if backup.format != "custom":

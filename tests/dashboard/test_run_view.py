@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 import services.backups.create
-from dashboard.components.run_view import STEPS, fraction, made_backup, next_action, remaining_seconds, step_words
+from dashboard.components.run_view import (
+    STEPS,
+    fraction,
+    made_backup,
+    next_action,
+    remaining_seconds,
+    step_words,
+    steps_of,
+)
 from dashboard.theme import run_outcome
 from services.catalog.model import Run
 
@@ -65,9 +73,13 @@ def test_what_a_failed_run_left_is_said_by_what_it_recorded() -> None:
 
 
 def test_the_steps_of_a_backup_are_the_phases_that_the_service_names() -> None:
-    source = Path(services.backups.create.__file__).read_text()
+    folder = Path(services.backups.create.__file__).parent
+    source = "".join((folder / f"{name}.py").read_text() for name in ("create", "fingerprint_beside", "parallel"))
     named = set(re.findall(r'run\.phase\("([^"]+)"', source))
-    assert named == {phase for phase, _ in STEPS["backup"] if phase != "verifying"}
+    stream, parallel = (steps_of(replace(RUN, kind="backup", params={"jobs": jobs})) for jobs in (None, 2))
+    assert stream == STEPS["backup"]
+    assert parallel is not None
+    assert named == {phase for phase, _ in parallel if phase != "verifying"}
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,7 @@ def test_exclude_patterns_warn_when_they_match_and_block_when_they_do_not(
     address = database(one_server, "CREATE TABLE audit_logs (i int); CREATE TABLE users (i int)")
     assert check(look(tmp_path / "1", address), "excluded tables").severity == "ok"
     partial = check(look(tmp_path / "2", address, exclude_tables=("audit_*",)), "excluded tables")
-    assert (partial.severity, partial.detail) == ("warning", ("public.audit_logs",))
+    assert (partial.severity, partial.detail) == ("warning", ("public.audit_logs, 0 B",))
     blocked = check(look(tmp_path / "3", address, exclude_tables=("audit_*", "nope")), "excluded tables")
     assert (blocked.severity, "'nope'" in blocked.message) == ("blocking", True)
     from_settings = look(tmp_path / "4", address, database={"exclude_tables": ("nope_too",)})

@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import psutil
+
 import services.backups.compress_backup as compressing
 import services.backups.compress_object as compress_object
 import services.backups.copy_backup as copying
 import services.backups.create as create
+import services.backups.parallel as parallel
 import services.postgres.restore as restore
 from services.cli.main import app
 from services.installation import open_installation
@@ -91,6 +94,16 @@ class PausingWriter:
         self._writer.abort()
 
 
+def workers_of(pid: int) -> list[psutil.Process]:
+    """Return the workers of a parallel pg_dump, once it has started them."""
+    for _ in range(3000):
+        found = psutil.Process(pid).children()
+        if found:
+            return found
+        time.sleep(0.005)
+    raise AssertionError("pg_dump has started no workers")
+
+
 def patches(phase: str, flag: Path) -> list[Any]:
     if phase == "never":
         return []
@@ -107,6 +120,16 @@ def patches(phase: str, flag: Path) -> list[Any]:
             return made
 
         return [mock.patch.object(create, "plan_backup", planned)]
+    if phase == "dumping in parallel":
+        watch = parallel._watch
+
+        def stopped(dump: Any, *args: Any) -> None:
+            for process in workers_of(dump.pid):
+                process.suspend()
+            pause(flag)
+            watch(dump, *args)
+
+        return [mock.patch.object(parallel, "_watch", stopped)]
     if phase == "before the manifest":
         return [mock.patch.object(create, "write_manifest", before(create.write_manifest, flag))]
     if phase == "before the catalogue row":

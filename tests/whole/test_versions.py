@@ -23,7 +23,7 @@ from services.postgres.fingerprint import take_fingerprint
 from services.postgres.server import LocalServer
 from services.restores.compare import compare_fingerprints
 from tests.support.installations import make_installation
-from tests.support.servers import VERSIONS, NewDatabase
+from tests.support.servers import VERSIONS, NewDatabase, drop_database
 from tests.whole.source import SOURCE
 
 NewServer = Callable[[int], LocalServer]
@@ -94,3 +94,32 @@ def assert_restores_without_us(installation: Installation, backup: Backup, targe
     found = take_fingerprint(target, snapshot_id=None, hash_limit=10**12, like=manifest.fingerprint)
     comparison = compare_fingerprints(manifest.fingerprint, found)
     assert comparison.is_equal, comparison.differences()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_parallel_backup_of_every_version_is_proven_and_its_tables_restore_alone(
+    version: int, server: NewServer, database: NewDatabase, tmp_path: Path
+) -> None:
+    source, scratch = database(server(version), SOURCE), server(18)
+    installation = make_installation(
+        tmp_path,
+        url=source.url().get_secret_value(),
+        restore_test_url=scratch.address.url(),
+        database={"restore_test_on_source_server": version == 18},
+    )
+    request = BackupRequest("la_factoria", jobs=2)
+    backup_id = finished(installation, commands.submit_backup(installation, request, actor="t", queue=False)).backup_id
+    assert backup_id is not None
+    for level in ("archive", "restore"):
+        run_id = commands.submit_verification(installation, backup_id, level, actor="t", queue=False)
+        assert finished(installation, run_id).result["outcome"] == "passed", installation.catalog.runs.log(run_id)
+    target = scratch.address.with_database(f"part_of_{version}")
+    try:
+        run_id = commands.submit_restore(
+            installation, backup_id, target.dbname, server="restore-test", tables=["users"], actor="t", queue=False
+        )
+        report = finished(installation, run_id).result["report"]
+        assert (report["outcome"], report["part"]) == ("passed", ["users"]), report["summary"]
+    finally:
+        drop_database(target)
+    installation.close()
