@@ -20,6 +20,8 @@ from services.commands import EmergencyRequest
 from services.emergency.plan import EmergencyPlan, make_plan
 from services.installation import Installation, open_installation
 from services.overview import Overview, load_overview
+from services.pitr.reach import Reach, load_reach, load_status_soon
+from services.pitr.status import PitrStatus
 from services.postgres.exclusions import Excluded, Exclusions
 from services.preflight import Preflight, preflight
 from services.slo import Slo, load_slo
@@ -64,6 +66,23 @@ def service_level(days: int, database: str | None) -> Slo:
 def storage_report() -> StorageReport:
     """Return how things stand with the storages, read at most every 30 s; clear it after a command."""
     return load_storage_report(installation())
+
+
+@st.cache_data(ttl=30, max_entries=64, show_spinner="Listing the log in the storage …")
+def point_reach(database: str, seen: str) -> Reach:  # noqa: ARG001 - a part of the key
+    """Return what can be restored of a database's server, listed at most every 30 s.
+
+    ``seen``: how the newest base backup's run stands; with each change the storage is listed anew.
+    """
+    inst = installation()
+    return load_reach(inst, inst.settings.database(database))
+
+
+@st.cache_data(ttl=30, show_spinner="Asking the server …")
+def point_status(database: str) -> PitrStatus:
+    """Return how a server is set for point in time, asked at most every 30 s; a server that is away says so."""
+    inst = installation()
+    return load_status_soon(inst, inst.settings.database(database))
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,13 @@ from services.status import age
 
 LOG_LINES = 25
 
+POINT_STEPS = (
+    ("choosing the base backup", "base backup"),
+    ("fetching the base backup", "fetching"),
+    ("checking the files", "checking files"),
+    ("replaying the log", "replaying the log"),
+    ("looking around", "looking around"),
+)
 STEPS: dict[str, tuple[tuple[str, str], ...]] = {
     "backup": (
         ("checking", "pre-checks"),
@@ -34,6 +41,16 @@ STEPS: dict[str, tuple[tuple[str, str], ...]] = {
         ("writing the manifest", "manifest"),
         ("verifying", "verifying"),
     ),
+    "base_backup": (
+        ("checking", "pre-checks"),
+        ("copying the data folder", "copying"),
+        ("storing", "storing"),
+        ("writing the manifest", "manifest"),
+        ("waiting for its log", "its log"),
+        ("verifying", "verifying"),
+    ),
+    "point_test": POINT_STEPS,
+    "point_restore": POINT_STEPS,
     "cleanup": (("planning", "planning"), ("deleting", "deleting")),
 }
 """Phases in their order, and the word for each. A phase that is not listed is shown by its own name."""

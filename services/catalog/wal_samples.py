@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -88,3 +89,62 @@ def trim_samples(engine: sa.Engine, now: datetime) -> int:
     """Remove what is older than KEPT; return how many."""
     with engine.begin() as connection:
         return connection.execute(wal_samples.delete().where(wal_samples.c.at < now - KEPT)).rowcount
+
+
+@dataclass(frozen=True)
+class SampledSpan:
+    """What the samples of a span of time say together: the worst of each. None where none of them could tell."""
+
+    at: datetime
+    """The last sample in it."""
+    current_lsn: int | None
+    lag_bytes: int | None
+    delay: timedelta | None
+    """The longest delay (``WalSample.delay``)."""
+    slot_lag_bytes: int | None
+    missing: int
+    samples: int
+    failed: int
+    """Samples that have an error."""
+
+
+def sampled_spans(
+    engine: sa.Engine, database: str, *, since: datetime, until: datetime, span: timedelta
+) -> list[SampledSpan]:
+    """Return a database's samples in that time, put together by spans, the oldest first. One query.
+
+    As many rows as there are spans with samples in them, however many samples those have.
+    """
+    length = int(span.total_seconds())
+    late = sa.case(
+        (wal_samples.c.lag_bytes > QUIET_BYTES, _seconds(engine, wal_samples.c.at) -
+         _seconds(engine, wal_samples.c.archived_at)),
+        (wal_samples.c.lag_bytes.is_not(None), 0),
+    )  # fmt: skip
+    query = (
+        sa.select(
+            sa.func.max(wal_samples.c.at).label("at"),
+            sa.func.max(wal_samples.c.current_lsn).label("current_lsn"),
+            sa.func.max(wal_samples.c.lag_bytes).label("lag_bytes"),
+            sa.func.max(late).label("delay"),
+            sa.func.max(wal_samples.c.slot_lag_bytes).label("slot_lag_bytes"),
+            sa.func.max(wal_samples.c.missing).label("missing"),
+            sa.func.count().label("samples"),
+            sa.func.sum(sa.case((wal_samples.c.error != "", 1), else_=0)).label("failed"),
+        )
+        .where(wal_samples.c.database == database, wal_samples.c.at >= since, wal_samples.c.at <= until)
+        .group_by((_seconds(engine, wal_samples.c.at) - int(since.timestamp())) // length)
+        .order_by(sa.func.max(wal_samples.c.at))
+    )
+    with engine.connect() as connection:
+        rows = [dict(row._mapping) for row in connection.execute(query)]
+    for row in rows:
+        row["delay"] = None if row["delay"] is None else timedelta(seconds=max(0, row["delay"]))
+    return [SampledSpan(**row) for row in rows]
+
+
+def _seconds(engine: sa.Engine, at: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
+    """Return an instant as whole seconds since 1970, on both engines."""
+    if engine.dialect.name == "sqlite":
+        return sa.cast(sa.func.strftime("%s", sa.cast(at, sa.Text)), sa.BigInteger)
+    return sa.cast(sa.func.floor(sa.func.extract("epoch", at)), sa.BigInteger)

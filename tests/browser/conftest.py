@@ -16,13 +16,16 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
 from tests.support.schedules import pause_schedules
+
+if TYPE_CHECKING:
+    from tests.browser.point_site import PointSite
 
 CHROMIUM = Path("/usr/bin/chromium")
 # Without these Chromium looks for hosts on the internet by itself, and its refused connections hide ours.
@@ -175,3 +178,12 @@ def axe() -> str:
             shutil.copyfile(ROOT / "tests/browser" / name, cache / name)
         subprocess.run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=cache, check=True, timeout=120)
     return script.read_text()
+
+
+@pytest.fixture(scope="session")
+def pointed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PointSite]:
+    """A site with point in time on; made when a test first asks for it."""
+    from tests.browser.point_site import point_site
+
+    with point_site(tmp_path_factory.mktemp("pointed")) as made:
+        yield made

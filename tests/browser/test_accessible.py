@@ -8,7 +8,8 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.conftest import WAIT_MS, Site, visit
+from tests.browser.conftest import WAIT_MS, Site, Visit, visit
+from tests.browser.point_site import PointSite
 
 PAGES = {
     "/": ("proven to restore", "Recent activity"),
@@ -16,6 +17,7 @@ PAGES = {
     "/run_backup?kind=Emergency": ("Run backup", "Read-only mode off, whatever happened"),
     "/inventory": ("Inventory", "Select a row for all"),
     "/verify_and_restore": ("Verify and restore tests", "Select a row for its result"),
+    "/point_in_time": ("Point in time", "No database has point in time on"),
     "/weekly_review": ("proven to restore", "New note"),
     "/health": ("Health and alerts", "No channel is set"),
     "/schedules": ("Schedules", "Select a row to run it now"),
@@ -57,8 +59,20 @@ def screens(chromium: Browser) -> Iterator[Callable[[str], BrowserContext]]:
 def test_a_page_is_accessible_and_fits(
     screens: Callable[[str], BrowserContext], site: Site, axe: str, path: str, size: str
 ) -> None:
-    tab = visit(screens(size), site)
     heading, last = PAGES[path]
+    check(visit(screens(size), site), path, size, axe, heading, last)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_page_of_a_log_that_is_archived_is_accessible_and_fits(
+    screens: Callable[[str], BrowserContext], pointed: PointSite, axe: str, size: str
+) -> None:
+    tab = visit(screens(size), pointed.site)
+    check(tab, "/point_in_time", size, axe, "Point in time", "Take a base backup now")
+
+
+def check(tab: Visit, path: str, size: str, axe: str, heading: str, last: str) -> None:
+    """Look at a page in both schemes, and close it."""
     page = tab.open(path)
     expect(page.get_by_role("heading", level=1)).to_contain_text(heading, timeout=WAIT_MS)
     expect(page.get_by_text(last).first).to_be_visible(timeout=WAIT_MS)

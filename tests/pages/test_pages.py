@@ -30,6 +30,7 @@ PAGES = (
     "run_backup",
     "inventory",
     "verify_and_restore",
+    "point_in_time",
     "schedules",
     "slo",
     "health",

@@ -128,7 +128,8 @@ def add_run(inst: Installation, database: str, at: datetime, *, state: Reached =
     """Add a backup run that was asked for at ``at``, and bring it to ``state``."""
     runs = inst.catalog.runs
     kind = ending.pop("kind", "backup")
-    run = runs.add(kind=kind, database=database, actor="dashboard", reason="", params={}, now=at, **{
+    params = ending.pop("params", {})
+    run = runs.add(kind=kind, database=database, actor="dashboard", reason="", params=params, now=at, **{
         key: ending.pop(key) for key in ("backup_id", "expected_seconds") if key in ending})  # fmt: skip
     if state == "queued":
         return run

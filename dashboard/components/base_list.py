@@ -1,0 +1,46 @@
+"""The base backups of a database's server, and the button for another one."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import streamlit as st
+
+from dashboard.components.inventory_table import NAME_WIDTH, TIME_WIDTH
+from dashboard.format import ago, counted
+from dashboard.frames import in_words
+from dashboard.point_frames import base_frame
+from services.pitr.reach import Reach
+from services.status import age
+
+
+def base_list(reach: Reach, *, interval: timedelta) -> bool:
+    """Draw the base backups, and return whether another one is asked for. ``interval``: how often one is due."""
+    bases = reach.bases
+    if bases:
+        newest = ago(bases[-1].stopped_at, reach.now)
+        st.caption(f"{counted(len(bases), 'base backup')}, the newest {newest} · one is due every {age(interval)}")
+        st.dataframe(
+            in_words(base_frame(bases), sizes=["Size", "Stored"], durations=["Took"]),
+            hide_index=True,
+            key="bases",
+            height=min(300, 38 + 35 * len(bases)),
+            alt=f"{counted(len(bases), 'base backup')}, the newest first",
+            column_config={
+                "Consistent at (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss", width=TIME_WIDTH),
+                "Name": st.column_config.TextColumn(width=NAME_WIDTH),
+            },
+        )
+    else:
+        st.info(
+            "A restore begins with one. The worker takes the first as soon as a segment of the log is archived.",
+            icon=":material/database:",
+            title="No base backup yet",
+        )
+    if reach.unsound:
+        st.warning(
+            f"{counted(reach.unsound, 'base backup')} more failed a check or cannot be read, and no restore begins "
+            "there. The inventory says why.",
+            icon=":material/gpp_bad:",
+        )
+    return st.button("Take a base backup now", icon=":material/backup:", key="base-go")
