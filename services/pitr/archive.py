@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from services.errors import AlreadyExists, CorruptBackup, InputError
+from services.errors import AlreadyExists, CorruptBackup, InputError, KeyMismatch
 from services.pitr.errors import OtherCluster, OtherContent, SegmentMissing
 from services.pitr.unwatched import Unwatched
 from services.pitr.wal_header import HEADER_BYTES, read_header
@@ -259,6 +259,10 @@ class WalArchive:
         except CorruptBackup as error:
             raise CorruptBackup(
                 f"{self.storage.location(stored.key)} is damaged: {error.message}", hint=_DAMAGED_HINT
+            ) from error
+        except KeyMismatch as error:  # which a change in the file's beginning looks like, too: say in which
+            raise KeyMismatch(
+                f"{self.storage.location(stored.key)} cannot be decrypted: {error.message}", hint=error.hint
             ) from error
         finally:
             reader.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.errors import CorruptBackup, InputError
+from services.errors import CorruptBackup, InputError, KeyMismatch
 from services.pitr.archive import WalArchive
 from services.pitr.errors import OtherCluster, OtherContent, SegmentMissing
 from services.storage.local import LocalStorage
@@ -123,6 +123,20 @@ def test_a_flipped_byte_is_found_and_leaves_no_file(
     with pytest.raises(CorruptBackup):
         archive.check(file)
     assert list(tmp_path.glob("*back*")) == []
+
+
+def test_a_change_that_looks_like_another_key_names_its_segment(
+    archive: WalArchive, make_segment: MakeSegment, tmp_path: Path
+) -> None:
+    path = make_segment(3)
+    archive.push(path)
+    [stored] = files(archive)
+    data = stored.read_bytes()
+    at = data.index(b"-> X25519 ") + len(b"-> X25519 ") + 50  # the recipient's part, behind the public share
+    stored.write_bytes(data[:at] + (b"A" if data[at : at + 1] != b"A" else b"B") + data[at + 1 :])
+    with pytest.raises(KeyMismatch, match=f"{path.name}.* cannot be decrypted") as caught:
+        archive.fetch(path.name, tmp_path / "back")
+    assert "the beginning of the file was changed" in caught.value.hint
 
 
 def test_a_whole_file_under_a_false_name_is_found(

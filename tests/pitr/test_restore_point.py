@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import signal
 import time
@@ -184,7 +183,7 @@ def test_a_damaged_segment_fails_loudly_even_where_the_end_of_the_archive_is_ask
     path = story15.lab.stored(story15.shipped[-1])
     whole = path.read_bytes()
     damaged = bytearray(whole)
-    damaged[random.Random(story15.lab.version).randrange(len(whole))] ^= 4
+    damaged[len(whole) // 2] ^= 4  # of its content: a change in age's header may look like a key that does not fit
     path.write_bytes(damaged)
     try:
         with pytest.raises(CorruptBackup, match=story15.shipped[-1]):
