@@ -54,6 +54,8 @@ class PointReport:
     databases: tuple[DatabaseFound, ...]
     pg_verifybackup: str
     """The version that looked at every file; empty where none is installed."""
+    warning: str = ""
+    """What is still to be done by hand, where the restore itself is complete."""
 
     @property
     def recovery_time(self) -> float:
@@ -86,5 +88,5 @@ class PointReport:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> PointReport:
         """Return the report that ``to_json`` wrote. Raise KeyError, TypeError for anything else."""
-        values = {name: data[name] for name in cls.__dataclass_fields__}
+        values = {name: data[name] for name in cls.__dataclass_fields__ if name in data}  # older ones have fewer
         return cls(**values | {"databases": tuple(DatabaseFound(**found) for found in values["databases"])})

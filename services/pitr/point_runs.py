@@ -63,9 +63,10 @@ def perform_point_restore(installation: Installation, run: Run, active: ActiveRu
     plan = _plan(installation, run, active)
     into = Path(run.params["into"])
     report = restore_to_point(installation, plan, active, into=into)
-    for line in next_steps(plan, into):
+    steps = [*([report.warning] if report.warning else []), *next_steps(plan, into)]
+    for line in steps:
         active.log(line)
-    return {"report": report.to_json(), "reason": report.summary, "next_steps": next_steps(plan, into)}
+    return {"report": report.to_json(), "reason": report.summary, "next_steps": steps}
 
 
 def next_steps(plan: PointPlan, into: Path) -> list[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from services.errors import InputError, RestoreFailed
+from services.errors import BackupsError, InputError, RestoreFailed
 from services.installation import Installation
 from services.jobs.context import RunContext
 from services.pitr.archive import ArchivedSegment, WalArchive
@@ -175,8 +175,9 @@ def restore_to_point(
             found = look_around(recovered.address, run)
             if look is not None:
                 look(recovered)
-        if into is not None:
-            _keep_history(plan.archive, folder, recovered, run)
+        history = _history_of(folder, recovered)
+    # From here on the folder stays whatever happens: it is complete.
+    warning = _keep_history(plan.archive, history, run) if into is not None else ""
     return PointReport(
         target=plan.target.label,
         base_id=base.backup.id,
@@ -196,6 +197,7 @@ def restore_to_point(
         check_seconds=time.monotonic() - ready,
         databases=found,
         pg_verifybackup=verified,
+        warning=warning,
     )
 
 
@@ -231,10 +233,27 @@ def _work_folder(user: ServerUser, run: RunContext) -> Iterator[Path]:
             clear(folder)
 
 
-def _keep_history(archive: WalArchive, folder: Path, recovered: Recovered, run: RunContext) -> None:
-    """Store the new timeline's history at once: without it nobody could restore to a point on that timeline."""
+def _history_of(folder: Path, recovered: Recovered) -> Path:
     history = folder / "pg_wal" / f"{recovered.timeline:08X}.history"
     if not history.exists():
         raise RestoreFailed(f"The restored server left no {history.name}: it was not promoted.")
-    archive.push(history)
-    run.log(f"Timeline {recovered.timeline} begins here; its history is in the archive.")
+    return history
+
+
+def _keep_history(archive: WalArchive, history: Path, run: RunContext) -> str:
+    """Store the new timeline's history at once: without it nobody could restore to a point on that timeline.
+
+    The restore itself is done: return what is wrong where this fails, and how it is made good.
+    """
+    timeline = history.name.removesuffix(".history")
+    try:
+        archive.push(history)
+    except BackupsError as error:
+        warning = (
+            f"The history of the new timeline {timeline} is not in the archive: {error.message} Before that server "
+            f"writes anything, store it: backups pitr wal-push -d {archive.database} {history}"
+        )
+        run.log(warning, "warning")
+        return warning
+    run.log(f"Timeline {int(timeline, 16)} begins here; its history is in the archive.")
+    return ""

@@ -17,7 +17,8 @@ import psycopg
 import pytest
 
 from services import commands
-from services.errors import BackupsError, Cancelled, CorruptBackup, InputError, RestoreFailed
+from services.errors import BackupsError, Cancelled, CorruptBackup, InputError, RestoreFailed, StorageError
+from services.pitr.archive import PushResult, WalArchive
 from services.pitr.errors import SegmentMissing
 from services.pitr.point_report import PointReport
 from services.pitr.recovery_server import Recovered
@@ -252,6 +253,24 @@ def test_for_real_the_folder_is_ready_to_start_and_the_new_timeline_can_be_resto
         assert gone.row == (True,)
         with pytest.raises(InputError, match="timeline"):
             lab.restore(format_lsn(parse_lsn(story.after_name) + (32 << 20)), timeline=2)
+
+
+def test_for_real_a_complete_folder_stays_where_its_history_cannot_be_stored(
+    story15: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(archive: WalArchive, path: Path) -> PushResult:
+        raise StorageError(f"The storage took no {path.name}.")
+
+    monkeypatch.setattr(WalArchive, "push", refuse)
+    lab, place = story15.lab, story15.lab.outbox.parent / "kept"
+    target = RecoveryTarget.parse("immediate", timeline=1)
+    run = lab.run(commands.submit_point_restore(lab.inst, NAME, target, place, actor="t", queue=False))
+    assert run.state == "finished", f"{run.error} {run.hint}"
+    assert (place / "global" / "pg_control").exists()
+    (history,) = (place / "pg_wal").glob("*.history")
+    assert f"backups pitr wal-push -d {NAME} {history}" in run.result["next_steps"][0]
+    assert PointReport.from_json(run.result["report"]).warning == run.result["next_steps"][0]
+    shutil.rmtree(place)
 
 
 def test_whatever_goes_wrong_while_the_restored_server_runs_it_is_ended_and_removed(story15: Story) -> None:
