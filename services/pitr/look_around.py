@@ -37,14 +37,17 @@ def _look(address: Address, name: str, size: int, run: RunContext) -> DatabaseFo
     try:
         with connect(address) as connection, run.on_cancel(partial(cancel_soon, connection)):
             tables = connection.execute(_TABLES).fetchall()
-            rows = 0
+            rows, uncounted = 0, []
             for number, (schema, table, its) in enumerate(tables, 1):
                 run.progress(number)
-                rows += _count(connection, schema, table) if its <= COUNT_LIMIT else 0
+                if its <= COUNT_LIMIT:
+                    rows += _count(connection, schema, table)
+                else:
+                    uncounted.append(f"{schema}.{table}")
     except (psycopg.Error, BackupsError) as error:
         run.check_cancelled()
         return DatabaseFound(name, 0, size, None, str(error).strip().partition("\n")[0])
-    return DatabaseFound(name, len(tables), size, rows)
+    return DatabaseFound(name, len(tables), size, rows, uncounted=tuple(uncounted))
 
 
 def _count(connection: Connection, schema: str, table: str) -> int:

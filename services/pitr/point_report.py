@@ -9,6 +9,8 @@ from typing import Any
 from services.units import format_bytes, format_duration
 
 _NAMED = 3
+_LOCALE_SIGNS = ("locale is incompatible with operating system", "setlocale()", "install the missing locale")
+"""In message, detail or hint of the server: one line of them is kept."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +21,16 @@ class DatabaseFound:
     tables: int
     bytes: int
     rows: int | None = None
-    """Of all its tables, counted; None where they were not counted."""
+    """Of its tables, counted; None where they were not counted."""
     problem: str = ""
     """Why it could not be looked into; that may be this machine's fault (a locale that it lacks)."""
+    uncounted: tuple[str, ...] = ()
+    """The tables that were too large to be read: nothing is shown of their rows."""
+
+    @property
+    def lacks_locale(self) -> bool:
+        """Whether the problem is one of this machine, and not of what was restored (postinit.c, CheckMyDatabase)."""
+        return any(sign in self.problem for sign in _LOCALE_SIGNS)
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,10 @@ class PointReport:
             f"{rows:,} rows counted"
         )
         troubled = [f"{found.name}: {found.problem}" for found in self.databases if found.problem]
+        uncounted = [f"{found.name}: {table}" for found in self.databases for table in found.uncounted]
+        if uncounted:
+            more = f" and {len(uncounted) - _NAMED:,} more" if len(uncounted) > _NAMED else ""
+            text += f". Too large to be read: {', '.join(uncounted[:_NAMED])}{more}"
         return f"{text}. Not looked into: {'; '.join(troubled[:_NAMED])}." if troubled else f"{text}."
 
     def to_json(self) -> dict[str, Any]:
@@ -89,4 +102,7 @@ class PointReport:
     def from_json(cls, data: Mapping[str, Any]) -> PointReport:
         """Return the report that ``to_json`` wrote. Raise KeyError, TypeError for anything else."""
         values = {name: data[name] for name in cls.__dataclass_fields__ if name in data}  # older ones have fewer
-        return cls(**values | {"databases": tuple(DatabaseFound(**found) for found in values["databases"])})
+        databases = (
+            DatabaseFound(**found | {"uncounted": tuple(found.get("uncounted", ()))}) for found in values["databases"]
+        )
+        return cls(**values | {"databases": tuple(databases)})

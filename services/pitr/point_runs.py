@@ -15,6 +15,7 @@ from services.pitr.errors import BaseIsBad
 from services.pitr.point_report import PointReport
 from services.pitr.restore_point import PointPlan, plan_point, restore_to_point
 from services.pitr.target import RecoveryTarget
+from services.postgres.connection import Address
 from services.verification.finding import failed_by
 from services.verification.record import record_verification
 
@@ -39,7 +40,7 @@ def hold_point_test(installation: Installation, run: Run, active: ActiveRun) -> 
         )  # fmt: skip
         result: dict[str, Any] = {}
     else:
-        _refuse_unreadable(report)
+        refuse_unreadable(report, _dbname(installation, run))
         result = {"report": report.to_json()}
         tested = plan.base.backup
         verification = _verification(
@@ -63,6 +64,10 @@ def perform_point_restore(installation: Installation, run: Run, active: ActiveRu
     plan = _plan(installation, run, active)
     into = Path(run.params["into"])
     report = restore_to_point(installation, plan, active, into=into)
+    try:
+        refuse_unreadable(report, _dbname(installation, run))
+    except BackupsError as error:  # the folder stays: that is for whoever needs it to judge
+        active.log(str(error), "warning")
     steps = [*([report.warning] if report.warning else []), *next_steps(plan, into)]
     for line in steps:
         active.log(line)
@@ -98,13 +103,26 @@ def _plan(installation: Installation, run: Run, active: ActiveRun) -> PointPlan:
     return plan
 
 
-def _refuse_unreadable(report: PointReport) -> None:
-    """Raise BackupsError when not one of the databases could be looked into: then nothing was shown."""
-    if report.databases and all(found.problem for found in report.databases):
-        raise BackupsError(
-            f"The server recovered, but no database can be opened on this machine: {report.databases[0].problem}.",
-            hint="A locale of the source may be missing here; install it, then try again.",
-        )
+def refuse_unreadable(report: PointReport, dbname: str) -> None:
+    """Raise BackupsError when a database cannot be read, so that nothing was shown of it.
+
+    ``dbname`` is the one that the settings protect. Another one may lack its locale on this machine; not all may.
+    """
+    troubled = [found for found in report.databases if found.problem]
+    others = len(troubled) < len(report.databases)
+    for found in troubled:
+        if found.name == dbname or not found.lacks_locale or not others:
+            raise BackupsError(
+                f"The server recovered, but the database {found.name} cannot be read: {found.problem}.",
+                hint="Install the source's locale on this machine, then try again."
+                if found.lacks_locale
+                else "Test with an earlier base backup (--base); look at the source's own state, too.",
+            )
+
+
+def _dbname(installation: Installation, run: Run) -> str:
+    """Return what the protected database is called on its server."""
+    return Address.parse(installation.settings.database(run.database or "").url.get_secret_value()).dbname
 
 
 def _verification(

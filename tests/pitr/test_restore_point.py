@@ -20,6 +20,7 @@ from services import commands
 from services.errors import BackupsError, Cancelled, CorruptBackup, InputError, RestoreFailed, StorageError
 from services.pitr.archive import PushResult, WalArchive
 from services.pitr.errors import SegmentMissing
+from services.pitr.look_around import look_around
 from services.pitr.point_report import PointReport
 from services.pitr.recovery_server import Recovered
 from services.pitr.restore_point import plan_point, restore_to_point
@@ -271,6 +272,17 @@ def test_for_real_a_complete_folder_stays_where_its_history_cannot_be_stored(
     assert f"backups pitr wal-push -d {NAME} {history}" in run.result["next_steps"][0]
     assert PointReport.from_json(run.result["report"]).warning == run.result["next_steps"][0]
     shutil.rmtree(place)
+
+
+def test_a_database_whose_locale_is_missing_is_told_from_one_that_cannot_be_read(story15: Story) -> None:
+    lab = story15.lab
+    lab.sql("CREATE DATABASE elsewhere", "UPDATE pg_database SET datcollate = 'xx_XX' WHERE datname = 'elsewhere'")
+    try:
+        found = {one.name: one for one in look_around(lab.server.address, RecordingRun())}
+    finally:
+        lab.sql("DROP DATABASE elsewhere")
+    assert (found["elsewhere"].rows, found["elsewhere"].lacks_locale) == (None, True), found["elsewhere"].problem
+    assert (found["postgres"].problem, found["postgres"].lacks_locale) == ("", False)
 
 
 def test_whatever_goes_wrong_while_the_restored_server_runs_it_is_ended_and_removed(story15: Story) -> None:
