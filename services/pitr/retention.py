@@ -1,7 +1,7 @@
 """The retention of point in time: which base backups and which log a window needs. Pure.
 
-* The newest sound base backup that is as old as the window opens it; it and all later ones are kept, and all of the
-  log from its beginning on. Incremental ones keep what they stand on.
+* The newest sound base backup that is as old as the window, and whose chain is sound, opens it; it and all later ones
+  are kept, and all of the log from its beginning on. Incremental ones keep what they stand on.
 * What is pinned, or being deleted, is kept with the log that makes it consistent, from its start to its stop.
 * Without a single base backup nothing goes: nobody can tell what one that is being taken will need.
 * The log of another cluster, which the database was before it was made anew, goes once it is older than the window
@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 
 from services.pitr.archive import ArchivedFile
 from services.pitr.base_model import BaseBackup
+from services.pitr.parent import usable
 from services.pitr.wal_names import SegmentName, history_timeline
 
 
@@ -33,7 +34,8 @@ class WindowPlan:
 def plan_window(bases: Sequence[BaseBackup], *, window: timedelta, now: datetime) -> WindowPlan:
     """Given all base backups that are left, return which of them go."""
     ordered = sorted(bases, key=lambda base: (base.stopped_at, base.backup.id))
-    opening = [base for base in ordered if base.stopped_at <= now - window and base.backup.is_sound]
+    sound = usable(base for base in ordered if base.backup.is_sound)  # with all that an incremental one stands on
+    opening = [base for base in sound if base.stopped_at <= now - window]
     if not opening:
         return WindowPlan(None, tuple(ordered), ())
     opened_by = opening[-1]

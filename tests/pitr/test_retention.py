@@ -110,6 +110,15 @@ def test_a_failed_base_backup_opens_no_window_and_a_parent_stays_with_its_child(
     assert plan_window([full, failed], window=timedelta(days=60), now=NOW).going == ()
 
 
+def test_an_incremental_base_backup_on_a_failed_one_opens_no_window(installation: Installation) -> None:
+    first = add_base(installation, 1, days=30)
+    failed = add_base(installation, 5, days=20, passed=False)
+    child = add_base(installation, 9, days=16, parent=failed.backup.id)
+    plan = plan_window([first, failed, child], window=WINDOW, now=NOW)
+    assert (plan.opened_by, plan.going) == (first, ())
+    assert plan_window([failed, child], window=WINDOW, now=NOW).opened_by is None
+
+
 def test_the_cleanup_removes_what_the_window_does_not_need_and_nothing_else(
     installation: Installation, make_segment: MakeSegment
 ) -> None:
