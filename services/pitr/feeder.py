@@ -110,15 +110,25 @@ class SegmentFeeder:
         following = SegmentName.parse(name, size).number + 1
         if following in self.way.stored and not self._ahead:
             wanted = self.way.name(following)
+            if wanted not in self.way.listed:  # the last one may lie on the timeline before
+                return
             self._ahead[wanted] = self._pool.submit(self._archive.fetch, wanted, self._aside(wanted))
 
     def _aside(self, name: str) -> Path:
         return self._data_dir / "pg_wal" / f".ahead-{name}"
 
     def _not_there(self, name: str, missing: SegmentMissing) -> int:
+        if name in self.way.listed:
+            self.failure = SegmentMissing(
+                f"The segment {name} was in the archive when the restore was planned, and is gone. {missing.message}",
+                hint="See what deletes in the storage: its own rules, another installation, or a person.",
+            )
+            return MUST_STOP
         gap = self.way.gap
-        # Recovery asks on the newest timeline first, and for an older one's segment after that.
-        if gap is None or name != min(self.way.names(gap)):
+        # Recovery asks on the newest timeline first, and for an older one's segment after that, but for none on a
+        # timeline that it has left (XLogFileReadAnyTLI in xlogrecovery.c).
+        names = self.way.names(gap) if gap is not None else set()
+        if name not in names or name != min({n for n in names if n[:8] >= self.last[:8]} or names):
             return NOT_THERE
         self.failure = SegmentMissing(
             f"The segment {self.way.name(gap)} is missing in the archive, and later ones are there: the point lies "

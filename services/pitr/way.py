@@ -29,6 +29,8 @@ class Way:
     """By timeline: the first segment that may lie on it."""
     stored: Mapping[int, datetime]
     """By the segment's number: when it was stored, of what lies on the way."""
+    listed: frozenset[str]
+    """The names under which these are stored, of partial ones without ``.partial``."""
 
     @property
     def last(self) -> int | None:
@@ -84,11 +86,20 @@ def find_way(
         begins[following] = segment_of(switch.lsn, base.segment_bytes)
         ends[switch.timeline] = segment_of(switch.lsn, base.segment_bytes)
     stored: dict[int, datetime] = {}
+    stopgaps: dict[int, datetime] = {}
+    names: dict[int, set[str]] = {}
     for segment in segments:
         its, number = segment.timeline, segment.number
         if its in begins and begins[its] <= number <= ends.get(its, number):
-            stored[number] = max(segment.stored_at, stored.get(number, segment.stored_at))
-    return Way(base, path, begins, stored)
+            newest = its == max(t for t in path if begins[t] <= number)
+            found = stored if newest and not segment.partial else stopgaps
+            found[number] = max(segment.stored_at, found.get(number, segment.stored_at))
+            names.setdefault(number, set()).add(segment.name)
+    # A beginning of a segment, or what a timeline that was left had of it, is followed by nothing: only the end may be.
+    last = max(stopgaps, default=-1)
+    if last > max(stored, default=-1):
+        stored[last] = stopgaps[last]
+    return Way(base, path, begins, stored, frozenset(name for number in stored for name in names[number]))
 
 
 def leads_to(base: BaseBackup, timeline: int, histories: Mapping[int, TimelineHistory]) -> bool:

@@ -19,7 +19,7 @@ from services.pitr.tar_stream import TarStream
 from services.postgres.server_user import server_user
 from tests.pitr.conftest import MakeSegment
 from tests.pitr.test_base_backup import PHYSICAL
-from tests.pitr.test_way import base, find_way, segment
+from tests.pitr.test_way import HISTORY, base, find_way, segment
 from tests.support.run_context import RecordingRun
 
 
@@ -108,6 +108,35 @@ def test_the_server_gets_segments_and_nothing_else(
         assert feeder.answer(request) == MUST_STOP
     feeder.close()
     assert [path.name for path in (data / "pg_wal").iterdir()] == ["RECOVERYXLOG"]
+
+
+def test_a_segment_that_goes_after_the_planning_stops_recovery_and_is_no_end_of_the_archive(
+    archive: WalArchive, make_segment: MakeSegment, tmp_path: Path
+) -> None:
+    for number, timeline in ((3, 1), (4, 1), (6, 1), (6, 2), (8, 2)):
+        archive.push(make_segment(number, timeline=timeline))
+    data = tmp_path / "data"
+    (data / "pg_wal").mkdir(parents=True)
+    way = find_way(base(3), 2, [*archive.segments(), segment(5)], HISTORY)  # 5 is gone by the time it is asked for
+    feeder = SegmentFeeder(archive, way, data, server_user())
+    assert feeder.answer("000000010000000000000004 pg_wal/RECOVERYXLOG") == 0
+    assert feeder.answer("000000010000000000000005 pg_wal/RECOVERYXLOG") == MUST_STOP
+    assert "000000010000000000000005 was in the archive when the restore was planned" in str(feeder.failure)
+    feeder.close()
+
+
+def test_a_gap_behind_a_promotion_stops_recovery_when_the_new_timeline_is_asked_for_it(
+    archive: WalArchive, make_segment: MakeSegment, tmp_path: Path
+) -> None:
+    for number, timeline in ((3, 1), (4, 1), (5, 1), (6, 2), (8, 2)):
+        archive.push(make_segment(number, timeline=timeline))
+    data = tmp_path / "data"
+    (data / "pg_wal").mkdir(parents=True)
+    feeder = SegmentFeeder(archive, find_way(base(3), 2, archive.segments(), HISTORY), data, server_user())
+    assert feeder.answer("000000020000000000000006 pg_wal/RECOVERYXLOG") == 0
+    assert feeder.answer("000000020000000000000007 pg_wal/RECOVERYXLOG") == MUST_STOP
+    assert "000000020000000000000007 is missing" in str(feeder.failure)
+    feeder.close()
 
 
 @pytest.mark.parametrize(

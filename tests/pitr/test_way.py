@@ -85,6 +85,24 @@ def test_a_timeline_is_followed_to_its_parent_and_what_the_parent_wrote_later_is
     assert [one.backup.name for one in choose_bases([base(3), base(7)], target("latest"), 2, HISTORY)] == ["base_3"]
 
 
+def test_the_beginning_of_a_segment_counts_at_the_end_alone() -> None:
+    partial = replace(segment(5), partial=True)
+    at_end = find_way(base(3), 1, [segment(3), segment(4), partial], {})
+    assert (at_end.last, at_end.gap) == (5, None)
+    between = find_way(base(3), 1, [segment(3), segment(4), partial, segment(6)], {})
+    assert (between.last, between.gap) == (4, 5)
+    for to in ("latest", "0/600001"):
+        assert not reaches(between, target(to))
+
+
+def test_what_the_parent_wrote_of_the_segment_of_the_promotion_counts_at_the_end_alone() -> None:
+    promoted = way([3, 4, 5, 6], timeline=2)
+    assert (promoted.last, promoted.gap) == (6, None)
+    gone_on = way([3, 4, 5, 6], timeline=2, second=(7, 8))
+    assert (gone_on.last, gone_on.gap, gone_on.name(6)) == (5, 6, "000000020000000000000006")
+    assert not reaches(gone_on, target("latest"))
+
+
 def test_the_newest_base_backup_before_the_point_comes_first() -> None:
     bases = [base(3), base(5), base(4)]
     chosen = choose_bases(bases, target("2026-11-25T10:04:30Z"), 1, {})
