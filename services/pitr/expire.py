@@ -6,9 +6,10 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
+from services.backups.mounted import mounted_storage
 from services.catalog.deletions import Cause
 from services.catalog.model import Backup
-from services.errors import BackupsError, Cancelled
+from services.errors import BackupsError, Cancelled, StorageError
 from services.installation import Installation
 from services.jobs.context import RunContext
 from services.pitr.archive import ArchivedFile
@@ -98,17 +99,29 @@ def _delete_bases(installation: Installation, plan: WindowPlan, report: WindowRe
 
 
 def _list(installation: Installation, database: DatabaseSettings) -> tuple[dict[str, list[ArchivedFile]], str]:
-    """Return the log by cluster, and why nothing of it may go: a base backup in the storage that nobody knows here."""
-    storage = installation.storage(installation.settings.pitr_storage_of(database).name)
+    """Return the log by cluster, and why nothing of it may go: a base backup in a storage that nobody knows here.
+
+    All storages of the database are looked into; one that cannot be may hold such a base backup.
+    """
+    ours = installation.settings.pitr_storage_of(database).name
     known = {copy.key for backup in _all(installation, database) for copy in backup.copies}
     files: defaultdict[str, list[ArchivedFile]] = defaultdict(list)
-    for entry in storage.list(f"{database.name}/"):
-        if entry.key.startswith(wal_prefix(database.name)):
-            key = parse_key(entry.key)
-            if key is not None:
-                files[key.system_identifier].append(ArchivedFile(key, entry))
-        elif _BASE_OBJECT in entry.key and entry.key not in known:
-            return {}, f"{storage.location(entry.key)} is not in the catalogue, and may need it: run `backups rebuild`."
+    names = dict.fromkeys([ours, *(one.name for one in installation.settings.storages_of(database))])
+    for name in names:
+        try:
+            storage = mounted_storage(installation, name)
+            for entry in storage.list(f"{database.name}/"):
+                if entry.key.startswith(wal_prefix(database.name)):
+                    key = parse_key(entry.key) if name == ours else None
+                    if key is not None:
+                        files[key.system_identifier].append(ArchivedFile(key, entry))
+                elif _BASE_OBJECT in entry.key and entry.key not in known:
+                    where = storage.location(entry.key)
+                    return {}, f"{where} is not in the catalogue, and may need it: run `backups rebuild`."
+        except StorageError as error:
+            if name == ours:
+                raise
+            return {}, f"{name} cannot be listed, and may hold a base backup that needs it: {error.message}"
     return dict(files), ""
 
 

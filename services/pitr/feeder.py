@@ -128,7 +128,7 @@ class SegmentFeeder:
         # Recovery asks on the newest timeline first, and for an older one's segment after that, but for none on a
         # timeline that it has left (XLogFileReadAnyTLI in xlogrecovery.c).
         names = self.way.names(gap) if gap is not None else set()
-        if name not in names or name != min({n for n in names if n[:8] >= self.last[:8]} or names):
+        if gap is None or name not in names or name != min({n for n in names if n[:8] >= self.last[:8]} or names):
             return NOT_THERE
         self.failure = SegmentMissing(
             f"The segment {self.way.name(gap)} is missing in the archive, and later ones are there: the point lies "

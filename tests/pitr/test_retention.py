@@ -23,7 +23,7 @@ from services.pitr.open import archive_of, existing_archive
 from services.pitr.overview import load_point_in_time
 from services.pitr.retention import plan_window
 from services.pitr.wal_names import SegmentName, format_lsn
-from services.settings.model import PitrSettings
+from services.settings.model import PitrSettings, StorageSettings
 from tests.pages.worlds import add_backup
 from tests.pitr.conftest import SEGMENT, SYSTEM, MakeSegment
 from tests.support.installations import make_installation
@@ -166,6 +166,28 @@ def test_a_base_backup_that_the_catalogue_does_not_know_keeps_all_of_the_log(
     window = clean_up(installation)
     assert "backups rebuild" in str(window["refused"])
     assert numbers(installation) == list(range(1, 15))
+
+
+@pytest.mark.parametrize("away, why", [(False, "backups rebuild"), (True, "second cannot be listed")])
+def test_a_base_backup_in_another_storage_that_nobody_knows_keeps_all_of_the_log(
+    tmp_path: Path, make_segment: MakeSegment, away: bool, why: str
+) -> None:
+    pitr = PitrSettings(enabled=True, window=WINDOW)
+    storages = tuple(StorageSettings(name=name, url=f"file://{tmp_path / name}") for name in ("storage", "second"))
+    storages = (storages[0].model_copy(update={"name": "primary"}), storages[1])
+    database = {"pitr": pitr, "encrypt": False, "storages": ("primary", "second")}
+    inst = make_installation(tmp_path, clock=lambda: NOW, database=database, storages=storages)
+    add_log(inst, make_segment, 1, 14)
+    add_base(inst, 9, days=15)
+    assert expire_window(inst, inst.settings.databases[0]).files == 8
+    if away:
+        (tmp_path / "second").rename(tmp_path / "gone")
+        (tmp_path / "second").touch()
+    else:
+        inst.storage("second").put("la_factoria/older.base.tar.zst.age", b"from another catalogue")
+    looked = expire_window(inst, inst.settings.databases[0])
+    assert (looked.files, why in looked.refused) == (0, True), looked.refused
+    inst.close()
 
 
 def test_the_log_of_an_earlier_cluster_goes_once_it_is_older_than_the_window(
