@@ -10,7 +10,7 @@ import hashlib
 import io
 import os
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import BinaryIO
 from services.errors import AlreadyExists, CorruptBackup, InputError, KeyMismatch
 from services.pitr.errors import OtherCluster, OtherContent, SegmentMissing
 from services.pitr.unwatched import Unwatched
-from services.pitr.wal_header import HEADER_BYTES, read_header
+from services.pitr.wal_header import HEADER_BYTES, Filled, read_header
 from services.pitr.wal_keys import SHA_DIGITS, WalKey, cluster_prefix, file_prefix, parse_key
 from services.pitr.wal_names import (
     DEFAULT_SEGMENT_BYTES,
@@ -170,14 +170,14 @@ class WalArchive:
     def fetch(self, name: str, destination: Path) -> None:
         """Write a file of the log to ``destination``, under its name only once all of it was found right.
 
-        Where a whole segment is not there, the beginning of it is taken that was stored last: the tail of a log that
-        ended with its server. Raise SegmentMissing, CorruptBackup, KeyMismatch, StorageError.
+        Where a whole segment is not there, the longest beginning of it is taken: the tail of a log that ended with its
+        server. Raise SegmentMissing, CorruptBackup, KeyMismatch, StorageError.
         """
         entry = self._find(name)
         temporary = destination.with_name(f".{destination.name}.{uuid.uuid4().hex}.partial")
         try:
             with temporary.open("xb") as file:
-                self._read(entry.key, entry.stored, file)
+                self._read(entry.key, entry.stored, file.write)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(destination)
@@ -188,7 +188,7 @@ class WalArchive:
 
     def check(self, file: ArchivedFile) -> int:
         """Read a stored file to its end; return its plain bytes. Raise CorruptBackup, KeyMismatch, StorageError."""
-        return self._read(file.key, file.stored, None)
+        return self._read(file.key, file.stored, lambda _piece: None)
 
     def _find(self, name: str) -> ArchivedFile:
         found = self._stored(name)
@@ -196,7 +196,15 @@ class WalArchive:
             found = self._stored(f"{name}.partial")
         if not found:
             raise SegmentMissing(f"{name} is not in the archive of {self.database} ({self.storage.name}).")
-        return max(found, key=lambda file: file.stored.modified_at)
+        if len(found) == 1:
+            return found[0]
+        return max(found, key=lambda file: (self._filled(file), file.stored.modified_at))
+
+    def _filled(self, file: ArchivedFile) -> int:
+        """Return up to where a segment holds log: a beginning of one is filled up with zeros."""
+        end = Filled()
+        self._read(file.key, file.stored, end.take)
+        return end.at
 
     def _stored(self, name: str) -> list[ArchivedFile]:
         prefix = file_prefix(self.database, self.system_identifier, name)
@@ -241,10 +249,9 @@ class WalArchive:
             writer.abort()
             raise
 
-    def _read(self, key: WalKey, stored: StoredObject, sink: BinaryIO | None) -> int:
+    def _read(self, key: WalKey, stored: StoredObject, sink: Callable[[bytes], object]) -> int:
         def take(piece: bytes) -> None:
-            if sink is not None:
-                sink.write(piece)
+            sink(piece)
 
         reader = self.storage.reader(stored.key)
         try:
@@ -276,7 +283,7 @@ class WalArchive:
 
     def _small(self, key: WalKey, stored: StoredObject) -> bytes:
         out = io.BytesIO()
-        self._read(key, stored, out)
+        self._read(key, stored, out.write)
         return out.getvalue()
 
 

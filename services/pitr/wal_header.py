@@ -39,3 +39,18 @@ def read_header(data: bytes) -> SegmentHeader:
         if magic >> 8 == 0xD1 and info & _LONG_HEADER and (1 << 20) <= size <= (1 << 30) and not size & (size - 1):
             return SegmentHeader(str(system), timeline, start, size, _MAJORS.get(magic))
     raise InputError("This is no segment of a write-ahead log: it does not begin with a long page header.")
+
+
+class Filled:
+    """Finds where the log in a segment ends, given its pieces in order: behind it there are zeros alone."""
+
+    def __init__(self) -> None:
+        self.at = 0
+        """The bytes up to the last one that is not zero."""
+        self._seen = 0
+
+    def take(self, piece: bytes) -> None:
+        held = len(piece.rstrip(b"\0"))
+        if held:
+            self.at = self._seen + held
+        self._seen += len(piece)

@@ -101,6 +101,18 @@ def test_a_partial_segment_stands_in_where_the_whole_one_never_came(
     assert [segment.partial for segment in archive.segments()] == [False, True, True]
 
 
+def test_of_several_beginnings_the_longest_is_taken_though_a_shorter_one_was_stored_later(
+    archive: WalArchive, make_segment: MakeSegment, tmp_path: Path
+) -> None:
+    path = make_segment(3, suffix=".partial")
+    whole = path.read_bytes()
+    for end in (700_000, 600_000):
+        path.write_bytes(whole[:end] + bytes(SEGMENT - end))
+        archive.push(path)
+    archive.fetch(path.name.removesuffix(".partial"), tmp_path / "back")
+    assert len((tmp_path / "back").read_bytes().rstrip(b"\0")) == 700_000
+
+
 def test_what_is_not_there_is_said_and_leaves_no_file(archive: WalArchive, tmp_path: Path) -> None:
     with pytest.raises(SegmentMissing):
         archive.fetch("000000010000000000000003", tmp_path / "back")
