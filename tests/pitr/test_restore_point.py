@@ -18,6 +18,7 @@ import pytest
 
 from services import commands
 from services.errors import BackupsError, Cancelled, CorruptBackup, InputError, RestoreFailed, StorageError
+from services.pitr import recovery_server
 from services.pitr.archive import PushResult, WalArchive
 from services.pitr.errors import SegmentMissing
 from services.pitr.look_around import look_around
@@ -256,19 +257,22 @@ def test_for_real_the_folder_is_ready_to_start_and_the_new_timeline_can_be_resto
             lab.restore(format_lsn(parse_lsn(story.after_name) + (32 << 20)), timeline=2)
 
 
-def test_for_real_a_complete_folder_stays_where_its_history_cannot_be_stored(
+def test_for_real_a_complete_folder_stays_where_its_server_is_killed_and_its_history_cannot_be_stored(
     story15: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(archive: WalArchive, path: Path) -> PushResult:
         raise StorageError(f"The storage took no {path.name}.")
 
     monkeypatch.setattr(WalArchive, "push", refuse)
+    monkeypatch.setattr(recovery_server, "STOP_SECONDS", 0)  # it does not end in time, and is killed
     lab, place = story15.lab, story15.lab.outbox.parent / "kept"
     target = RecoveryTarget.parse("immediate", timeline=1)
     run = lab.run(commands.submit_point_restore(lab.inst, NAME, target, place, actor="t", queue=False))
     assert run.state == "finished", f"{run.error} {run.hint}"
     assert (place / "global" / "pg_control").exists()
     (history,) = (place / "pg_wal").glob("*.history")
+    said = [line.message for line in lab.inst.catalog.runs.log(run.id)]
+    assert any("The folder is complete all the same" in line for line in said), said
     assert f"backups pitr wal-push -d {NAME} {history}" in run.result["next_steps"][0]
     assert PointReport.from_json(run.result["report"]).warning == run.result["next_steps"][0]
     shutil.rmtree(place)
