@@ -83,7 +83,7 @@ class Sampler:
             archived_at=newest.stored_at if newest is not None else None,
             lag_bytes=max(0, current - archived) if current is not None and archived is not None else None,
             slot_lag_bytes=slot.lag_bytes if slot is not None and database.pitr.method == "receiver" else None,
-            missing=sum(gap.count for gap in gaps),
+            missing=sum(gap.count for gap in gaps) if seen is not None else None,
             first_missing=gaps[0].names(1)[0] if gaps else "",
             last_missing=gaps[-1].names()[-1] if gaps else "",
             error=" ".join(errors),
