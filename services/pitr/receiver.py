@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from threading import Event
 
+from services.backups.mounted import mounted_storage
 from services.errors import BackupsError
 from services.installation import Installation
 from services.jobs.processes import Child, run_child
@@ -74,6 +75,7 @@ class Receiver:
         if slot.made:
             logger.warning("the slot %s of %s was made", database.pitr.slot, database.name)
         cluster = Cluster(slot.system_identifier, slot.segment_bytes)
+        mounted_storage(self._installation, self._storage.name)
         settle_cluster(self._storage, database.name, cluster, expected=database.pitr.system_identifier)
         archive = archive_of(settings, database, self._storage, cluster)
         begin = _begin_with(archive.segments(), slot, ask_history(self._address))
@@ -125,6 +127,7 @@ class Receiver:
         """Store what is finished, in order, and say whether all of it is; nothing overtakes what fails."""
         for path in [*self._spool.finished(), *self._spool.left_behind()]:
             try:
+                mounted_storage(self._installation, self._storage.name)  # a disk may go while it is received
                 archive.push(path)
                 if is_segment(path.name):
                     segment = SegmentName.parse(path.name, archive.segment_bytes)
