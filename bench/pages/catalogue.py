@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from bench.pages.alerts import tell_alerts
 from bench.pages.past import STORAGES, DatabasePast, PastRow, tell_past
 from services.catalog import schema
 from services.catalog.catalog import Catalog
@@ -59,13 +60,19 @@ def fill_catalogue(catalog: Catalog, plan: Plan) -> dict[str, int]:
             for table, rows in _batches(tell_past(past)):
                 connection.execute(table.insert(), rows)
                 counts[table.name] = counts.get(table.name, 0) + len(rows)
+    with catalog.engine.begin() as connection:
+        for table, rows in _batches(tell_alerts(plan.names, plan.now, plan.days)):
+            connection.execute(table.insert(), rows)
+            counts[table.name] = counts.get(table.name, 0) + len(rows)
     _settle(catalog.engine)
     return counts
 
 
 def _batches(rows: Iterator[PastRow]) -> Iterator[tuple[sa.Table, list[dict[str, Any]]]]:
     """Gather rows by table. What others refer to is written before them: the tables keep their order in each batch."""
-    order = (schema.runs, schema.run_log, schema.backups, schema.copies, schema.verifications)
+    order = (
+        schema.runs, schema.run_log, schema.backups, schema.copies, schema.verifications, schema.alerts, schema.outbox,
+    )  # fmt: skip
     waiting: dict[sa.Table, list[dict[str, Any]]] = {table: [] for table in order}
     for count, row in enumerate(rows, start=1):
         waiting[row.table].append(row.values)

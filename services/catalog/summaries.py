@@ -306,7 +306,7 @@ def days(
         sa.func.count(sa.case((verifications.c.outcome == "passed", 1))),
         sa.func.count(sa.case((verifications.c.outcome == "failed", 1))),
     ).where(
-        verifications.c.level == "restore", verifications.c.backup_id.not_in(base_ids()),
+        verifications.c.level == "restore", ~_is_of_base_backup(),
         *when(verifications.c.database, verifications.c.finished_at),
     )  # fmt: skip
     union = sa.union_all(made, broken, tested).subquery()
@@ -321,9 +321,9 @@ def days(
         ]
 
 
-def base_ids() -> sa.Select[tuple[str]]:
-    """Select the base backups: few, and what is said of them says nothing of the backups of a database."""
-    return sa.select(backups.c.id).where(backups.c.type == "base")
+def _is_of_base_backup() -> sa.ColumnElement[bool]:
+    """Say of a verification whether its backup is a base backup: that says nothing of the dumps of a database."""
+    return sa.exists().where(backups.c.id == verifications.c.backup_id, backups.c.type == "base")
 
 
 def _could_be_good() -> sa.ColumnElement[bool]:

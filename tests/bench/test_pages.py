@@ -58,7 +58,7 @@ def test_every_backup_says_what_its_verifications_say(filled: Catalog) -> None:
 def test_the_same_plan_gives_the_same_rows(filled: Catalog, tmp_path: Path) -> None:
     again = make_catalog(f"sqlite:///{tmp_path / 'again.db'}")
     assert fill_catalogue(again, SMALL)["backups"] == 1500
-    for table in (schema.runs, schema.backups, schema.copies, schema.verifications):
+    for table in (schema.runs, schema.backups, schema.copies, schema.verifications, schema.alerts, schema.outbox):
         query = sa.select(table).order_by(*table.primary_key.columns)
         with filled.engine.connect() as one, again.engine.connect() as other:
             assert one.execute(query).all() == other.execute(query).all(), table.name
