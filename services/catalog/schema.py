@@ -362,7 +362,7 @@ wal_samples = sa.Table(
     sa.Column("archived_at", Instant),
     sa.Column("lag_bytes", sa.BigInteger),
     sa.Column("slot_lag_bytes", sa.BigInteger),
-    sa.Column("missing", sa.Integer, nullable=False),
+    sa.Column("missing", sa.Integer),
     sa.Column("first_missing", sa.String(40), nullable=False),
     sa.Column("last_missing", sa.String(40), nullable=False),
     sa.Column("error", sa.Text, nullable=False),

@@ -30,8 +30,8 @@ class WalSample:
     """Written and not archived."""
     slot_lag_bytes: int | None = None
     """What the receiver's slot holds back on the server; None without one."""
-    missing: int = 0
-    """Segments that are missing in the archive, by its last full listing."""
+    missing: int | None = None
+    """Segments that are missing in the archive, by its last full listing; None where it could not be listed."""
     first_missing: str = ""
     last_missing: str = ""
     error: str = ""
@@ -102,7 +102,7 @@ class SampledSpan:
     delay: timedelta | None
     """The longest delay (``WalSample.delay``)."""
     slot_lag_bytes: int | None
-    missing: int
+    missing: int | None
     samples: int
     failed: int
     """Samples that have an error."""

@@ -32,10 +32,12 @@ def log(facts: Facts) -> Iterator[HealthCheck]:
         subject = Subject("database", database.name)
         if sample is None or abs(facts.now - sample.at) > FRESH:
             last = f"since {age(facts.now - sample.at)}" if sample is not None else "yet"
-            yield HealthCheck(
-                "wal_delay", subject, "unknown", f"Nobody has looked at the archive of the log {last}.",
-                "A worker looks once a minute: start one with `backups worker`.", sample.at if sample else None,
-            )  # fmt: skip
+            names = ["wal_delay", "wal_gap", *(["slot_lag"] if database.pitr.method == "receiver" else [])]
+            for name in names:  # each of them, for what is not spoken of counts as well, and ends its alert
+                yield HealthCheck(
+                    name, subject, "unknown", f"Nobody has looked at the archive of the log {last}.",
+                    "A worker looks once a minute: start one with `backups worker`.", sample.at if sample else None,
+                )  # fmt: skip
             continue
         yield _delay(facts, database, sample, subject)
         yield _gap(database, sample, subject)
@@ -94,6 +96,9 @@ def _delay(facts: Facts, database: DatabaseSettings, sample: WalSample, subject:
 
 
 def _gap(database: DatabaseSettings, sample: WalSample, subject: Subject) -> HealthCheck:
+    if sample.missing is None:
+        sentence = "Nobody knows whether a segment is missing: the archive could not be listed."
+        return HealthCheck("wal_gap", subject, "unknown", sentence, f"See `backups pitr status {database.name}`.")
     if not sample.missing:
         return HealthCheck("wal_gap", subject, "ok", "No segment is missing in the archive.")
     more = f" and {sample.missing - 1:,} more" if sample.missing > 1 else ""

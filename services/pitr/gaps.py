@@ -64,27 +64,60 @@ def find_gaps(
 ) -> list[Gap]:
     """Given what an archive lists, return the gaps: within each timeline, and where one was left for the next.
 
-    What lies before the first segment of all was never there, and is no gap. A partial segment is the end of its
-    timeline, and fills none.
+    What lies before the first segment of all was never there, and is no gap; nor is what a timeline that was left
+    lacks after the fork. A partial segment is the end of its timeline, and fills none.
     """
     stored = by_timeline(segments)
-    gaps: list[Gap] = []
-    for timeline in sorted(stored):
-        numbers = stored[timeline]
-        before = min(numbers) - 1
-        history = histories.get(timeline)
-        if history is not None and history.switches:
-            switch = history.switches[-1]
-            start = segment_of(switch.lsn, segment_bytes)
-            parent = [number for number in stored.get(switch.timeline, {}) if number < start]
-            if parent:  # else archiving began on this timeline
-                gaps += _between(switch.timeline, max(parent), start, stored[switch.timeline], segment_bytes, numbers)
-                before = min(before, start - 1)
-        for number in sorted(numbers):
-            if number > before + 1:
-                gaps.append(Gap(timeline, before + 1, number - 1, segment_bytes, numbers.get(before), numbers[number]))
-            before = number
-    return sorted(gaps, key=lambda gap: (gap.first, gap.timeline))
+    found = {
+        (gap.timeline, gap.first): gap
+        for tip in _tips(stored, histories)
+        for gap in _gaps_on_the_way(tip, stored, histories.get(tip), segment_bytes)
+    }
+    return sorted(found.values(), key=lambda gap: (gap.first, gap.timeline))
+
+
+def _tips(stored: Mapping[int, Mapping[int, datetime]], histories: Mapping[int, TimelineHistory]) -> set[int]:
+    """Return the timelines that go on: the newest, and the one on which something was stored last.
+
+    They differ where an old server archives beside a new one. Without the newest one's history nobody can tell which
+    others were left, and all of them are looked at.
+    """
+    if not stored:
+        return set()
+    newest = max(stored)
+    if newest > 1 and newest not in histories:
+        return set(stored)
+    return {newest, max(stored, key=lambda timeline: (max(stored[timeline].values()), timeline))}
+
+
+def _gaps_on_the_way(
+    tip: int, stored: Mapping[int, Mapping[int, datetime]], history: TimelineHistory | None, size: int
+) -> Iterator[Gap]:
+    """Yield what is missing on the way to the end of a timeline, through its parents."""
+    parts: list[tuple[int, int, int | None]] = []  # timeline, its first segment, the first that is its child's
+    first = 0
+    for switch in history.switches if history is not None else ():
+        left = segment_of(switch.lsn, size)
+        parts.append((switch.timeline, first, left))
+        first = left
+    parts.append((tip, first, None))
+    before: tuple[int, datetime] | None = None
+    waiting: list[tuple[int, int, int]] = []  # gaps of which nobody knows yet what comes behind them
+    for timeline, begin, fork in parts:
+        numbers = stored.get(timeline, {})
+        for number in sorted(n for n in numbers if n >= begin and (fork is None or n < fork)):
+            if before is not None:
+                start = max(begin, before[0] + 1)
+                if number > start:
+                    waiting.append((timeline, start, number - 1))
+                for of, lowest, highest in waiting:
+                    yield Gap(of, lowest, highest, size, before[1], numbers[number])
+            waiting.clear()
+            before = number, numbers[number]
+        if before is not None and fork is not None:
+            start = max(begin, before[0] + 1)
+            if start < fork:
+                waiting.append((timeline, start, fork - 1))
 
 
 def needed_gaps(gaps: Iterable[Gap], begins: int | None) -> list[Gap]:
@@ -102,11 +135,3 @@ def by_timeline(segments: Iterable[Segment], *, partial: bool = False) -> dict[i
         if segment.partial == partial:
             stored[segment.timeline][segment.number] = segment.stored_at
     return dict(stored)
-
-
-def _between(
-    timeline: int, last: int, start: int, stored: Mapping[int, datetime], size: int, child: Mapping[int, datetime]
-) -> Iterator[Gap]:
-    """Yield what a timeline lacks between its last segment and the one in which its child begins."""
-    if last < start - 1:
-        yield Gap(timeline, last + 1, start - 1, size, stored[last], min(child.values(), default=None))

@@ -30,7 +30,7 @@ class LogPoint:
     lag_bytes: int | None
     delay: timedelta | None
     slot_lag_bytes: int | None
-    missing: int
+    missing: int | None
     failed: int
     """Looks that failed."""
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from services.errors import InputError, SettingsError, UnknownName
+import shlex
+
+from services.errors import InputError, SettingsError, StorageUnavailable, UnknownName
 from services.pitr.archive import WalArchive
 from services.pitr.cluster import Cluster, known_cluster
 from services.settings.model import DatabaseSettings, Settings
+from services.storage.local import LocalStorage
+from services.storage.open import open_storage
 from services.storage.protocol import Storage
 
 
@@ -17,6 +21,23 @@ def pitr_database(settings: Settings, name: str | None) -> DatabaseSettings:
     if len(found) == 1:
         return found[0]
     raise InputError("Which database?", hint=f"Name one of {', '.join(one.name for one in found)} with --database.")
+
+
+def open_mounted(settings: Settings, database: DatabaseSettings) -> Storage:
+    """Return the storage of a database's log, for whoever has no catalogue to ask what it is to hold.
+
+    Raise StorageUnavailable for a folder that is gone or empty: a disk that is not mounted looks like an archive
+    before its first file, which would take the log that is missing on the disk, and end a recovery early.
+    """
+    storage = open_storage(settings.pitr_storage_of(database))
+    if isinstance(storage, LocalStorage) and not storage.is_mounted:
+        folder = shlex.quote(str(storage.root))
+        raise StorageUnavailable(
+            f"The folder of storage {storage.name} is {'empty' if storage.root.is_dir() else 'not there'}: "
+            f"{storage.url}. Nothing was stored, and nothing is known to be missing.",
+            hint=f"Is its disk mounted? If it is new, say so with: mkdir -p {folder} && touch {folder}/.mounted",
+        )
+    return storage
 
 
 def check_recipients(settings: Settings, database: DatabaseSettings) -> None:

@@ -7,22 +7,24 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
 
+from services.backups.mounted import mounted_storage
 from services.errors import BackupsError
 from services.installation import Installation
 from services.jobs.processes import Child, run_child
-from services.pitr.archive import WalArchive
+from services.pitr.archive import ArchivedSegment, WalArchive
 from services.pitr.cluster import Cluster, settle_cluster
 from services.pitr.open import archive_of, check_recipients
+from services.pitr.own_log import ask_history, log_reach, newest_of
 from services.pitr.slots import SlotState, advance_slot, current_lsn, ensure_slot
 from services.pitr.spool import Spool
 from services.pitr.unwatched import Unwatched
-from services.pitr.wal_names import SegmentName, is_segment, segment_of
+from services.pitr.wal_names import SegmentName, TimelineHistory, is_segment, segment_of
 from services.postgres.clients import choose_client, find_clients
 from services.postgres.connection import Address, passfile
 from services.settings.model import DatabaseSettings
@@ -73,9 +75,11 @@ class Receiver:
         if slot.made:
             logger.warning("the slot %s of %s was made", database.pitr.slot, database.name)
         cluster = Cluster(slot.system_identifier, slot.segment_bytes)
+        mounted_storage(self._installation, self._storage.name)
         settle_cluster(self._storage, database.name, cluster, expected=database.pitr.system_identifier)
         archive = archive_of(settings, database, self._storage, cluster)
-        self._spool.begin(_begin_with(archive, slot).name(slot.segment_bytes))
+        begin = _begin_with(archive.segments(), slot, ask_history(self._address))
+        self._spool.begin(begin.name(slot.segment_bytes))
         client = choose_client(find_clients(settings.pg_bin_dirs), slot.server_major, program="pg_receivewal")
         with ExitStack() as stack:
             secret = stack.enter_context(passfile(self._address))
@@ -123,6 +127,7 @@ class Receiver:
         """Store what is finished, in order, and say whether all of it is; nothing overtakes what fails."""
         for path in [*self._spool.finished(), *self._spool.left_behind()]:
             try:
+                mounted_storage(self._installation, self._storage.name)  # a disk may go while it is received
                 archive.push(path)
                 if is_segment(path.name):
                     segment = SegmentName.parse(path.name, archive.segment_bytes)
@@ -146,14 +151,19 @@ class Receiver:
                 logger.warning("storing %s of %s: %s", path.name, self._database.name, error)
 
 
-def _begin_with(archive: WalArchive, slot: SlotState) -> SegmentName:
-    """Return the segment to begin with: the one after the last in the archive, or the first that the slot keeps."""
-    kept = segment_of(slot.restart_lsn, slot.segment_bytes)
-    whole = [segment for segment in archive.segments() if not segment.partial]
-    last = max(whole, key=lambda segment: (segment.timeline, segment.number), default=None)
-    if last is not None and last.number + 1 >= kept and last.timeline <= slot.timeline:
-        return SegmentName(last.timeline, last.number + 1)
-    return SegmentName(slot.timeline, kept)
+def _begin_with(segments: Iterable[ArchivedSegment], slot: SlotState, history: TimelineHistory) -> SegmentName:
+    """Return the segment to begin with: the one after the last in the archive, or the first that the slot keeps.
+
+    Of a parent's segments only those count that ended before the server left it: it refuses to send what came after.
+    """
+    size = slot.segment_bytes
+    kept = segment_of(slot.restart_lsn, size)
+    whole = [one for one in segments if log_reach(one, history, size) == (one.number + 1) * size]
+    found = newest_of(whole, history, size)
+    if found is not None and found[0].number + 1 >= kept:
+        return SegmentName(found[0].timeline, found[0].number + 1)
+    parents = (switch.timeline for switch in history.switches if kept < segment_of(switch.lsn, size))
+    return SegmentName(next(parents, history.timeline), kept)
 
 
 class _StallWatch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,10 +15,11 @@ from services.installation import Installation
 from services.pitr.archive import ArchivedSegment, WalArchive
 from services.pitr.expire import first_needed
 from services.pitr.gaps import Gap, needed_gaps
-from services.pitr.listing import list_archive
+from services.pitr.listing import Listing, list_archive
 from services.pitr.open import find_archive
+from services.pitr.own_log import ask_history, newest_of
 from services.pitr.server_facts import ServerFacts, ask_server
-from services.pitr.wal_names import SegmentName, segment_of
+from services.pitr.wal_names import SegmentName, TimelineHistory, segment_of
 from services.postgres.connection import Address
 from services.settings.model import DatabaseSettings
 
@@ -35,7 +37,12 @@ class _Seen:
     """What the last full listing of an archive found."""
 
     at: datetime
+    history: TimelineHistory | None
+    """The server's timeline and its parents; None when the server could not be asked."""
     newest: ArchivedSegment | None
+    """With which the server's own log goes furthest."""
+    reach: int | None
+    """Up to where it goes in the archive."""
     gaps: tuple[Gap, ...]
 
 
@@ -70,8 +77,7 @@ class Sampler:
         except BackupsError as error:
             errors.append(error.message)
         newest = seen.newest if seen is not None else None
-        segment_bytes = facts.segment_bytes if facts is not None else None
-        archived = (newest.number + 1) * segment_bytes if newest is not None and segment_bytes is not None else None
+        archived = seen.reach if seen is not None else None
         current = facts.current_lsn if facts is not None else None
         slot = facts.slot(database.pitr.slot) if facts is not None else None
         gaps = seen.gaps if seen is not None else ()
@@ -83,7 +89,7 @@ class Sampler:
             archived_at=newest.stored_at if newest is not None else None,
             lag_bytes=max(0, current - archived) if current is not None and archived is not None else None,
             slot_lag_bytes=slot.lag_bytes if slot is not None and database.pitr.method == "receiver" else None,
-            missing=sum(gap.count for gap in gaps),
+            missing=sum(gap.count for gap in gaps) if seen is not None else None,
             first_missing=gaps[0].names(1)[0] if gaps else "",
             last_missing=gaps[-1].names()[-1] if gaps else "",
             error=" ".join(errors),
@@ -95,16 +101,34 @@ class Sampler:
         if archive is None:
             return None
         seen = self._seen.get(database.name)
-        if seen is None or now - seen.at >= LISTED_EVERY or seen.at > now:
+        if seen is None or now - seen.at >= LISTED_EVERY or seen.at > now or _has_moved(seen, facts):
             listing = list_archive(archive)
             begins = first_needed(self._installation, database, archive.system_identifier)
-            seen = _Seen(now, _newest(listing.segments), tuple(needed_gaps(listing.gaps, begins)))
+            history = _history(database, listing, facts)
+            newest, reach = _newest(listing.segments, history, archive.segment_bytes)
+            seen = _Seen(now, history, newest, reach, tuple(needed_gaps(listing.gaps, begins)))
             self._seen[database.name] = seen
         elif facts is not None and facts.current_lsn is not None:
-            found = _newest(_near_the_end(archive, facts.timeline, facts.current_lsn))
-            if found is not None and (seen.newest is None or _place(found) > _place(seen.newest)):
-                seen.newest = found
+            near = _near_the_end(archive, facts.timeline, facts.current_lsn)
+            newest, reach = _newest(near, seen.history, archive.segment_bytes)
+            if reach is not None and (seen.reach is None or reach > seen.reach):
+                seen.newest, seen.reach = newest, reach
         return seen
+
+
+def _has_moved(seen: _Seen, facts: ServerFacts | None) -> bool:
+    """Say whether the server is on another timeline than when the archive was listed."""
+    return facts is not None and (seen.history is None or seen.history.timeline != facts.timeline)
+
+
+def _history(database: DatabaseSettings, listing: Listing, facts: ServerFacts | None) -> TimelineHistory | None:
+    """Return the server's timeline with its parents: from the archive, else from the server. Raise ConnectionFailed."""
+    if facts is None:
+        return None
+    if facts.timeline == 1:
+        return TimelineHistory(1, ())
+    stored = listing.histories.get(facts.timeline)
+    return stored if stored is not None else ask_history(Address.parse(database.url.get_secret_value()))
 
 
 def _near_the_end(archive: WalArchive, timeline: int, lsn: int) -> list[ArchivedSegment]:
@@ -117,9 +141,11 @@ def _near_the_end(archive: WalArchive, timeline: int, lsn: int) -> list[Archived
     return found
 
 
-def _newest(segments: list[ArchivedSegment] | tuple[ArchivedSegment, ...]) -> ArchivedSegment | None:
-    return max((segment for segment in segments if not segment.partial), key=_place, default=None)
-
-
-def _place(segment: ArchivedSegment) -> tuple[int, int]:
-    return segment.timeline, segment.number
+def _newest(
+    segments: Iterable[ArchivedSegment], history: TimelineHistory | None, segment_bytes: int
+) -> tuple[ArchivedSegment | None, int | None]:
+    """Return the segment with which the server's log goes furthest, and up to where; of a server unknown the last."""
+    if history is not None:
+        return newest_of(segments, history, segment_bytes) or (None, None)
+    whole = (segment for segment in segments if not segment.partial)
+    return max(whole, key=lambda one: (one.timeline, one.number), default=None), None

@@ -146,12 +146,9 @@ def ask_server(address: Address) -> ServerFacts:
     )
 
 
-def try_replication(address: Address) -> str | None:
-    """Open a replication connection and close it; return why that fails, or None when the server lets us in.
-
-    Only trying tells: which line of ``pg_hba.conf`` counts depends on where the server sees us come from.
-    """
-    conninfo = make_conninfo(
+def replication_conninfo(address: Address) -> str:
+    """Return what to connect with for the replication protocol."""
+    return make_conninfo(
         **address.params,
         host=address.host,
         port=address.port,
@@ -162,7 +159,14 @@ def try_replication(address: Address) -> str | None:
         application_name="backups",
         connect_timeout=CONNECT_SECONDS,
     )
-    connection = pq.PGconn.connect(conninfo.encode())
+
+
+def try_replication(address: Address) -> str | None:
+    """Open a replication connection and close it; return why that fails, or None when the server lets us in.
+
+    Only trying tells: which line of ``pg_hba.conf`` counts depends on where the server sees us come from.
+    """
+    connection = pq.PGconn.connect(replication_conninfo(address).encode())
     try:
         if connection.status == pq.ConnStatus.OK:
             return None

@@ -49,13 +49,11 @@ def _push(words: Sequence[str], environ: Mapping[str, str]) -> int:
     parser.add_argument("path", metavar="PATH", help="PostgreSQL's %%p; relative to the current folder.")
     given = parser.parse_args(words)
     settings, database = _load(environ, given.database)
+    from services.pitr.open import open_mounted
     from services.pitr.wal_push import push_file
-    from services.storage.open import open_storage
 
     with_limit = _Limit(database.pitr.push_limit.total_seconds(), NOT_STORED, Path(given.path).name)
-    with_limit(
-        lambda: push_file(settings, database, open_storage(settings.pitr_storage_of(database)), Path(given.path))
-    )
+    with_limit(lambda: push_file(settings, database, open_mounted(settings, database), Path(given.path)))
     return 0
 
 
@@ -67,11 +65,10 @@ def _fetch(words: Sequence[str], environ: Mapping[str, str]) -> int:
     parser.add_argument("path", metavar="PATH", help="PostgreSQL's %%p.")
     given = parser.parse_args(words)
     settings, database = _load(environ, given.database)
-    from services.pitr.open import find_archive
-    from services.storage.open import open_storage
+    from services.pitr.open import find_archive, open_mounted
 
     def fetch() -> None:
-        archive = find_archive(settings, database, open_storage(settings.pitr_storage_of(database)))
+        archive = find_archive(settings, database, open_mounted(settings, database))
         if archive is None:
             raise SegmentMissing(f"Nothing of the write-ahead log of {database.name} is in the archive.")
         archive.fetch(given.file, Path(given.path))

@@ -18,7 +18,7 @@ def test_a_span_says_the_worst_of_its_samples_and_none_where_nobody_could_tell(c
         WalSample("orders", since + 2 * MINUTE, 5000, 4000, since, 1000),  # so little is not late
         WalSample("orders", since + 3 * MINUTE, 90_000, 4000, since, 86_000, 70, missing=2),
         WalSample("orders", late, error="the server is away"),
-        WalSample("orders", since + 12 * MINUTE, 95_000, 95_000, since + 11 * MINUTE, 0),
+        WalSample("orders", since + 12 * MINUTE, 95_000, 95_000, since + 11 * MINUTE, 0, missing=0),
         WalSample("other", since + 2 * MINUTE, 7, 7, since, 0),
         WalSample("orders", since - MINUTE, 9, 9, since, 0),
     ):
@@ -28,5 +28,6 @@ def test_a_span_says_the_worst_of_its_samples_and_none_where_nobody_could_tell(c
         since + 3 * MINUTE, 90_000, 86_000, 70,
     )  # fmt: skip
     assert (first.delay, first.missing, first.samples, first.failed) == (3 * MINUTE, 2, 2, 0)
-    assert (second.at, second.current_lsn, second.delay, second.failed) == (late, None, None, 1)
-    assert (third.delay, third.samples) == (timedelta(0), 1)
+    assert (second.at, second.current_lsn, second.delay, second.missing) == (late, None, None, None)
+    assert second.failed == 1
+    assert (third.delay, third.missing, third.samples) == (timedelta(0), 0, 1)

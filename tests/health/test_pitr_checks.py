@@ -21,7 +21,7 @@ MINUTE = timedelta(minutes=1)
 MB = 10**6
 WELL = WalSample(
     "orders", NOW - MINUTE, current_lsn=100 * MB, archived_lsn=98 * MB, archived_at=NOW - 2 * MINUTE, lag_bytes=2 * MB,
-    slot_lag_bytes=2 * MB,
+    slot_lag_bytes=2 * MB, missing=0,
 )  # fmt: skip
 
 
@@ -74,6 +74,13 @@ def test_a_gap_is_named_and_counted(inst: Installation) -> None:
     assert found.sentence.startswith("000000010000000000000007 and 2 more")
 
 
+def test_a_gap_is_not_gone_because_the_storage_cannot_be_listed(inst: Installation) -> None:
+    add_sample(inst.catalog.engine, replace(WELL, missing=None, error="The storage does not answer."))
+    found = checks(inst)["wal_gap"]
+    assert (found.severity, found.count) == ("unknown", 0)
+    assert "No segment is missing" not in found.sentence
+
+
 def test_a_slot_that_holds_back_too_much_or_is_gone_fails(inst: Installation) -> None:
     add_sample(inst.catalog.engine, replace(WELL, slot_lag_bytes=6 * 10**9))
     assert checks(inst)["slot_lag"].severity == "failure"
@@ -82,9 +89,10 @@ def test_a_slot_that_holds_back_too_much_or_is_gone_fails(inst: Installation) ->
 
 
 def test_what_nobody_could_look_at_is_unknown_and_never_well(inst: Installation) -> None:
-    assert checks(inst)["wal_delay"].severity == "unknown"
+    nothing = dict.fromkeys(("wal_delay", "wal_gap", "slot_lag"), "unknown")
+    assert {name: check.severity for name, check in checks(inst).items()} == nothing
     add_sample(inst.catalog.engine, replace(WELL, at=NOW - timedelta(hours=1)))
-    assert checks(inst)["wal_delay"].severity == "unknown"
+    assert {name: check.severity for name, check in checks(inst).items()} == nothing
     add_sample(inst.catalog.engine, replace(WELL, error="The storage does not answer."))
     assert checks(inst)["wal_delay"].severity == "unknown"
     add_sample(inst.catalog.engine, replace(WELL, at=NOW, archived_at=None, archived_lsn=None, lag_bytes=None))

@@ -48,7 +48,7 @@ def with_log(home: Path, *, hours: int = 30, missing: tuple[int, ...] = (), away
         add_sample(
             inst.catalog.engine,
             WalSample("orders", at, hours * SEGMENT - minute * 9000, hours * SEGMENT - minute * 9000 - 50_000,
-                      at - timedelta(seconds=40), 50_000),
+                      at - timedelta(seconds=40), 50_000, missing=len(missing)),
         )  # fmt: skip
     if away:
         root.rename(home / "gone")

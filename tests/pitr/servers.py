@@ -76,6 +76,7 @@ def make_archiving_server(version: int, folder: Path, storage: StorageSettings |
     secret, public = generate_key()
     place = storage or StorageSettings(name="primary", url=f"file://{folder / 'storage'}")
     (folder / "storage").mkdir()
+    (folder / "storage" / ".mounted").touch()  # it is new, and no disk that is missing
     relay = Relay(near / "relay", {"BACKUPS_CONFIG": str(write_config(folder, public, place, secret))})
     made = make_server(
         version,

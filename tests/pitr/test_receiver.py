@@ -305,6 +305,19 @@ def worker_environment(installation: Installation, folder: Path) -> dict[str, st
     }
 
 
+def store_ahead(installation: Installation, name: str, folder: Path, *, by: int) -> None:
+    """Store a segment of a timeline again, as one that comes so many segments later."""
+    stored = archive(installation)
+    segment = SegmentName.parse(name, stored.segment_bytes)
+    later = SegmentName(segment.timeline, segment.number + by)
+    path = folder / later.name(stored.segment_bytes)
+    stored.fetch(name, path)
+    with path.open("r+b") as file:
+        file.seek(8)  # the position in the header
+        file.write(later.start_lsn(stored.segment_bytes).to_bytes(8, sys.byteorder))
+    stored.push(path)
+
+
 def test_a_timeline_that_is_left_while_nobody_receives_is_received_to_its_end(tmp_path: Path) -> None:
     """The server recovers to the end of its log and goes on as timeline 2, as after a failover."""
     server = make_server(18, tmp_path / "switching", wal_level="replica", archive_mode="on", archive_command="true")
@@ -328,6 +341,7 @@ def test_a_timeline_that_is_left_while_nobody_receives_is_received_to_its_end(tm
         installation.settings = installation.settings.model_copy(update={"databases": (moved,)})
         after = switch(installation)
         assert after.startswith("00000002")
+        store_ahead(installation, first, tmp_path, by=20)  # what the server had before it was set back
         with receiver(installation):
             wait_for(lambda: {last, after} <= names(installation), "the segments do not arrive")
         found = archive(installation)

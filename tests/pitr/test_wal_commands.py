@@ -21,6 +21,8 @@ OTHER = "7000000000000000001"
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
     secret, public = generate_key()
+    (tmp_path / "storage").mkdir()
+    (tmp_path / "storage" / ".mounted").touch()
     return {
         "DATABASE_URL": "postgresql://u:planted-password@127.0.0.1:1/la_factoria",
         "BACKUP_STORAGE": f"file://{tmp_path / 'storage'}",
@@ -123,7 +125,21 @@ def test_nothing_is_stored_in_the_clear_or_nowhere_because_a_setting_was_forgott
     for name in (missing, "BACKUP_ENCRYPTION_KEY"):
         environ.pop(name, None)
     assert wal_commands.main(["wal-push", str(make_segment(3))], environ) == 1
-    assert not (tmp_path / "storage").exists()
+    assert [path.name for path in (tmp_path / "storage").iterdir()] == [".mounted"]
+
+
+def test_a_disk_that_is_not_mounted_is_not_taken_for_a_new_archive(
+    environ: dict[str, str], make_segment: MakeSegment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, back, folder = make_segment(3), str(tmp_path / "back"), tmp_path / "storage"
+    (folder / ".mounted").unlink()
+    assert wal_commands.main(["wal-push", str(path)], environ) == 1
+    assert wal_commands.main(["wal-fetch", path.name, back], environ) > 128  # 1 would end a recovery
+    assert list(folder.iterdir()) == []
+    assert f"touch {folder}/.mounted" in capsys.readouterr().err
+    folder.rmdir()
+    assert wal_commands.main(["wal-push", str(path)], environ) == 1
+    assert not folder.exists()
 
 
 def test_wrong_words_are_a_failure_to_postgresql(environ: dict[str, str]) -> None:

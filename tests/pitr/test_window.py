@@ -82,6 +82,26 @@ def test_a_timeline_goes_on_where_its_parent_was_left() -> None:
     assert find_gaps(log(12, 14, 2), history) == []  # archiving began on the second
 
 
+def test_a_timeline_of_which_nothing_was_stored_is_a_gap_between_those_around_it() -> None:
+    history = {3: TimelineHistory(3, (Switch(1, 10 * SIZE + 500), Switch(2, 13 * SIZE + 500)))}
+    left, lost = find_gaps([*log(5, 8), *log(13, 15, 3)], history)
+    assert (left.names(), lost.timeline, lost.first, lost.last) == (["000000010000000000000009"], 2, 10, 12)
+    assert (left.before_at, left.after_at) == (lost.before_at, lost.after_at) == (minute(9), minute(14))
+    assert find_gaps([*log(5, 9), *log(10, 12, 2), *log(13, 15, 3)], history) == []
+    at_once = {3: TimelineHistory(3, (Switch(1, 10 * SIZE + 500), Switch(2, 10 * SIZE + 900)))}
+    assert find_gaps([*log(5, 9), *log(10, 15, 3)], at_once) == []
+
+
+def test_what_a_timeline_lacks_after_it_was_left_is_no_gap_unless_it_goes_on() -> None:
+    history = {2: TimelineHistory(2, (Switch(1, 10 * SIZE + 500),))}
+    left = log(5, 20, without=(14,))
+    assert find_gaps([*left, *log(10, 25, 2)], history) == []
+    [gap] = find_gaps([*left, *log(10, 15, 2)], history)  # the last that was stored is of the first one
+    assert gap.names() == ["00000001000000000000000E"]
+    [gap] = find_gaps([*left, *log(10, 25, 2)], {})  # nobody knows how they hang together
+    assert gap.names() == ["00000001000000000000000E"]
+
+
 def test_a_partial_segment_fills_no_gap() -> None:
     [gap] = find_gaps([*log(5, 9, without=(7,)), Stored(1, 7, partial=True)], {})
     assert gap.names() == ["000000010000000000000007"]
