@@ -31,7 +31,8 @@ def _check(check: StatusCheck) -> None:
     with st.container(border=True, gap="small"):
         st.markdown(_line(check))
         if check.remedy is not None:
-            st.code(check.remedy.text(), language="sql", wrap_lines=True)
+            # The colours of SQL are too pale for small letters.
+            st.code(check.remedy.text(), language=None, wrap_lines=True)
 
 
 def _line(check: StatusCheck) -> str:

@@ -6,6 +6,7 @@ the storage damages more, from when on, and whether what was lost is whole somew
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections import Counter
 from datetime import datetime, timedelta
@@ -31,7 +32,7 @@ _FRESH = timedelta(days=1)
 AT_ONCE = 3
 """So many of these verifications of one database wait or run; with more, its next findings wait, not its backups."""
 _DUTY = "beside:"
-"""With a finding's id: what lies beside it was asked for."""
+"""Begins the name of a duty: what lies beside a finding was asked for."""
 
 
 def verify_neighbours(installation: Installation, now: datetime) -> dict[str, str]:
@@ -47,7 +48,7 @@ def verify_neighbours(installation: Installation, now: datetime) -> dict[str, st
     if not found:
         return {}
     done = claimed_since(engine, _DUTY, now - _FRESH, now)
-    left = [finding for finding in found if _DUTY + finding.verification_id not in done]
+    left = [finding for finding in found if _duty_of(finding) not in done]
     at_work = _at_work(installation) if left else Counter()
     said: dict[str, str] = {}
     for finding in left:
@@ -58,7 +59,7 @@ def verify_neighbours(installation: Installation, now: datetime) -> dict[str, st
             is_new = _ask(installation, finding, backup_id, storage, storage_class, now)
             at_work[finding.database] += is_new
             asked += [name] if is_new else []
-        claim_duty(engine, _DUTY + finding.verification_id, by=ACTOR, every=_FRESH, now=now)
+        claim_duty(engine, _duty_of(finding), by=ACTOR, every=_FRESH, now=now)
         if asked:
             names = ", ".join(dict.fromkeys(asked))
             sentence = f"What lies beside {finding.backup_name} is being verified, too: {names}."
@@ -70,6 +71,11 @@ def _at_work(installation: Installation) -> Counter[str]:
     """Return by database how many verifications that were asked for here are not done yet."""
     active = installation.catalog.runs.active()
     return Counter(run.database or "" for run in active if run.kind == "verification" and run.actor == ACTOR)
+
+
+def _duty_of(finding: Finding) -> str:
+    """Return the name of a finding's duty: a digest, since an id may be as long as the name of a duty."""
+    return _DUTY + hashlib.sha256(finding.verification_id.encode()).hexdigest()[:32]
 
 
 def _beside(installation: Installation, finding: Finding) -> list[tuple[str, str, str, str]]:
