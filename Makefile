@@ -11,9 +11,9 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
 # Set by .ci/run: a test that is skipped fails the run there.
 BACKUPS_NO_SKIPS ?=
 PYTEST_ARGS ?=
-# Processes that the suite runs in: two a core of two, since much of it waits. A file's tests stay together,
-# since servers are made once a process, in the order of the folders: files of few tests are the slow ones, not the last.
-PYTEST_WORKERS ?= 4
+# Processes that the suite runs in: one more than two cores, since much of it waits. A file's tests stay together,
+# since servers are made once a process.
+PYTEST_WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -30,7 +30,7 @@ run: $(VENV)/installed ## Install, then start the dashboard and a worker at http
 	@exec $(BIN)/backups serve --open
 
 test: $(VENV)/installed-dev ## Install, then run the whole suite
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder --durations=15 $(if $(BACKUPS_NO_SKIPS),-p tests.support.no_skips) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --durations=15 $(if $(BACKUPS_NO_SKIPS),-p tests.support.no_skips) $(PYTEST_ARGS)
 
 check: $(VENV)/installed-dev ## Lint, format, types and the direction of imports
 	$(BIN)/ruff check .

@@ -82,7 +82,7 @@ def test_the_review_is_exported_and_its_files_hold_what_the_page_says(
 def test_the_neighbouring_weeks_are_a_click_away(laptop: BrowserContext, site: Site) -> None:
     tab = opened(laptop, site)
     page = tab.page
-    before = page.get_by_role("main").get_by_role("link").first
+    before = page.get_by_role("main").get_by_role("link", name=re.compile(r"\d{4}-W\d\d")).first
     label = before.inner_text().strip().split("\n")[-1]
     before.click()
     expect(page.get_by_text(f"Weekly review {label}").first).to_be_visible(timeout=WAIT_MS)

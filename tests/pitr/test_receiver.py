@@ -257,7 +257,8 @@ def test_a_worker_killed_takes_its_receiver_with_it_and_the_next_one_goes_on(
         wait_for(lambda: set(ended) <= names(installation), "the segments do not arrive", 60)
         samples = partial(latest_samples, installation.catalog.engine, ["la_factoria"])
         wait_for(lambda: bool(samples()), "nobody takes samples")
-        assert samples()["la_factoria"].missing == 0
+        # Unknown, when the worker that was killed took it before anything was stored; the gaps are asked for below.
+        assert samples()["la_factoria"].missing in (None, 0)
     assert gaps(installation) == []
 
 
