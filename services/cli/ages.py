@@ -17,5 +17,5 @@ def age_of(text: str) -> timedelta:
     """Given ``12h``, ``30d`` or ``8w``, return the age. Raise InputError for anything else, a number alone included."""
     try:
         return cast(timedelta, parse_duration(text))
-    except (ValueError, OverflowError) as error:
+    except ValueError as error:
         raise InputError(f"{text!r} is no age.", hint="Write a number and a unit: 12h, 30d, 8w.") from error

@@ -49,7 +49,7 @@ def parse_deadline(text: str) -> timedelta:
     """Given ``4h`` or ``90min``, return that deadline. Raise InputError for what is none."""
     try:
         deadline = cast(timedelta, parse_duration(text))
-    except (ValueError, OverflowError) as error:
+    except ValueError as error:
         raise InputError(f"{text!r} is no length of time.", hint="Write a number and a unit: 4h, 90min.") from error
     check_deadline(deadline)
     return deadline

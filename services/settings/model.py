@@ -54,7 +54,10 @@ def parse_duration(text: object) -> object:
         found = _LENGTH.match(text.strip())
         if not found:
             raise ValueError("write a number and a unit: 30min, 24h, 35d")
-        return timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
+        try:
+            return timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
+        except OverflowError:
+            raise ValueError("is longer than the calendar; write 30min, 24h or 35d") from None
     return text
 
 

@@ -101,6 +101,12 @@ def test_a_file_configures_any_number_of_databases_and_storages(tmp_path: Path) 
     assert settings.catalog_url.get_secret_value() == "postgresql://c:d@h/catalog"
 
 
+def test_a_length_of_time_beyond_the_calendar_is_a_fault_like_another(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        from_file(tmp_path, '[[databases]]\nname = "one"\nurl = "postgresql://u@h/x"\nrpo = "99999999999d"')
+    assert any("rpo" in fault and "longer than the calendar" in fault for fault in caught.value.faults)
+
+
 def test_every_fault_is_named_at_once_with_its_field_and_an_example(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         from_file(
