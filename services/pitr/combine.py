@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +9,11 @@ from pathlib import Path
 from services.errors import ClientProgramMissing, RestoreFailed
 from services.installation import Installation
 from services.jobs.context import RunContext
-from services.jobs.processes import run_child
 from services.pitr.base_files import BaseContents
-from services.pitr.lay_out import Part, bytes_read, clear, empty_folder, lay_out
+from services.pitr.folder_program import run_on_folder
+from services.pitr.lay_out import Part, clear, empty_folder, lay_out
 from services.postgres.server_programs import ServerPrograms
 from services.postgres.server_user import ServerUser, reachable_bin_dir, remove_shelter
-
-_POLL_SECONDS = 0.05
 
 
 def combine(
@@ -49,7 +46,8 @@ def combine(
                 contents = lay_out(installation, part, place, user, run)
                 laid_out.append(place)
             run.phase("putting the chain together")
-            _combine(program, laid_out, folder, user, run)
+            options = ("--manifest-checksums=SHA256", "--no-sync", "--output", folder)
+            run_on_folder([program, *options, *laid_out], user, run, _refused)
         finally:
             clear(beside)
             remove_shelter(beside.parent)
@@ -57,18 +55,8 @@ def combine(
     return replace(contents, files=len(sizes), bytes=sum(sizes))
 
 
-def _combine(program: Path, parts: Sequence[Path], folder: Path, user: ServerUser, run: RunContext) -> None:
-    command: list[str | Path] = [program, "--manifest-checksums=SHA256", "--no-sync", "--output", folder, *parts]
-    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C", "LC_ALL": "C"}
-    with run_child(command, environment=environment, run=run, user=user.popen_arguments(), level="info") as child:
-        while (status := child.poll()) is None:
-            run.check_cancelled()
-            run.progress(bytes_read(child.pid))
-            time.sleep(_POLL_SECONDS)
-        child.wait()
-        if status != 0:
-            run.check_cancelled()
-            raise RestoreFailed(
-                f"pg_combinebackup cannot put the chain together: {' '.join(child.error_lines)}",
-                hint="Restore from a full base backup with --base.",
-            )
+def _refused(said: str) -> RestoreFailed:
+    return RestoreFailed(
+        f"pg_combinebackup cannot put the chain together: {said}",
+        hint="Restore from a full base backup with --base.",
+    )

@@ -6,22 +6,19 @@ import errno
 import os
 import shutil
 import tarfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import psutil
-
 from services.catalog.model import Copy
 from services.errors import ClientProgramMissing, CorruptBackup, InputError, StorageFull
 from services.installation import Installation
 from services.jobs.context import RunContext
-from services.jobs.processes import run_child
 from services.pitr.base_files import BaseContents, BaseFiles
 from services.pitr.base_model import BaseBackup
 from services.pitr.errors import BaseIsBad
+from services.pitr.folder_program import run_on_folder
 from services.pitr.tar_stream import Sink
 from services.postgres.clients import ClientPrograms, choose_client, find_clients
 from services.postgres.server_user import ServerUser, reachable_bin_dir
@@ -31,7 +28,6 @@ from services.restores.spool import MARGIN
 from services.units import format_bytes
 from services.verification.finding import BACKUP_IS_BAD
 
-_POLL_SECONDS = 0.05
 _READS_CONTROL_FILE = 17
 GROWTH = 1.1
 """Recovery writes WAL beside the data, and the data grow a little."""
@@ -144,22 +140,17 @@ def verify_laid_out(
     if client is None:
         run.log("No pg_verifybackup fits; every file was checked by its sha256 while it was written.")
         return ""
-    # It reads as the server's user, whose files these are.
     command: list[str | Path] = [reachable_bin_dir(client.bin_dir, user) / "pg_verifybackup"]
     command += ["--no-parse-wal", "--exit-on-error", folder]
-    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C", "LC_ALL": "C"}
-    with run_child(command, environment=environment, run=run, user=user.popen_arguments(), level="info") as child:
-        while (status := child.poll()) is None:
-            run.check_cancelled()
-            run.progress(bytes_read(child.pid))
-            time.sleep(_POLL_SECONDS)
-        child.wait()
-        if status != 0:
-            run.check_cancelled()
-            raise CorruptBackup(
-                f"pg_verifybackup refuses the data of {base.backup.name}: {' '.join(child.error_lines)}",
-                hint="Use another copy or another backup.",
-            )
+    run_on_folder(
+        command,
+        user,
+        run,
+        lambda said: CorruptBackup(
+            f"pg_verifybackup refuses the data of {base.backup.name}: {said}",
+            hint="Use another copy or another backup.",
+        ),
+    )
     return client.version
 
 
@@ -175,18 +166,6 @@ def _verifier(installation: Installation, major: int) -> ClientPrograms | None:
         return choose_client(clients, major, program="pg_verifybackup")
     except ClientProgramMissing:
         return None
-
-
-def bytes_read(pid: int) -> int:
-    """Return how much a process has read so far: what tells one that works from one that stands still."""
-    try:
-        process = psutil.Process(pid)
-        if hasattr(process, "io_counters"):
-            return int(process.io_counters().read_chars)
-        times = process.cpu_times()  # macOS counts no bytes; whoever hashes needs the processor
-        return int(1000 * (times.user + times.system))
-    except psutil.Error:
-        return 0
 
 
 class _Folder:

@@ -23,6 +23,7 @@ from services.errors import BackupsError, RestoreFailed, TimedOut
 from services.jobs.context import RunContext
 from services.jobs.processes import Child, run_child
 from services.pitr.feeder import SegmentFeeder, feeding
+from services.pitr.folder_program import ENVIRONMENT
 from services.pitr.target import RecoveryTarget
 from services.postgres.connection import Address, connect
 from services.postgres.server_programs import ServerPrograms
@@ -121,8 +122,7 @@ def recovered_server(
         command: list[str | Path] = [reachable_bin_dir(programs.bin_dir, user) / "postgres", "-D", data_dir]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
-        environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C", "LC_ALL": "C"}
-        with run_child(command, environment=environment, run=run, user=user.popen_arguments(), level="info") as child:
+        with run_child(command, environment=ENVIRONMENT, run=run, user=user.popen_arguments(), level="info") as child:
             _wait(child, data_dir, feeder, target, run)
             address = Address(str(work), PORT, superuser, None, dbname)
             yield _ask(address, child)
