@@ -8,8 +8,7 @@ from typing import Any
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from dashboard.format import duration, size
-from dashboard.format import naive as _naive
+from dashboard.format import duration, naive, size
 from dashboard.retention_frames import badges, until_words
 from services.catalog.inventory import InventoryRow
 from services.catalog.summaries import CheckRow
@@ -79,7 +78,7 @@ def inventory_frame(
     """
     rows = [
         (
-            backup.id, _naive(backup.snapshot_at), backup.database, state_words(backup), proof_words(backup),
+            backup.id, naive(backup.snapshot_at), backup.database, state_words(backup), proof_words(backup),
             backup.stored_bytes, backup.name, badges(decisions.get(backup.id)), until_words(decisions.get(backup.id)),
             backup.type, backup.duration.total_seconds(), copies_words(backup, wanted_copies.get(backup.database, 1)),
             backup.storages, visible(backup.note),
@@ -94,7 +93,7 @@ def history_frame(checks: Iterable[CheckRow]) -> pd.DataFrame:
     signs = {"passed": "✓ passed", "failed": "✕ failed", "not testable": "? not testable"}
     rows = [
         (
-            v.id, _naive(v.finished_at), signs[v.outcome], "restore test" if v.level == "restore" else v.level,
+            v.id, naive(v.finished_at), signs[v.outcome], "restore test" if v.level == "restore" else v.level,
             v.backup_name, (v.finished_at - v.started_at).total_seconds(), v.storage, " ".join(v.reason.split()),
             v.actor,
         )

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
 
-from dashboard.format import NOTHING, ago, day, duration
+from dashboard.format import NOTHING, ago, day, duration, naive
 from services.printable import visible
 from services.schedules.outcomes import SlotDay, SlotOutcome
 from services.schedules.overview import ScheduleRow, SlotView
@@ -81,7 +81,7 @@ def timeline_frame(rows: Iterable[ScheduleRow]) -> pd.DataFrame:
     """
     table = [
         (
-            row.schedule, _naive(view.due), view.state,
+            row.schedule, naive(view.due), view.state,
             "ahead" if view.state == "due" else _SHAPES[SIGNS.get(view.state, "?")],
             f"due {day(view.due)}" if view.state == "due" else f"due {day(view.due)}: {view.words}",
         )
@@ -143,7 +143,7 @@ def misses_frame(misses: Sequence[SlotOutcome]) -> pd.DataFrame:
     """Return one row a late or missed slot, with MISS_COLUMNS; ``Due (UTC)`` is naive, the rest text."""
     table = [
         (
-            _naive(miss.slot.due), miss.slot.database, slot_words(miss.state), visible(miss.cause),
+            naive(miss.slot.due), miss.slot.database, slot_words(miss.state), visible(miss.cause),
             day(miss.finished_at),
         )
         for miss in misses
@@ -200,7 +200,3 @@ def _of_days(days: Sequence[SlotDay | None]) -> tuple[str, str]:
         sum(each.missed for each in there), sum(each.open for each in there),
     )  # fmt: skip
     return total.state, " · ".join(slot_count_words(total))
-
-
-def _naive(at: datetime) -> pd.Timestamp:
-    return pd.Timestamp(at).tz_convert("UTC").tz_localize(None)

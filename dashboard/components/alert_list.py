@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.components.health_list import KIND_ICONS, SEVERITY_WORDS
-from dashboard.format import advice, ago, day, escape
+from dashboard.format import advice, ago, day, escape, naive
 from dashboard.theme import SEVERITY_MARKS
 from services.alerts.model import Alert
 from services.alerts.rules import RULES, rule_of
@@ -174,4 +174,4 @@ def deliveries(messages: Sequence[Message], found: Delivery, channels: Sequence[
 
 
 def _naive(at: datetime | None) -> pd.Timestamp | None:
-    return None if at is None else pd.Timestamp(at).tz_convert("UTC").tz_localize(None)
+    return None if at is None else naive(at)

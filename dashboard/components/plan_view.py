@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from dashboard.format import escape, number, size
+from dashboard.format import escape, naive, number, size
 from dashboard.frames import in_words
 from dashboard.storage_frames import class_title
 from services.backups.archive_plan import ArchivePlan, Skipped
@@ -27,7 +27,7 @@ def archive_plan(plan: ArchivePlan) -> None:
             {
                 "Backup": [move.backup.name for move in plan.moves],
                 "Storage": [move.copy.storage for move in plan.moves],
-                "Finished (UTC)": [_naive(move.backup.finished_at) for move in plan.moves],
+                "Finished (UTC)": [naive(move.backup.finished_at) for move in plan.moves],
                 "Size": [move.copy.bytes for move in plan.moves],
                 "From": [class_title(move.copy.storage_class) for move in plan.moves],
                 "To": [class_title(move.storage_class) for move in plan.moves],
@@ -48,7 +48,7 @@ def compress_plan(plan: CompressPlan) -> None:
         frame = pd.DataFrame(
             {
                 "Backup": [each.backup.name for each in plan.backups],
-                "Finished (UTC)": [_naive(each.backup.finished_at) for each in plan.backups],
+                "Finished (UTC)": [naive(each.backup.finished_at) for each in plan.backups],
                 "Takes up": [sum(copy.bytes for copy in stored_copies(each.backup)) for each in plan.backups],
                 "Compression": [each.backup.compression for each in plan.backups],
                 "Encryption": ["new: age" if each.encrypts else each.backup.encryption for each in plan.backups],
@@ -82,7 +82,3 @@ def _skipped(skipped: Sequence[Skipped]) -> None:
             st.markdown(
                 "\n".join(f"- **{escape(s.what)}** in {escape(s.storage)}: {escape(s.reason)}" for s in skipped)
             )
-
-
-def _naive(at: object) -> pd.Timestamp:
-    return pd.Timestamp(at).tz_convert("UTC").tz_localize(None)  # type: ignore[arg-type]

@@ -35,6 +35,7 @@ from services.stream.write import write_stream
 from services.verification.levels import examine, verify_backup
 from tests.large.conftest import NewLab, back_up
 from tests.restores.lab import Lab, leftovers
+from tests.support.damage import changed_at_random
 from tests.support.run_context import RecordingRun
 
 SMALL = """
@@ -63,25 +64,6 @@ def test_a_parallel_backup_is_proven_by_a_restore_test(new_lab: NewLab, encrypt:
         assert all(name.endswith(".zst") for name in names[1:])
 
 
-def changed_at_random(whole: bytes, chance: random.Random) -> bytes:
-    """Return the bytes with one flipped bit, cut somewhere, with two swapped, or with two blocks of tar swapped."""
-    while True:
-        data = bytearray(whole)
-        at, other = chance.randrange(len(data)), chance.randrange(len(data))
-        kind = chance.choice(("flip", "cut", "swap", "blocks"))
-        if kind == "flip":
-            data[at] ^= 1 << chance.randrange(8)
-        elif kind == "cut":
-            del data[at:]
-        elif kind == "swap":
-            data[at], data[other] = data[other], data[at]
-        else:
-            one, two = sorted((at // BLOCK * BLOCK, other // BLOCK * BLOCK))
-            data[one : one + BLOCK], data[two : two + BLOCK] = data[two : two + BLOCK], data[one : one + BLOCK]
-        if data != whole:
-            return bytes(data)
-
-
 @pytest.mark.parametrize("encrypt", [True, False], ids=["encrypted", "plain"])
 def test_of_500_random_changes_none_passes(new_lab: NewLab, encrypt: bool) -> None:
     lab = new_lab(SMALL)
@@ -91,7 +73,7 @@ def test_of_500_random_changes_none_passes(new_lab: NewLab, encrypt: bool) -> No
     chance = random.Random(2026)
     with lab.run("verification") as run:
         for _ in range(250):
-            file.write_bytes(changed_at_random(whole, chance))
+            file.write_bytes(changed_at_random(whole, chance, block=BLOCK))
             for level in ("checksum", "archive"):
                 finding = examine(lab.installation, backup, level, backup.copies[0], run)
                 assert finding.outcome == "failed", (level, finding.reason)

@@ -23,6 +23,7 @@ from services.stream.encryption import generate_key
 from services.verification.levels import examine, verify_backup
 from services.verification.record import record_key
 from tests.restores.lab import Lab
+from tests.support.damage import changed_at_random
 
 SHALLOW = ("stored", "checksum", "archive")
 
@@ -87,22 +88,6 @@ def test_a_verdict_and_the_state_of_its_copy_are_kept_together_or_not_at_all(
     assert lab.installation.catalog.verifications.list(backup_id=backup.id, level="checksum") == []
     assert lab.verify(backup, "checksum").outcome == "failed"
     assert lab.again(backup).copies[0].state == "damaged"
-
-
-def changed_at_random(whole: bytes, chance: random.Random) -> bytes:
-    """Return the bytes with one flipped bit, cut somewhere, or with two of them swapped; never as they were."""
-    while True:
-        data = bytearray(whole)
-        at, other = chance.randrange(len(data)), chance.randrange(len(data))
-        kind = chance.choice(("flip", "cut", "swap"))
-        if kind == "flip":
-            data[at] ^= 1 << chance.randrange(8)
-        elif kind == "cut":
-            del data[at:]
-        else:
-            data[at], data[other] = data[other], data[at]
-        if data != whole:
-            return bytes(data)
 
 
 @pytest.mark.parametrize("encrypt", [True, False], ids=["encrypted", "plain"])
