@@ -29,15 +29,6 @@ class Listing:
     def last_stored_at(self) -> datetime | None:
         return max((segment.stored_at for segment in self.segments), default=None)
 
-    @property
-    def last_lsn(self) -> int | None:
-        """The position after the newest whole segment of the newest timeline."""
-        whole = [segment for segment in self.segments if not segment.partial]
-        if not whole:
-            return None
-        newest = max(whole, key=lambda segment: (segment.timeline, segment.number))
-        return (newest.number + 1) * self.segment_bytes
-
 
 def list_archive(archive: WalArchive) -> Listing:
     """List an archive, and read the histories in it. Raise StorageError, CorruptBackup, KeyMismatch."""

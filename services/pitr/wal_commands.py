@@ -24,7 +24,6 @@ from services.settings.model import DatabaseSettings, Settings
 NOT_STORED = 1
 NOT_THERE = 1
 RECOVERY_MUST_STOP = 200
-NAMES = ("wal-push", "wal-fetch")
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:

@@ -51,11 +51,6 @@ def parse_key(key: str) -> WalKey | None:
     return parsed if parsed.text() == key else None  # in another folder it is not what its name says
 
 
-def is_wal_key(key: str) -> bool:
-    """Say whether a key lies where the write-ahead log of a database is kept, whatever it is."""
-    return key.partition("/")[2].startswith("wal/")
-
-
 def wal_prefix(database: str) -> str:
     """Return what all keys of a database's log begin with."""
     return f"{database}/wal/"
