@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import psycopg
+
 from services.errors import BackupsError, InputError, RestoreFailed
 from services.installation import Installation
 from services.jobs.context import RunContext
@@ -21,11 +23,12 @@ from services.pitr.base_model import BaseBackup, bases_of
 from services.pitr.cluster import Cluster
 from services.pitr.combine import combine
 from services.pitr.feeder import SegmentFeeder
+from services.pitr.hold_archiving import hold_archiving
 from services.pitr.lay_out import Part, clear, empty_folder, fault_of, lay_out, verify_laid_out
 from services.pitr.look_around import look_around
 from services.pitr.open import archive_of
 from services.pitr.parent import chain_of, usable
-from services.pitr.point_report import PointReport
+from services.pitr.point_report import DatabaseFound, PointReport
 from services.pitr.recovery_server import Recovered, recovered_server
 from services.pitr.target import RecoveryTarget, refuse_future
 from services.pitr.wal_names import TimelineHistory, format_lsn
@@ -125,13 +128,21 @@ def _choose_way(
 
 
 def restore_to_point(
-    installation: Installation, plan: PointPlan, run: RunContext, *, into: Path | None = None, look: Look | None = None
+    installation: Installation,
+    plan: PointPlan,
+    run: RunContext,
+    *,
+    into: Path | None = None,
+    keep_archiving: bool = False,
+    look: Look | None = None,
 ) -> PointReport:
     """Restore, and return what was reached and shown. ``into`` None: a test, of which nothing is left.
 
-    ``look`` is called while the server runs. Raise RestoreFailed when the point is not reached or nothing is readable,
-    SegmentMissing, CorruptBackup for a damaged segment, BaseIsBad, InputError for a folder that is not empty,
-    StorageFull, StorageError, Cancelled, TimedOut.
+    The folder of a real restore archives nothing (``hold_archiving``), unless it is to take its source's place at once
+    (``keep_archiving``). ``look`` is called while the server runs.
+    Raise RestoreFailed when the point is not reached or nothing is readable, SegmentMissing, CorruptBackup for a
+    damaged segment, BaseIsBad, InputError for a folder that is not empty, StorageFull, StorageError, Cancelled,
+    TimedOut.
     """
     base, user = plan.base, server_user()
     run.log(
@@ -155,6 +166,8 @@ def restore_to_point(
         run.phase("checking the files")
         with fault_of(parts[-1]):
             verified = verify_laid_out(installation, base, folder, user, run)
+        if into is not None and not keep_archiving:
+            hold_archiving(folder, base.server_major, user)
         fetched = time.monotonic()
         run.phase("replaying the log", total_bytes=plan.way.expected_bytes(plan.target))
         feeder = SegmentFeeder(plan.archive, plan.way, folder, user)
@@ -171,13 +184,14 @@ def restore_to_point(
             run=run,
         ) as recovered:
             ready = time.monotonic()
-            run.phase("looking around")
-            found = look_around(recovered.address, run)
-            if look is not None:
-                look(recovered)
+            found, trouble = _look_around(recovered, look, run, keeps=into is not None)
         history = _history_of(folder, recovered)
     # From here on the folder stays whatever happens: it is complete.
-    warning = _keep_history(plan.archive, history, run) if into is not None else ""
+    warnings = [_keep_history(plan.archive, history, run)] if keep_archiving and into is not None else []
+    if trouble is not None:
+        warnings.append(f"{into} is restored completely and stays, but was not looked into: {trouble}")
+        run.log(warnings[-1], "warning")
+        run.check_cancelled()
     return PointReport(
         target=plan.target.label,
         base_id=base.backup.id,
@@ -197,8 +211,27 @@ def restore_to_point(
         check_seconds=time.monotonic() - ready,
         databases=found,
         pg_verifybackup=verified,
-        warning=warning,
+        warning=" ".join(filter(None, warnings)),
     )
+
+
+def _look_around(
+    recovered: Recovered, look: Look | None, run: RunContext, *, keeps: bool
+) -> tuple[tuple[DatabaseFound, ...], Exception | None]:
+    """Return what is in the server, and with ``keeps`` what kept us from looking; without, that is raised.
+
+    A folder that is asked for is complete by then: whatever goes wrong now must not take it away.
+    """
+    run.phase("looking around")
+    try:
+        found = look_around(recovered.address, run)
+        if look is not None:
+            look(recovered)
+    except (BackupsError, psycopg.Error) as error:
+        if not keeps:
+            raise
+        return (), error
+    return found, None
 
 
 @contextmanager
@@ -243,7 +276,8 @@ def _history_of(folder: Path, recovered: Recovered) -> Path:
 def _keep_history(archive: WalArchive, history: Path, run: RunContext) -> str:
     """Store the new timeline's history at once: without it nobody could restore to a point on that timeline.
 
-    The restore itself is done: return what is wrong where this fails, and how it is made good.
+    Only of a server that takes its source's place: of every copy that is looked at, it would promise log that never
+    comes. The restore itself is done: return what is wrong where this fails, and how it is made good.
     """
     timeline = history.name.removesuffix(".history")
     try:
