@@ -10,6 +10,7 @@ BackupsError
 │   ├── NotADump               a file that is no dump
 │   └── NoStorageClass         a storage that has no such storage class
 ├── Blocked                    a pre-check stands in the way
+├── TooManyCommands            one person gives more within a minute than is allowed
 ├── Busy                       another run works on this database
 ├── Cancelled                  somebody asked the run to stop
 ├── TimedOut                   a wait had a limit, and it passed
@@ -101,6 +102,12 @@ class NoStorageClass(InputError):
 
 class Blocked(BackupsError):
     """A pre-check stands in the way."""
+
+    is_refusal = True
+
+
+class TooManyCommands(BackupsError):
+    """One person gives more commands within a minute than is allowed."""
 
     is_refusal = True
 
