@@ -81,6 +81,7 @@ def dashboard_command(address: str, port: int, script: Path = SERVER) -> list[st
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
         "browser.serverAddress": address,
+        "logger.hideWelcomeMessage": "true",  # its lines are no log's; the server says itself where it listens
     }
     words = [f"--{name}={value}" for name, value in options.items()]
     return [sys.executable, "-m", "streamlit", "run", str(script), *words]

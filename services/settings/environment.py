@@ -50,6 +50,8 @@ class Environment(BaseModel):
     BACKUP_ALERT_URLS: str | None = None
     BACKUP_SMTP_URL: str | None = None
     BACKUP_HEARTBEAT_URL: str | None = None
+    BACKUPS_HOSTS: str | None = None
+    BACKUPS_LOG_FORMAT: str | None = None
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Environment:
@@ -135,6 +137,8 @@ def apply_environment(values: dict[str, Any], env: Environment, faults: list[str
     }
     values |= {field: text for field, text in given.items() if text}
     apply_alerts(values, env)
+    if env.BACKUPS_HOSTS and isinstance(values.get("web", {}), dict):
+        values["web"] = values.get("web", {}) | {"hosts": env.BACKUPS_HOSTS}
     values.setdefault("catalog_url", f"sqlite:///{values['home'] / 'catalog.db'}")
     if not values.get("recipients") and isinstance(values.get("encryption_key"), str):
         public = public_key_of(values["encryption_key"])

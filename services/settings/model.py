@@ -24,6 +24,7 @@ from services.names import unknown_name
 from services.retention.policy import MOST, RetentionPolicy
 from services.schedules.cron import check_cron, check_time_zone
 from services.settings.access import AccessSettings
+from services.settings.web import WebSettings
 
 T = TypeVar("T")
 
@@ -401,6 +402,7 @@ class Settings(_Strict):
     access: AccessSettings = AccessSettings()
     retention: RetentionSettings = RetentionSettings()
     """The retention policy of every database that sets none of its own."""
+    web: WebSettings = WebSettings()
 
     def database(self, name: str) -> DatabaseSettings:
         """Return the database of that name. Raise UnknownName with what comes close."""
