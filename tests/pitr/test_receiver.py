@@ -227,7 +227,7 @@ def test_limit_and_lease_hold_while_the_storage_does_not_answer(
         before = asked[0]
         wait_for(lambda: asked[0] > before + 2, "the lease is not kept")
         mine.clear()  # another worker has it
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
         assert spool.exists()  # whose storing still hangs
         faults.fault = lambda method, path: None
