@@ -38,7 +38,7 @@ def standing_of(installation: Installation, actor: str) -> Standing:
     person = installation.catalog.people.find(entries)
     if person is not None and person.disabled:
         return Standing(actor, None, f"{actor} is disabled.", person)
-    if any(entry in access.admins for entry in entries):
+    if not access.admin_identities().isdisjoint(entries):
         return Standing(actor, Role.ADMIN, "", person)
     if person is None:
         return Standing(actor, None, f"{actor} is not among the people of this installation.")
