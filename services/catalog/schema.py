@@ -391,6 +391,31 @@ read_only_modes = sa.Table(
     sa.Index("ix_read_only_modes_released_at", "released_at"),
     sa.Index("ix_read_only_modes_run_id", "run_id"),
 )
+<<<<<<< HEAD
+audit_log = sa.Table(
+    "audit_log",
+    metadata,
+    # Triggers (migration 0014) refuse to change or remove a row, and to add one out of order.
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("actor", sa.String(300), nullable=False),
+    sa.Column("origin", sa.String(300), nullable=False),
+    sa.Column("action", sa.String(60), nullable=False),
+    sa.Column("target_kind", sa.String(20), nullable=False),
+    sa.Column("target", sa.String(300), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("outcome", sa.String(12), nullable=False),
+    # JSON as text: what was hashed, to the character.
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("previous", sa.String(64), nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False),
+    sa.Column("seal", sa.String(80), nullable=False),
+    sa.Index("ix_audit_log_at", "at"),
+    sa.Index("ix_audit_log_actor_number", "actor", "number"),
+    sa.Index("ix_audit_log_action_number", "action", "number"),
+    sa.Index("ix_audit_log_outcome_number", "outcome", "number"),
+    sa.Index("ix_audit_log_target_number", "target", "number"),
+=======
 people = sa.Table(
     "people",
     metadata,
@@ -406,6 +431,7 @@ people = sa.Table(
     sa.Column("changed_at", Instant, nullable=False),
     sa.Column("changed_by", sa.String(200), nullable=False),
     sa.Column("last_seen_at", Instant),
+>>>>>>> access
 )
 # -- for the pages: what they ask costs as much with 100,000 backups as with few --------------------------------------
 

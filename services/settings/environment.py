@@ -30,6 +30,7 @@ class Environment(BaseModel):
     BACKUP_RECIPIENTS: str | None = None
     BACKUP_ENCRYPTION_KEY: str | None = None
     BACKUP_SIGNING_KEY: str | None = None
+    BACKUPS_INSTALLATION_KEY: str | None = None
     BACKUP_RETENTION: str | None = None
     BACKUP_OWNER_URL: str | None = None
     RESTORE_TEST_URL: str | None = None
@@ -146,6 +147,7 @@ def apply_environment(values: dict[str, Any], env: Environment, faults: list[str
     given = {
         "encryption_key": env.BACKUP_ENCRYPTION_KEY,
         "signing_key": env.BACKUP_SIGNING_KEY,
+        "installation_key": env.BACKUPS_INSTALLATION_KEY,
         "restore_test_url": env.RESTORE_TEST_URL,
         "catalog_url": env.CATALOG_URL,
         "spool": env.BACKUP_SPOOL,

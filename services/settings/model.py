@@ -92,6 +92,8 @@ class StorageSettings(_Strict):
     """Colder storage classes that this server has; None: as its endpoint says (``services.storage.classes``)."""
     timeout: Duration = timedelta(seconds=60)
     """The longest silence of the storage that is waited for."""
+    presigned_downloads: bool = True
+    """Whether a browser may fetch a backup from this bucket itself, by a presigned URL; else through the dashboard."""
 
     @field_validator("name")
     @classmethod
@@ -350,6 +352,8 @@ class Settings(_Strict):
     """An age secret key (``AGE-SECRET-KEY-1…``), needed to verify deeply and to restore."""
     signing_key: SecretStr | None = None
     """Base64 of a 32-byte Ed25519 seed; None: derived from ``encryption_key`` where that is given."""
+    installation_key: Annotated[SecretStr | None, Field(min_length=32)] = None
+    """Seals the audit log and signs download links; None: ``installation.key`` in ``home`` (``services.own_key``)."""
     trusted_signers: tuple[str, ...] = ()
     """Base64 Ed25519 public keys whose manifests are believed, beside our own."""
     restore_test_url: SecretStr | None = None
