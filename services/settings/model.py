@@ -170,6 +170,8 @@ class PitrSettings(_Strict):
     """The cluster whose log is taken; None: that of the first file."""
     push_limit: Annotated[Duration, Field(ge=timedelta(seconds=10))] = timedelta(minutes=5)
     """The longest that storing one file may take; PostgreSQL then tries again."""
+    check_within: Annotated[Duration, Field(ge=timedelta(hours=1))] = timedelta(days=7)
+    """Within how long a worker reads all of the stored log again, and each base backup."""
 
 
 class DatabaseSettings(_Strict):

@@ -22,6 +22,7 @@ from services.installation import Installation
 from services.pitr import receiver as receiving
 from services.pitr.archive import WalArchive
 from services.pitr.gaps import find_gaps
+from services.pitr.listing import list_archive
 from services.pitr.open import existing_archive
 from services.pitr.receiver import Receiver, spool_folder
 from services.pitr.receivers import Receivers
@@ -117,7 +118,7 @@ def slot_lsn(installation: Installation) -> int:
 
 def gaps(installation: Installation) -> list[str]:
     found = archive(installation)
-    return [str(gap) for gap in find_gaps(found.segments(), found.histories(), found.segment_bytes)]
+    return [str(gap) for gap in find_gaps(found.segments(), list_archive(found).histories, found.segment_bytes)]
 
 
 def children(pid: int | None = None) -> list[psutil.Process]:
@@ -416,7 +417,7 @@ def test_a_timeline_that_is_left_while_nobody_receives_is_received_to_its_end(tm
         with receiver(installation):
             wait_for(lambda: {last, after} <= names(installation), "the segments do not arrive")
         found = archive(installation)
-        assert found.histories()[2].switches[0].timeline == 1
+        assert list_archive(found).histories[2].switches[0].timeline == 1
         assert gaps(installation) == []
     finally:
         installation.close()

@@ -33,6 +33,7 @@ from services.pitr import recovery_server, restore_point
 from services.pitr.archive import PushResult, WalArchive
 from services.pitr.errors import SegmentMissing
 from services.pitr.hold_archiving import hold_archiving, release_command, release_statements
+from services.pitr.listing import list_archive
 from services.pitr.look_around import look_around
 from services.pitr.point_report import DatabaseFound, PointReport
 from services.pitr.recovery_server import Recovered
@@ -314,6 +315,23 @@ def test_a_copy_that_is_looked_at_stores_nothing_until_a_person_says_so(story15:
         wait_for(lambda: bool(list(lab.outbox.glob("*.history"))), "it does not archive afterwards")
     for path in lab.outbox.iterdir():
         path.unlink()  # of a copy that nobody goes on with
+
+
+def test_a_damaged_history_of_another_timeline_keeps_nobody_from_this_one(story15: Story, tmp_path: Path) -> None:
+    lab = story15.lab
+    taken = max(list_archive(lab.archive).histories, default=1)
+    history = tmp_path / f"{taken + 1:08X}.history"
+    history.write_text("1\t0/300028\tno recovery target specified\n")
+    path = Path(lab.inst.storage("primary").location(lab.archive.push(history).key).removeprefix("file://"))
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(data)
+    try:
+        assert lab.restore("immediate", timeline=1).timeline == taken + 2
+        with pytest.raises(CorruptBackup, match=f"timeline {taken + 1}, whose history cannot be read"):
+            lab.restore("latest")
+    finally:
+        path.unlink()
 
 
 def test_what_the_source_had_set_by_itself_is_put_back(tmp_path: Path) -> None:
