@@ -9,6 +9,7 @@ BackupsError
 │   ├── NothingMatches         a pattern that matches nothing
 │   ├── NotADump               a file that is no dump
 │   └── NoStorageClass         a storage that has no such storage class
+├── NotPermitted               whoever asks has not the role that this needs (exit code 77)
 ├── Blocked                    a pre-check stands in the way
 ├── TooManyCommands            one person gives more within a minute than is allowed
 ├── Busy                       another run works on this database
@@ -98,6 +99,14 @@ class NotADump(InputError):
 
 class NoStorageClass(InputError):
     """The storage has no such storage class."""
+
+
+class NotPermitted(BackupsError):
+    """Whoever asks has not the role that this needs. The exit code is EX_NOPERM of sysexits.h."""
+
+    exit_code = 77
+    may_pass = False
+    is_refusal = True
 
 
 class Blocked(BackupsError):

@@ -201,7 +201,7 @@ def test_the_settings_page_names_every_setting_and_no_other() -> None:
         *(model.RetentionSettings, model.PitrSettings, model.WebSettings),
     )
     fields = {name for section in sections for name in section.model_fields}
-    not_set_by_people = {"sample", "databases", "storages", "alerts", "retention", "pitr", "web"}
+    not_set_by_people = {"sample", "databases", "storages", "alerts", "access", "retention", "pitr", "web"}
     assert rows >= fields - not_set_by_people
     assert rows <= fields | variables | {"BACKUP_OPENSSL_PASSPHRASE"}
 

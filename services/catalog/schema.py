@@ -391,6 +391,22 @@ read_only_modes = sa.Table(
     sa.Index("ix_read_only_modes_released_at", "released_at"),
     sa.Index("ix_read_only_modes_run_id", "run_id"),
 )
+people = sa.Table(
+    "people",
+    metadata,
+    sa.Column("identity", sa.String(200), primary_key=True),
+    sa.Column("subject", sa.String(500), unique=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("email", sa.String(320), nullable=False),
+    sa.Column("role", sa.String(12)),
+    sa.Column("source", sa.String(12), nullable=False),
+    sa.Column("disabled", sa.Boolean, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("created_by", sa.String(200), nullable=False),
+    sa.Column("changed_at", Instant, nullable=False),
+    sa.Column("changed_by", sa.String(200), nullable=False),
+    sa.Column("last_seen_at", Instant),
+)
 # -- for the pages: what they ask costs as much with 100,000 backups as with few --------------------------------------
 
 

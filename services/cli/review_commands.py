@@ -151,7 +151,7 @@ def finish_action(
         raise InputError("--undo takes no note.", hint="Leave one of them out.")
     with opened(quiet=as_json) as installation:
         if undo:
-            found = commands.reopen_action_item(installation, item)
+            found = commands.reopen_action_item(installation, item, actor=actor())
         else:
             found = commands.complete_action_item(installation, item, note=text, actor=actor())
     _answer(found, "open again" if undo else "done", as_json=as_json)
@@ -174,6 +174,7 @@ def change_action(
             item,
             owner=known.owner if owner is None else owner,
             due=known.due if due is None else _day(due),
+            actor=actor(),
         )
     _answer(found, "changed", as_json=as_json)
 

@@ -23,6 +23,7 @@ from services.errors import InputError
 from services.names import unknown_name
 from services.retention.policy import MOST, RetentionPolicy
 from services.schedules.cron import check_cron, check_time_zone
+from services.settings.access import AccessSettings
 from services.settings.web import WebSettings
 
 T = TypeVar("T")
@@ -398,6 +399,7 @@ class Settings(_Strict):
     slo_target: Annotated[float, Field(gt=0, le=100)] = 99.9
     """Percent of the backup schedules' slots that are to be satisfied within their deadline."""
     alerts: AlertSettings = AlertSettings()
+    access: AccessSettings = AccessSettings()
     retention: RetentionSettings = RetentionSettings()
     """The retention policy of every database that sets none of its own."""
     web: WebSettings = WebSettings()

@@ -1,0 +1,61 @@
+"""The table of what each command needs, for pages and command line alike. docs/access.md holds the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.access.roles import Role
+
+
+@dataclass(frozen=True)
+class Permission:
+    """One thing that can be asked for."""
+
+    name: str
+    role: Role
+    """The least role that may."""
+    what: str
+    """What it does, as the end of "may not …"."""
+
+
+_ROWS: tuple[tuple[str, Role, str], ...] = (
+    ("read", Role.VIEWER, "look at backups, runs, reports and settings"),
+    ("export", Role.VIEWER, "export reports, logs and reviews"),
+    ("alert.acknowledge", Role.OPERATOR, "acknowledge an alert"),
+    ("alert.test", Role.OPERATOR, "send test messages, or have the alerts looked at now"),
+    ("backup.create", Role.OPERATOR, "take a backup"),
+    ("backup.adopt", Role.OPERATOR, "take a dump file in as a backup"),
+    ("backup.copy", Role.OPERATOR, "copy a backup into another storage"),
+    ("backup.verify", Role.OPERATOR, "verify a backup"),
+    ("backup.thaw", Role.OPERATOR, "thaw a backup"),
+    ("backup.pin", Role.OPERATOR, "pin a backup"),
+    ("base.create", Role.OPERATOR, "take a base backup"),
+    ("compare", Role.OPERATOR, "compare a backup with a database, or two databases"),
+    ("emergency.release", Role.OPERATOR, "release read-only mode"),
+    ("health.run", Role.OPERATOR, "run the health checks"),
+    ("janitor.look", Role.OPERATOR, "look for leftovers"),
+    ("point.test", Role.OPERATOR, "restore-test to a point in time"),
+    ("restore.test", Role.OPERATOR, "hold a restore test"),
+    ("retention.plan", Role.OPERATOR, "have a cleanup planned as a run"),
+    ("review.write", Role.OPERATOR, "write notes and action items of the review"),
+    ("run.cancel", Role.OPERATOR, "stop a run"),
+    ("schedule.run", Role.OPERATOR, "run a schedule's job now; the job's own right is asked for as well"),
+    ("backup.archive", Role.ADMIN, "move backups to cold storage"),
+    ("backup.compress", Role.ADMIN, "compress stored backups anew"),
+    ("backup.decrypt", Role.ADMIN, "decrypt a backup or a file"),
+    ("backup.delete", Role.ADMIN, "delete backups"),
+    ("backup.unencrypted", Role.ADMIN, "take a backup without encryption"),
+    ("backup.unpin", Role.ADMIN, "take the pin off a backup"),
+    ("catalog.rebuild", Role.ADMIN, "rebuild or migrate the catalogue"),
+    ("emergency.create", Role.ADMIN, "take an emergency backup"),
+    ("janitor.apply", Role.ADMIN, "remove leftovers"),
+    ("people.change", Role.ADMIN, "see people, and change who may do what"),
+    ("pitr.expire", Role.ADMIN, "delete write-ahead log and base backups"),
+    ("pitr.setup", Role.ADMIN, "change a server's settings for point in time"),
+    ("point.restore", Role.ADMIN, "restore to a point in time"),
+    ("restore.database", Role.ADMIN, "restore into a database"),
+    ("retention.apply", Role.ADMIN, "apply the retention policy"),
+    ("schedule.change", Role.ADMIN, "change, pause or resume a schedule"),
+)
+
+PERMISSIONS: dict[str, Permission] = {name: Permission(name, role, what) for name, role, what in _ROWS}
