@@ -24,8 +24,8 @@ from services.names import unknown_name
 from services.retention.policy import MOST, RetentionPolicy
 from services.schedules.cron import check_cron, check_time_zone
 from services.settings.access import AccessSettings
-from services.settings.web import WebSettings
 from services.settings.lengths import parse_duration, parse_size
+from services.settings.web import WebSettings
 
 T = TypeVar("T")
 
