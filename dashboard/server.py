@@ -63,7 +63,8 @@ async def _in_time(read: Callable[[], T]) -> T | None:
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[None]:
     """Watch the alerts for as long as the server lives."""
-    _write_one_log()  # again: Streamlit has made further loggers since
+    configure_logging()
+    _write_one_log()
     logger.info("the dashboard listens on %s:%s", *map(st.get_option, ("server.address", "server.port")))
     monitor.start()
     try:
@@ -91,8 +92,6 @@ def _write_one_log() -> None:
     reformat([name for name in logging.root.manager.loggerDict if name.startswith(("streamlit", "uvicorn"))])
 
 
-configure_logging()
-_write_one_log()
 app = st.App(
     Path(__file__).with_name("app.py"),
     routes=[Route("/healthz", healthz), Route("/metrics", metrics)],

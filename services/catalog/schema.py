@@ -109,6 +109,7 @@ workers = sa.Table(
     sa.Column("version", sa.String(40), nullable=False),
     sa.Column("started_at", Instant, nullable=False),
     sa.Column("heartbeat_at", Instant, nullable=False),
+    sa.Column("queues", sa.String(2000), nullable=False, server_default="default"),  # separated by spaces
 )
 
 backups = sa.Table(
