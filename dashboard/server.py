@@ -1,11 +1,11 @@
 """The server: ``python -m streamlit run dashboard/server.py``. Streamlit's own, with two routes for monitoring.
 
-``app.py`` stays the entry point of every page; here is only what is no page. A sign-in wall for routes goes into
-``middleware``, before which nothing is answered.
+``app.py`` stays the entry point of every page; here is only what is no page, and before all of it the wall.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,11 +14,14 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 import streamlit as st
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from dashboard import who
 from dashboard.monitor import Monitor
+from dashboard.wall import Wall, access_of, auth_secrets, refuse_to_serve
 from services.health.prometheus import CONTENT_TYPE
 
 T = TypeVar("T")
@@ -60,8 +63,13 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
         monitor.stop()
 
 
+access = access_of(os.environ)
+refuse_to_serve(access)
+who.behind_the_wall()
 app = st.App(
     Path(__file__).with_name("app.py"),
+    secrets=auth_secrets(access),
+    middleware=[Middleware(Wall, access=access)],
     routes=[Route("/healthz", healthz), Route("/metrics", metrics)],
     lifespan=lifespan,  # type: ignore[arg-type]
 )
