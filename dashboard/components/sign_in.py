@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+
 import streamlit as st
 
-from dashboard.format import advice, escape
+from dashboard.format import escape
 from dashboard.wall import FAILED
 from dashboard.who import reason
 from services.access.standing import Standing
@@ -20,7 +22,7 @@ def sign_in_page(inst: Installation, found: Standing | None) -> None:
         st.markdown("# Proven backups", anchors=False)
         if found is not None:
             st.warning(escape(found.why), icon=":material/block:", title="You have no access")
-            st.markdown(advice(_who_helps(found)))
+            _who_helps(found)
         elif st.query_params.get(FAILED):
             st.error(
                 "The provider's answer was not accepted. Try again; the server's log says why.",
@@ -38,14 +40,17 @@ def sign_in_page(inst: Installation, found: Standing | None) -> None:
             st.link_button("Sign out", access.sign_out_url, icon=":material/logout:")
 
 
-def _who_helps(found: Standing) -> str:
-    if found.person is not None and found.person.disabled:
-        return f"An admin can let you in again: `backups people enable {found.actor}`."
+def _who_helps(found: Standing) -> None:
     if found.actor == "nobody":
-        return "Sign in again; if that does not help, ask an admin."
-    command = "set-role" if found.person is not None else "add"
-    role = " viewer" if found.person is not None else " --role viewer"
-    return f"An admin can let you in: `backups people {command} {found.actor}{role}`, or on the page *People*."
+        st.markdown("Sign in again; if that does not help, ask an admin.")
+        return
+    who = shlex.quote(found.actor)  # an account's name is whatever its owner chose
+    if found.person is None:
+        words = f"add {who} --role viewer"
+    else:
+        words = f"enable {who}" if found.person.disabled else f"set-role {who} viewer"
+    st.markdown("An admin can let you in, on the page *People* or with")
+    st.code(f"backups people {words}", language=None)
 
 
 def refused_page(permission: str) -> None:
