@@ -198,7 +198,7 @@ def test_the_settings_page_names_every_setting_and_no_other() -> None:
     assert variables <= set(re.findall(r"`(\w+)`", text))
     sections = (
         *(model.Settings, model.StorageSettings, model.DatabaseSettings, model.AlertSettings),
-        *(model.RetentionSettings, model.PitrSettings, model.WebSettings),
+        *(model.RetentionSettings, model.PitrSettings, model.AccessSettings, model.WebSettings),
     )
     fields = {name for section in sections for name in section.model_fields}
     not_set_by_people = {"sample", "databases", "storages", "alerts", "access", "retention", "pitr", "web"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 from services.access.identity import OWN, PAGE_WITHOUT_SIGN_IN, covering
@@ -38,7 +39,7 @@ def standing_of(installation: Installation, actor: str) -> Standing:
     person = installation.catalog.people.find(entries)
     if person is not None and person.disabled:
         return Standing(actor, None, f"{actor} is disabled.", person)
-    if any(entry in access.admins for entry in entries):
+    if not access.admin_identities().isdisjoint(entries):
         return Standing(actor, Role.ADMIN, "", person)
     if person is None:
         return Standing(actor, None, f"{actor} is not among the people of this installation.")
@@ -52,9 +53,10 @@ def require(installation: Installation, actor: str, permission: str) -> Standing
         return standing
     needed = PERMISSIONS[permission]
     who = f"{actor} is {standing.role}" if standing.role else standing.why.rstrip(".")
+    name = shlex.quote(actor)  # an account's name is whatever its owner chose
     raise NotPermitted(
         f"{actor} may not {needed.what}: that needs the role {needed.role}, and {who}.",
-        hint=f"Ask an admin: `backups people set-role {actor} {needed.role}`."
+        hint=f"Ask an admin: `backups people set-role {name} {needed.role}`."
         if standing.person is not None and not standing.person.disabled
-        else f"Ask an admin: `backups people {'enable' if standing.person else 'add'} {actor}`.",
+        else f"Ask an admin: `backups people {'enable' if standing.person else 'add'} {name}`.",
     )

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from services import commands
-from services.cli.app import app
+from services.cli.app import CommandGroup, app
 from services.cli.output import note, say, stdout, table, write_json
 from services.cli.session import AsJson, DatabaseOption, actor, opened
 from services.errors import InputError
@@ -21,8 +21,8 @@ from services.review.week import Week
 from services.stream.partial import new_file
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "terminal_width": 100}
-review = typer.Typer(rich_markup_mode=None, context_settings=_CONTEXT)
-actions = typer.Typer(rich_markup_mode=None, context_settings=_CONTEXT)
+review = typer.Typer(cls=CommandGroup, rich_markup_mode=None, context_settings=_CONTEXT)
+actions = typer.Typer(cls=CommandGroup, rich_markup_mode=None, context_settings=_CONTEXT)
 app.add_typer(review, name="review", help="Review a week: show it, export it, and write down what came of it.")
 review.add_typer(actions, name="actions", help="List, add and tick off action items.")
 

@@ -12,6 +12,15 @@ from services.commands.backups import submit_adopt, submit_backup
 from services.commands.compressions import submit_compressions
 from services.commands.copies import submit_copy
 from services.commands.emergency import release_read_only, submit_emergency
+from services.commands.people import (
+    add_person,
+    disable_person,
+    enable_person,
+    note_sign_in,
+    release_account,
+    set_role,
+    sign_out,
+)
 from services.commands.point_in_time import submit_base_backup, submit_point_restore, submit_point_test
 from services.commands.restores import submit_restore, submit_verification
 from services.commands.retention import MAX_AT_ONCE, set_pin, submit_cleanup, submit_deletion
@@ -39,10 +48,15 @@ __all__ = [
     "EmergencyRequest",
     "acknowledge_alert",
     "add_action_item",
+    "add_person",
     "change_action_item",
     "complete_action_item",
+    "disable_person",
     "edit_review_note",
+    "enable_person",
+    "note_sign_in",
     "pause_schedule",
+    "release_account",
     "release_read_only",
     "reopen_action_item",
     "request_cancel",
@@ -50,7 +64,9 @@ __all__ = [
     "run_schedule",
     "send_test_messages",
     "set_pin",
+    "set_role",
     "set_schedule",
+    "sign_out",
     "submit_adopt",
     "submit_archives",
     "submit_backup",

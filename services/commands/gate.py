@@ -47,15 +47,23 @@ def entered(
     command: str = "",
     arguments: Mapping[str, Any] | None = None,
 ) -> Iterator[Wish]:
-    """Let the block run if the actor may; the only place where a wish is let through, refused, done or failed.
+    """Let the block run if the actor may; how that ends is known here: done, or failed.
 
     Raise NotPermitted, TooManyCommands.
     """
     wish = Wish(permission, actor, command or permission, arguments or {})
     if not _FOLLOWING.get():
-        require(installation, actor, permission)
+        admit(installation, wish)
         check_rate(installation, actor, permission)
     yield wish
+
+
+def admit(installation: Installation, wish: Wish) -> None:
+    """Let a wish through, or refuse it; the only place where one is refused. Raise NotPermitted.
+
+    By itself, without ``entered``, for the command line, which refuses before it begins what a command passes again.
+    """
+    require(installation, wish.actor, wish.permission)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from services.names import unknown_name
 from services.schedules import jobs, sync  # as modules: they import the commands
 from services.schedules.cron import check_cron, check_time_zone
 from services.schedules.model import ScheduleVersion
-from services.settings.model import parse_duration
+from services.settings.lengths import parse_duration
 
 LONGEST_DEADLINE = timedelta(days=31)
 _ATTEMPTS = 5

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from services.errors import SettingsError
+from services.settings.access import VARIABLES
 
 EXAMPLES = {
     "databases.name": "la_factoria",
@@ -72,8 +73,19 @@ EXAMPLES = {
     "databases.read_only_off_command": '["railway", "variable", "set", "READ_ONLY_MODE=false"]',
     "databases.read_only_command_timeout": "1min",
     "databases.read_only_command_environment": '["RAILWAY_TOKEN", "HOME"]',
+    "access.mode": '"oidc", "proxy" or "none"',
+    "access.admins": '["mara@example.com", "cli:root@*"]',
+    "access.roles": '{ "backup-admins" = "admin", "dba" = "operator" }',
+    "access.default_role": "viewer",
+    "access.session": "12h",
+    "access.url": "https://backups.example.com",
+    "access.issuer": "https://accounts.google.com",
+    "access.cookie_secret": "what `openssl rand -hex 32` writes",
+    "access.proxy_header": "Remote-User",
+    "access.proxy_addresses": '["10.0.0.5"]',
 }
 _ENVIRONMENT_NAMES = {
+    **{f"access.{name}": variable for name, variable in VARIABLES.items()},
     "databases.url": "DATABASE_URL",
     "databases.name": "BACKUP_DATABASE_NAME",
     "storages.url": "BACKUP_STORAGE",

@@ -24,17 +24,14 @@ from services.names import unknown_name
 from services.retention.policy import MOST, RetentionPolicy
 from services.schedules.cron import check_cron, check_time_zone
 from services.settings.access import AccessSettings
+from services.settings.lengths import parse_duration, parse_size
 from services.settings.web import WebSettings
 
 T = TypeVar("T")
 
 NAME_RULE = "1 to 63 characters: letters, digits, '_', '-' and '.', starting with a letter or digit"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
-_LENGTH = re.compile(r"(\d+)\s*(s|min|h|d|w)\Z")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|kB|MB|GB|TB)\Z")
 _ADDRESS = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\Z")
-_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800}
-_BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 COLD_CLASSES = ("INTELLIGENT_TIERING", "STANDARD_IA", "ONEZONE_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE")
 """Amazon's storage classes that are colder than the standard one, the warmest first."""
@@ -51,31 +48,6 @@ VerificationLevel = Literal["stored", "checksum", "archive", "restore"]
 def is_name(text: str) -> bool:
     """Say whether the text may name a database or a storage (see NAME_RULE)."""
     return bool(_NAME.match(text)) and ".." not in text
-
-
-def parse_duration(text: object) -> object:
-    """Given ``24h``, ``30min`` or ``35d``, return the timedelta; anything else goes on to pydantic."""
-    if isinstance(text, str):
-        found = _LENGTH.match(text.strip())
-        if not found:
-            raise ValueError("write a number and a unit: 30min, 24h, 35d")
-        try:
-            return timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
-        except OverflowError:
-            raise ValueError("is longer than the calendar; write 30min, 24h or 35d") from None
-    return text
-
-
-def parse_size(text: object) -> object:
-    """Given ``500MB`` or ``2 TB`` (decimal units), return bytes; a plain number is bytes already."""
-    if isinstance(text, str):
-        if text.strip().isdigit():
-            return int(text)
-        found = _SIZE.match(text.strip())
-        if not found:
-            raise ValueError("write a number and a unit: 500MB, 2TB")
-        return int(float(found[1]) * _BYTES[found[2]])
-    return text
 
 
 def _cron(line: str) -> str:

@@ -23,6 +23,8 @@ def secrets_of(settings: Settings) -> set[str]:
         found |= _secrets_in(url.get_secret_value())
     found |= alert_secrets(settings.alerts)
     keys: list[SecretStr | None] = [settings.encryption_key, settings.signing_key]
+    access = settings.access
+    keys += [access.client_secret, access.cookie_secret, access.metrics_token]
     for storage in settings.storages:
         keys += [storage.secret_access_key, storage.session_token]
     found |= {key.get_secret_value() for key in keys if key is not None}
