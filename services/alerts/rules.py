@@ -46,6 +46,8 @@ RULES: dict[str, AlertRule] = {
     # A worker that is started anew, for an update say, is silent for a moment.
     "worker": AlertRule("Worker silent", fires_on=_ALSO_UNKNOWN, after=timedelta(minutes=2)),
     "queue": AlertRule("Queue stuck"),
+    "queues": AlertRule("Queue without a worker", after=timedelta(minutes=2)),
+    "folders": AlertRule("Folder of several machines"),
     "connection": AlertRule("Database cannot be reached or backed up", fires_on=frozenset({"failure"})),
     "access": AlertRule("Storage cannot be used"),
     "keys": AlertRule("Keys do not fit", fires_on=frozenset({"failure"})),

@@ -16,12 +16,12 @@ from services import serve as serving
 from services.cli.app import app
 from services.cli.output import note, say, write_json
 from services.cli.session import AsJson, opened
-from services.errors import BackupsError
+from services.errors import BackupsError, InputError
 from services.installation import open_installation
 from services.log_output import configure_logging, hide
 from services.schedules.sync import sync_schedules
 
-Address = Annotated[str, typer.Option(help="A loopback address: there is no sign-in yet.")]
+Address = Annotated[str, typer.Option(help="Without sign-in (docs/access.md) a loopback address.")]
 Port = Annotated[int, typer.Option(min=1, max=65535)]
 START_SECONDS = 60.0
 
@@ -36,7 +36,7 @@ def serve(
 ) -> None:
     """Run a worker and the dashboard until Ctrl-C; the catalogue is brought up to date first."""
     _log_to_stderr()
-    serving.check_address(address, port)
+    serving.check_address(address, port, serving.access_settings(os.environ))
     note("Preparing…")
     installation = open_installation(os.environ, migrate=True)
     sync_schedules(installation)
@@ -76,14 +76,22 @@ def serve(
 
 
 @app.command()
-def worker() -> None:
+def worker(
+    queues: Annotated[
+        str | None,
+        typer.Option(metavar="QUEUE,…", help="Work on the databases of these queues alone (setting `queue`)."),
+    ] = None,
+) -> None:
     """Work on what is queued, until SIGTERM or Ctrl-C. Several may run, also on several machines."""
     from services.jobs.worker import run_worker
 
+    named = queues.replace(",", " ").split() if queues is not None else None
+    if named == []:
+        raise InputError("--queues names no queue.", hint="Leave it out, and the worker serves all.")
     _log_to_stderr()
     with opened() as installation:
         hide(installation.settings)  # the sample environment's are in no variable
-        run_worker(installation)
+        run_worker(installation, queues=named)
 
 
 @app.command()

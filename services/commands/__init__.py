@@ -16,8 +16,10 @@ from services.commands.people import (
     add_person,
     disable_person,
     enable_person,
+    note_sign_in,
     release_account,
     set_role,
+    sign_out,
 )
 from services.commands.point_in_time import submit_base_backup, submit_point_restore, submit_point_test
 from services.commands.restores import submit_restore, submit_verification
@@ -52,6 +54,7 @@ __all__ = [
     "disable_person",
     "edit_review_note",
     "enable_person",
+    "note_sign_in",
     "pause_schedule",
     "release_account",
     "release_read_only",
@@ -63,6 +66,7 @@ __all__ = [
     "set_pin",
     "set_role",
     "set_schedule",
+    "sign_out",
     "submit_adopt",
     "submit_archives",
     "submit_backup",

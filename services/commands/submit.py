@@ -55,7 +55,7 @@ def submit_run(
                 connection=transaction,
             )
             if queue:
-                enqueue(installation.catalog, run, transaction)
+                enqueue(installation, run, transaction)
     except IntegrityError:
         # Two clicks at the same moment: the other one was first.
         known = earlier_run(installation, idempotency_key)

@@ -17,6 +17,7 @@ from services.health import pitr_checks as pitr
 from services.health import place_checks as place
 from services.health import promise_checks as promise
 from services.health import read_only_checks as read_only
+from services.health import worker_checks as workers
 from services.health.facts import Facts, gather
 from services.health.model import INSTALLATION, HealthCheck, HealthReport, make_report
 from services.installation import Installation
@@ -28,6 +29,8 @@ RULES: tuple[Rule, ...] = (
     place.notifications,
     place.worker,
     place.queue,
+    workers.queues,
+    workers.folders,
     database.paused,
     database.backup_age,
     database.backup_run,

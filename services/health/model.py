@@ -119,6 +119,8 @@ CHECK_WORDS: dict[str, str] = {
     "worker": "Heartbeat",
     "settings": "Settings",
     "queue": "Queue",
+    "queues": "Queues served",
+    "folders": "Folder",
     "catalogue": "Catalogue",
     "notifications": "Notifications",
     "connection": "Connection",
