@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from services.audit.pending import settle
 from services.catalog.model import ACTIVE_STATES, LogLine, Run, RunKind, RunState
 from services.catalog.schema import active, locks, run_log, runs
 from services.errors import BackupsError, Busy, InputError
@@ -400,7 +401,11 @@ class RunStore:
                 .values(state="cancelled", finished_at=now, error=f"Cancelled by {actor} before it started.", **asked)
             )
             if ended.rowcount == 0:
-                connection.execute(runs.update().where(runs.c.id == run_id, runs.c.state == "running").values(**asked))
+                ended = connection.execute(
+                    runs.update().where(runs.c.id == run_id, runs.c.state == "running").values(**asked)
+                )
+            if ended.rowcount:
+                settle(connection)
         run = self.get(run_id)
         if run.cancel_requested_at is None:
             raise InputError(f"Run {run_id} is {run.state}; it cannot be cancelled any more.")

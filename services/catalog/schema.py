@@ -391,7 +391,6 @@ read_only_modes = sa.Table(
     sa.Index("ix_read_only_modes_released_at", "released_at"),
     sa.Index("ix_read_only_modes_run_id", "run_id"),
 )
-<<<<<<< HEAD
 audit_log = sa.Table(
     "audit_log",
     metadata,
@@ -415,7 +414,7 @@ audit_log = sa.Table(
     sa.Index("ix_audit_log_action_number", "action", "number"),
     sa.Index("ix_audit_log_outcome_number", "outcome", "number"),
     sa.Index("ix_audit_log_target_number", "target", "number"),
-=======
+)
 people = sa.Table(
     "people",
     metadata,
@@ -431,7 +430,6 @@ people = sa.Table(
     sa.Column("changed_at", Instant, nullable=False),
     sa.Column("changed_by", sa.String(200), nullable=False),
     sa.Column("last_seen_at", Instant),
->>>>>>> access
 )
 # -- for the pages: what they ask costs as much with 100,000 backups as with few --------------------------------------
 

@@ -16,6 +16,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from services.access.standing import require
 from services.access.table import PERMISSIONS
+from services.audit.wishes import note_refused, recorded
+from services.errors import NotPermitted
 from services.installation import Installation
 
 P = ParamSpec("P")
@@ -50,7 +52,8 @@ def entered(
     wish = Wish(permission, actor, command or permission, arguments or {})
     if not _FOLLOWING.get():
         admit(installation, wish)
-    yield wish
+    with recorded(installation, wish):
+        yield wish
 
 
 def admit(installation: Installation, wish: Wish) -> None:
@@ -58,7 +61,11 @@ def admit(installation: Installation, wish: Wish) -> None:
 
     By itself, without ``entered``, for the command line, which refuses before it begins what a command passes again.
     """
-    require(installation, wish.actor, wish.permission)
+    try:
+        require(installation, wish.actor, wish.permission)
+    except NotPermitted as error:
+        note_refused(installation, wish, error)
+        raise
 
 
 @contextmanager
