@@ -34,7 +34,7 @@ ACTS_OUTSIDE = frozenset({
     "pitr.setup",
 })  # fmt: skip
 """Permissions whose commands act where no transaction reaches: recorded as begun first."""
-UNRECORDED = frozenset({"read"})
+UNRECORDED = frozenset({"read", "audit.read"})
 """Looking at pages and lists; refusals of it are recorded."""
 _LEFT_OUT = frozenset({"actor", "reason", "force_reason", "idempotency_key", "queue", "slot"})
 _MOST = 200
