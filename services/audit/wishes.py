@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,7 +24,7 @@ from services.audit.pending import pending
 from services.audit.record import NotRecorded, record
 from services.catalog.schema import audit_log, backups
 from services.clock import isoformat
-from services.errors import BackupsError
+from services.errors import BackupsError, TooManyCommands
 from services.installation import Installation
 
 logger = logging.getLogger(__name__)
@@ -38,6 +38,10 @@ UNRECORDED = frozenset({"read", "audit.read"})
 """Looking at pages and lists; refusals of it are recorded."""
 _LEFT_OUT = frozenset({"actor", "reason", "force_reason", "idempotency_key", "queue", "slot"})
 _MOST = 200
+_ONCE_IN = timedelta(minutes=1)
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_too_many: dict[str, datetime] = {}
+"""When it was recorded of somebody that they asked too often."""
 _TARGETS = (
     ("backup_id", "backup"), ("run_id", "run"), ("alert", "alert"), ("schedule", "schedule"), ("who", "person"),
     ("database", "database"), ("storage", "storage"), ("week", "review"), ("note_id", "note"), ("action_id", "action"),
@@ -94,7 +98,15 @@ def recorded(installation: Installation, wish: Wish) -> Iterator[None]:
 
 
 def note_refused(installation: Installation, wish: Wish, error: BackupsError) -> None:
-    """Record that a wish was refused to whoever asked. That the record fails is logged: the wish is refused anyway."""
+    """Record that a wish was refused to whoever asked. That the record fails is logged: the wish is refused anyway.
+
+    Who is refused for asking too often is recorded once a minute, or the log would be what they fill.
+    """
+    if isinstance(error, TooManyCommands):
+        now = installation.clock()
+        if now - _too_many.get(wish.actor, _NEVER) < _ONCE_IN:
+            return
+        _too_many[wish.actor] = now
     _note(installation, _entry(installation, wish), "refused", error.message)
 
 

@@ -367,6 +367,30 @@ wal_samples = sa.Table(
     sa.Column("last_missing", sa.String(40), nullable=False),
     sa.Column("error", sa.Text, nullable=False),
 )
+wal_archives = sa.Table(
+    "wal_archives",
+    metadata,
+    sa.Column("database", sa.String(63), primary_key=True),
+    sa.Column("storage", sa.String(63), primary_key=True),
+    sa.Column("listed_at", Instant),
+    sa.Column("files", sa.Integer, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("faults", sa.JSON, nullable=False),
+    sa.Column("damaged", sa.JSON, nullable=False),
+    sa.Column("checked_at", Instant),
+    sa.Column("checked_key", sa.String(300), nullable=False),
+    sa.Column("round_began_at", Instant),
+    sa.Column("round_ended_at", Instant),
+    sa.Column("check_error", sa.Text, nullable=False),
+)
+wal_levels = sa.Table(
+    "wal_levels",
+    metadata,
+    sa.Column("database", sa.String(63), primary_key=True),
+    sa.Column("storage", sa.String(63), primary_key=True),
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+)
 read_only_modes = sa.Table(
     "read_only_modes",
     metadata,

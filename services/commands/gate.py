@@ -14,10 +14,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
+from services.access.rate import check_rate
 from services.access.standing import require
 from services.access.table import PERMISSIONS
 from services.audit.wishes import note_refused, recorded
-from services.errors import NotPermitted
+from services.errors import NotPermitted, TooManyCommands
 from services.installation import Installation
 
 P = ParamSpec("P")
@@ -48,10 +49,18 @@ def entered(
     command: str = "",
     arguments: Mapping[str, Any] | None = None,
 ) -> Iterator[Wish]:
-    """Let the block run if the actor may; how that ends is known here: done, or failed. Raise NotPermitted."""
+    """Let the block run if the actor may; how that ends is known here: done, or failed.
+
+    Raise NotPermitted, TooManyCommands.
+    """
     wish = Wish(permission, actor, command or permission, arguments or {})
     if not _FOLLOWING.get():
         admit(installation, wish)
+        try:
+            check_rate(installation, actor, permission)
+        except TooManyCommands as error:
+            note_refused(installation, wish, error)
+            raise
     with recorded(installation, wish):
         yield wish
 

@@ -52,6 +52,8 @@ class Environment(BaseModel):
     BACKUP_ALERT_URLS: str | None = None
     BACKUP_SMTP_URL: str | None = None
     BACKUP_HEARTBEAT_URL: str | None = None
+    BACKUPS_HOSTS: str | None = None
+    BACKUPS_LOG_FORMAT: str | None = None
     BACKUP_ACCESS: str | None = None
     BACKUP_ADMINS: str | None = None
     BACKUP_ROLES: str | None = None
@@ -152,6 +154,8 @@ def apply_environment(values: dict[str, Any], env: Environment, faults: list[str
     }
     values |= {field: text for field, text in given.items() if text}
     apply_alerts(values, env)
+    if env.BACKUPS_HOSTS and isinstance(values.get("web", {}), dict):
+        values["web"] = values.get("web", {}) | {"hosts": env.BACKUPS_HOSTS}
     apply_access(values, env)
     values.setdefault("catalog_url", f"sqlite:///{values['home'] / 'catalog.db'}")
     if not values.get("recipients") and isinstance(values.get("encryption_key"), str):

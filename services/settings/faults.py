@@ -65,6 +65,8 @@ EXAMPLES = {
     "alerts.urls": "ntfy://backups-la-factoria",
     "alerts.heartbeat_url": "https://hc-ping.com/UUID",
     "alerts": "smtp://user:password@mail.example.com:587",
+    "web.hosts": '["backups.example.com"]',
+    "web.commands_per_minute": "60",
     "databases.owner_url": "postgresql://la_factoria_app:password@host:5432/la_factoria?sslmode=require",
     "databases.read_only_limit": "30min",
     "databases.read_only_on_command": 'both as lists: ["railway", "variable", "set", "READ_ONLY_MODE=true"]',
@@ -104,6 +106,7 @@ _ENVIRONMENT_NAMES = {
     "alerts.urls": "BACKUP_ALERT_URLS",
     "alerts.heartbeat_url": "BACKUP_HEARTBEAT_URL",
     "alerts": "BACKUP_ALERT_EMAIL",
+    "web.hosts": "BACKUPS_HOSTS",
 }
 
 

@@ -25,6 +25,7 @@ from services.retention.policy import MOST, RetentionPolicy
 from services.schedules.cron import check_cron, check_time_zone
 from services.settings.access import AccessSettings
 from services.settings.lengths import parse_duration, parse_size
+from services.settings.web import WebSettings
 
 T = TypeVar("T")
 
@@ -169,6 +170,8 @@ class PitrSettings(_Strict):
     """The cluster whose log is taken; None: that of the first file."""
     push_limit: Annotated[Duration, Field(ge=timedelta(seconds=10))] = timedelta(minutes=5)
     """The longest that storing one file may take; PostgreSQL then tries again."""
+    check_within: Annotated[Duration, Field(ge=timedelta(hours=1))] = timedelta(days=7)
+    """Within how long a worker reads all of the stored log again, and each base backup."""
 
 
 class DatabaseSettings(_Strict):
@@ -377,6 +380,7 @@ class Settings(_Strict):
     access: AccessSettings = AccessSettings()
     retention: RetentionSettings = RetentionSettings()
     """The retention policy of every database that sets none of its own."""
+    web: WebSettings = WebSettings()
 
     def database(self, name: str) -> DatabaseSettings:
         """Return the database of that name. Raise UnknownName with what comes close."""
