@@ -58,6 +58,8 @@ RULES: dict[str, AlertRule] = {
     "base_backup_age": AlertRule("No recent base backup", after=timedelta(hours=1)),
     "slot_lag": AlertRule("Replication slot holds back too much"),
     "read_only": AlertRule("Read-only mode still on"),
+    "audit_log": AlertRule("Audit log was changed"),
+    "audit_anchor": AlertRule("Audit log not anchored"),
     # A message about messages that cannot be delivered would wait behind them; the page and the watchdog say it.
     "notifications": AlertRule("Messages are not delivered", fires_on=_NEVER),
     "catalogue": AlertRule("Catalogue out of reach", fires_on=_NEVER),

@@ -38,6 +38,7 @@ from services.cli import (  # noqa: F401
     health_commands,
     alert_commands,
     review_commands,
+    audit_commands,
     people_commands,
     pitr_commands,
     pitr_base_commands,

@@ -8,6 +8,7 @@ returns the same run: a second click, a reload or a second tab starts nothing tw
 from services.backups.request import BackupRequest
 from services.commands.alerts import ChannelTest, acknowledge_alert, send_test_messages
 from services.commands.archives import submit_archives, submit_thaw
+from services.commands.audit import accept_audit, anchor_audit, export_audit, verify_audit, visible_audit
 from services.commands.backups import submit_adopt, submit_backup
 from services.commands.compressions import submit_compressions
 from services.commands.copies import submit_copy
@@ -46,15 +47,18 @@ __all__ = [
     "BackupRequest",
     "ChannelTest",
     "EmergencyRequest",
+    "accept_audit",
     "acknowledge_alert",
     "add_action_item",
     "add_person",
+    "anchor_audit",
     "change_action_item",
     "complete_action_item",
     "disable_person",
     "edit_review_note",
     "enable_person",
     "note_sign_in",
+    "export_audit",
     "pause_schedule",
     "release_account",
     "release_read_only",
@@ -83,6 +87,8 @@ __all__ = [
     "submit_restore",
     "submit_thaw",
     "submit_verification",
+    "verify_audit",
+    "visible_audit",
     "withdraw_review_note",
     "write_review_note",
 ]

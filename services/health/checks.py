@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.errors import ConnectionFailed
+from services.health import audit_checks as audit
 from services.health import damage_checks as damage
 from services.health import database_checks as database
 from services.health import pitr_checks as pitr
@@ -49,6 +50,8 @@ RULES: tuple[Rule, ...] = (
     place.probes,
     pitr.log,
     read_only.read_only,
+    audit.log,
+    audit.anchors,
 )
 
 

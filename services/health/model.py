@@ -131,6 +131,8 @@ CHECK_WORDS: dict[str, str] = {
     "slot_lag": "Replication slot",
     "base_backup_age": "Last base backup",
     "read_only": "Read-only mode",
+    "audit_log": "Audit log",
+    "audit_anchor": "Anchor of the audit log",
 }
 
 

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, Literal
 
+from services.audit.runs import record_reading
 from services.catalog.model import MACHINES, Run
 from services.catalog.runs import ClaimLost, Enqueue
 from services.errors import BackupsError, Cancelled
@@ -55,6 +56,7 @@ def execute_run(
         started(active)
         try:
             _hold_backup(installation, run)
+            record_reading(installation, run, worker=worker)
             result = USE_CASES[run.kind](installation, run, active)
         except KeyboardInterrupt:
             state, error = "cancelled", Cancelled("Cancelled with Ctrl-C.")
