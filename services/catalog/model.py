@@ -10,7 +10,7 @@ from services.storage.classes import is_frozen
 
 RunKind = Literal[
     "backup", "verification", "restore_test", "restore", "adopt", "janitor", "health",
-    "copy", "compress", "archive", "thaw", "cleanup", "base_backup", "point_test", "point_restore",
+    "copy", "compress", "archive", "thaw", "cleanup", "base_backup", "point_test", "point_restore", "rotate",
 ]  # fmt: skip
 RUN_WORDS: dict[RunKind, str] = {
     "backup": "Backup",
@@ -28,6 +28,7 @@ RUN_WORDS: dict[RunKind, str] = {
     "base_backup": "Base backup",
     "point_test": "Restore test to a point in time",
     "point_restore": "Restore to a point in time",
+    "rotate": "Change of keys",
 }
 """What people call a kind of run."""
 RunState = Literal["queued", "running", "finished", "failed", "cancelled", "lost"]

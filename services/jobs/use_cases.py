@@ -25,6 +25,7 @@ from services.health.probe import check_health
 from services.installation import Installation
 from services.janitor import sweep
 from services.jobs.active_run import ActiveRun
+from services.keys.rotate import rotate_backups
 from services.pitr.base_backup import create_base_backup
 from services.pitr.expire import expire_windows
 from services.pitr.point_runs import hold_point_test, perform_point_restore
@@ -80,6 +81,10 @@ def _archive(installation: Installation, run: Run, active: ActiveRun) -> dict[st
 
 def _compress(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
     return _summed_up(compress_backups(installation, run.params["backups"], active).to_json())
+
+
+def _rotate(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
+    return _summed_up(rotate_backups(installation, run.params["backups"], active).to_json())
 
 
 def _summed_up(report: dict[str, Any]) -> dict[str, Any]:
@@ -199,4 +204,5 @@ USE_CASES: dict[RunKind, UseCase] = {
     "base_backup": _base_backup,
     "point_test": hold_point_test,
     "point_restore": perform_point_restore,
+    "rotate": _rotate,
 }
