@@ -80,14 +80,14 @@ def _replace(
     run: RunContext,
 ) -> Backup:
     if begun is None:
-        evidence = read_evidence(installation, backup, there[0])
+        manifest = read_evidence(installation, backup, there[0])
         new = write(installation, backup, there[0], key, run)
-        document = sign_document(installation.settings, compressed_anew(evidence.document, new))
+        document = sign_document(installation.settings, compressed_anew(manifest.document, new))
     else:
         run.log(f"An earlier attempt has written a manifest of {backup.name} already; going on from there.")
-        new, document = _as_begun(installation, backup, begun), begun.document
+        new, document, manifest = _as_begun(installation, backup, begun), begun.document, begun
     made = new.copies[0]
-    finding, started_at = _check(installation, new, made, run)
+    finding, started_at = _check(installation, new, made, manifest, run)
     others = [old.storage for old in there if old.storage != made.storage]
     copies = [made, *(store_new_copy(installation, new, made, storage, run) for storage in others)]
     with run.guarded():
@@ -113,11 +113,13 @@ def _as_begun(installation: Installation, backup: Backup, begun: Manifest) -> Ba
     return replace(backup, **values, copies=(copy_of(installation, described.storage, stored),))
 
 
-def _check(installation: Installation, new: Backup, made: Copy, run: RunContext) -> tuple[Finding, datetime]:
+def _check(
+    installation: Installation, new: Backup, made: Copy, manifest: Manifest, run: RunContext
+) -> tuple[Finding, datetime]:
     """Read the new object to its end. Raise CorruptBackup when that does not give the dump back."""
     run.phase("verifying", total_bytes=new.stored_bytes)
     started_at = installation.clock()
-    finding = check_archive(installation, new, made, run)
+    finding = check_archive(installation, new, made, run, manifest=manifest)
     if finding.outcome != "passed":
         raise CorruptBackup(
             f"The new object of {new.name} in {made.storage} cannot be read back: {finding.reason}",

@@ -138,6 +138,13 @@ class Copy:
     deletion_error: str = ""
     """Why the last attempt to delete it failed; empty when none was made, or it succeeded."""
     deletion_failed_at: datetime | None = None
+    lock_mode: str = ""
+    """``governance`` or ``compliance`` where the storage keeps anybody from deleting it (object lock); else empty."""
+    locked_until: datetime | None = None
+
+    def is_locked(self, now: datetime) -> bool:
+        """Whether the storage refuses to delete it now."""
+        return self.locked_until is not None and self.locked_until > now
 
 
 @dataclass(frozen=True)

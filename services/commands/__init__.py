@@ -12,7 +12,7 @@ from services.commands.backups import submit_adopt, submit_backup
 from services.commands.compressions import submit_compressions
 from services.commands.copies import submit_copy
 from services.commands.emergency import release_read_only, submit_emergency
-from services.commands.keys import submit_rotation
+from services.commands.keys import hold_key_drill, submit_rotation
 from services.commands.point_in_time import submit_base_backup, submit_point_restore, submit_point_test
 from services.commands.restores import submit_restore, submit_verification
 from services.commands.retention import MAX_AT_ONCE, set_pin, submit_cleanup, submit_deletion
@@ -43,6 +43,7 @@ __all__ = [
     "change_action_item",
     "complete_action_item",
     "edit_review_note",
+    "hold_key_drill",
     "pause_schedule",
     "release_read_only",
     "reopen_action_item",

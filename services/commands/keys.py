@@ -1,15 +1,20 @@
-"""Asking for a rotation of keys."""
+"""Asking for a rotation of keys, and holding the drill of one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from services.catalog.key_drills import KeyDrill
+from services.catalog.model import Backup
 from services.commands.submit import submit_run
 from services.installation import Installation
-from services.keys.rotate_plan import RotatePlan
+from services.keys import drill
+from services.keys.rotate_plan import Rotation
 
 
 def submit_rotation(
     installation: Installation,
-    plan: RotatePlan,
+    rotations: Sequence[Rotation],
     *,
     actor: str,
     reason: str = "",
@@ -22,11 +27,21 @@ def submit_rotation(
             installation,
             "rotate",
             database=database,
-            params={"backups": [backup.id for backup in plan.backups if backup.database == database]},
+            params={"backups": [each.backup.id for each in rotations if each.backup.database == database]},
             actor=actor,
             reason=reason,
             idempotency_key=f"{idempotency_key}:{database}" if idempotency_key else None,
             queue=queue,
         )
-        for database in sorted({backup.database for backup in plan.backups})
+        for database in sorted({each.backup.database for each in rotations})
     ]
+
+
+def hold_key_drill(
+    installation: Installation, identities: Sequence[str], *, backup: Backup | None = None, actor: str
+) -> KeyDrill:
+    """Prove that one of these secret keys opens a backup, and record that; see ``services.keys.drill.hold_drill``.
+
+    No run: it is done here and now, so that the secret key is in no other process and no row.
+    """
+    return drill.hold_drill(installation, identities, backup=backup, actor=actor)

@@ -15,12 +15,19 @@ from services.stream.encryption import public_key
 
 
 @dataclass(frozen=True)
+class Rotation:
+    """A backup that can be encrypted anew."""
+
+    backup: Backup
+
+
+@dataclass(frozen=True)
 class RotatePlan:
     """What a rotation would do."""
 
     recipients: tuple[str, ...]
     """The public keys that backups are encrypted to from now on."""
-    backups: tuple[Backup, ...]
+    backups: tuple[Rotation, ...]
     """Those that would be encrypted anew, the oldest first."""
     skipped: tuple[Skipped, ...]
     """Those that are encrypted to other keys, and stay so for now."""
@@ -30,7 +37,7 @@ class RotatePlan:
     @property
     def bytes(self) -> int:
         """What their copies take up, in all storages: all of it is read, and written anew."""
-        return sum(copy.bytes for backup in self.backups for copy in stored_copies(backup))
+        return sum(copy.bytes for each in self.backups for copy in stored_copies(each.backup))
 
 
 def plan_rotation(installation: Installation, *, database: str | None = None) -> RotatePlan:
@@ -58,7 +65,7 @@ def plan_rotation(installation: Installation, *, database: str | None = None) ->
             else:
                 wishes.append(backup)
     wishes.sort(key=lambda backup: (backup.finished_at, backup.id))
-    return RotatePlan(settings.recipients, tuple(wishes), tuple(skipped), present)
+    return RotatePlan(settings.recipients, tuple(map(Rotation, wishes)), tuple(skipped), present)
 
 
 def is_rotated(backup: Backup, recipients: tuple[str, ...]) -> bool:

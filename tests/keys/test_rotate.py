@@ -68,7 +68,7 @@ AFTER = {
 
 
 def rotate(inst: Installation) -> Run:
-    (run_id,) = submit_rotation(inst, plan_rotation(inst), actor="ada", queue=False)
+    (run_id,) = submit_rotation(inst, plan_rotation(inst).backups, actor="ada", queue=False)
     return carry_out(inst, run_id)
 
 
