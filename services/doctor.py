@@ -27,6 +27,8 @@ from services.clock import Clock, utc_now
 from services.emergency.readiness import check_readiness, is_prepared
 from services.errors import BackupsError, InputError, NotTestable, SettingsError
 from services.installation import Installation, make_home
+from services.keys.holders import load_keys
+from services.keys.words import ADD_A_KEY, drill_words, recipients_words
 from services.notify.channels import open_channels
 from services.postgres.collations import DEFAULT, has_icu, icu_in_use
 from services.postgres.connection import Address, connect
@@ -103,6 +105,7 @@ def _examine_installed(installation: Installation) -> Iterator[Diagnosis]:
         if is_prepared(database):
             yield from _diagnose(f"read-only mode of {database.name}", partial(check_readiness, database))
     yield from _diagnose("key", lambda: check_key(settings))
+    yield from _diagnose("recovery key", lambda: check_recovery_key(installation))
     for database in settings.databases:
         name = f"restore test of {database.name}"
         yield from _diagnose(name, partial(check_scratch_server, installation, database))
@@ -272,6 +275,19 @@ def check_key(settings: Settings) -> Iterator[tuple[Result, str, str]]:
     )
     hint = "Set BACKUP_ENCRYPTION_KEY to the secret key of a recipient, or add its public key to BACKUP_RECIPIENTS."
     yield "warning", message, hint
+
+
+def check_recovery_key(installation: Installation) -> Iterator[tuple[Result, str, str]]:
+    """Is there a key beside the worker's, and was it proven lately?"""
+    if not installation.settings.recipients or installation.settings.sample:
+        return
+    report = load_keys(installation)
+    if len(report.present) == 1:
+        yield "warning", recipients_words(report), ADD_A_KEY
+    else:
+        yield "ok", recipients_words(report), ""
+    if report.is_overdue:
+        yield "warning", drill_words(report), "`backups keys drill --identity FILE`, by whoever keeps the key."
 
 
 def check_scratch_server(installation: Installation, database: DatabaseSettings) -> Iterator[tuple[Result, str, str]]:

@@ -55,6 +55,9 @@ RULES: dict[str, AlertRule] = {
     "base_backup_age": AlertRule("No recent base backup", after=timedelta(hours=1)),
     "slot_lag": AlertRule("Replication slot holds back too much"),
     "read_only": AlertRule("Read-only mode still on"),
+    "key_drill": AlertRule("Drill of the recovery key overdue"),
+    # It is so by its settings, not by an event: the page, the doctor and the list of checks say it.
+    "recovery_key": AlertRule("One key alone opens the backups", fires_on=_NEVER),
     # A message about messages that cannot be delivered would wait behind them; the page and the watchdog say it.
     "notifications": AlertRule("Messages are not delivered", fires_on=_NEVER),
     "catalogue": AlertRule("Catalogue out of reach", fires_on=_NEVER),
