@@ -12,7 +12,7 @@ from services.catalog.runs import ClaimLost, Enqueue
 from services.errors import BackupsError, Cancelled
 from services.installation import Installation
 from services.jobs.active_run import ActiveRun, Interrupted
-from services.jobs.use_cases import USE_CASES
+from services.jobs.use_cases import carry_out_use_case
 from services.settings.model import DatabaseSettings
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def execute_run(
         started(active)
         try:
             _hold_backup(installation, run)
-            result = USE_CASES[run.kind](installation, run, active)
+            result = carry_out_use_case(installation, run, active)
         except KeyboardInterrupt:
             state, error = "cancelled", Cancelled("Cancelled with Ctrl-C.")
             _record_end(active, state, error)

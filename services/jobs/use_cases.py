@@ -13,6 +13,7 @@ from services.backups.archive_backups import Wish, archive_backups
 from services.backups.compress_backup import compress_backups
 from services.backups.copy_backup import copy_backup
 from services.backups.create import create_backup, verify_new_backup
+from services.backups.locking import lock_copies
 from services.backups.missing_copies import queue_copies
 from services.backups.request import BackupRequest
 from services.backups.thaw_backup import describe_thaw, thaw_backup
@@ -57,6 +58,18 @@ def _verify_made(installation: Installation, backup_id: str, active: ActiveRun) 
 
 def _made(backup: Backup) -> dict[str, Any]:
     return {"backup_id": backup.id, "name": backup.name, "stored_bytes": backup.stored_bytes}
+
+
+STORES: tuple[RunKind, ...] = ("backup", "adopt", "base_backup", "copy", "compress", "rotate", "health")
+"""After these, what is to be locked in its storage is (``services.backups.locking``)."""
+
+
+def carry_out_use_case(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
+    """Do what a run is for, and lock what it stored; return what its row keeps as its result."""
+    result = USE_CASES[run.kind](installation, run, active)
+    if run.kind in STORES:
+        lock_copies(installation, active)
+    return result
 
 
 def _copy_later(installation: Installation, run: Run, backup: Backup, active: ActiveRun) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.backups.archive_plan import Skipped
+from services.backups.archive_plan import Skipped, lock_words
 from services.backups.compress_plan import stored_copies
 from services.catalog.model import Backup
 from services.errors import InputError, KeyMismatch
@@ -86,6 +86,9 @@ def refusal(installation: Installation, backup: Backup) -> str:
     cold = next((copy for copy in there if copy.storage_class != STANDARD), None)
     if cold is not None:
         return f"its copy in {cold.storage} lies in the storage class {cold.storage_class}"
+    locked = next((why for copy in there if (why := lock_words(copy, installation.clock()))), "")
+    if locked:
+        return locked
     known = {storage.name for storage in settings.storages}
     if any(copy.storage not in known for copy in there):
         return "one of its storages is not in the settings any more"
