@@ -6,26 +6,36 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
 import streamlit as st
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from dashboard.edge import Edge
+from dashboard.incidents import report_incident
 from dashboard.monitor import Monitor
+from services.errors import SettingsError
 from services.health.prometheus import CONTENT_TYPE
+from services.log_output import configure_logging, reformat
+from services.settings.load import load_settings
 
 T = TypeVar("T")
 LIMIT_SECONDS = 5.0
 """How long whoever asks waits for the catalogue."""
 _NOT_KEPT = {"Cache-Control": "no-store"}
 
+logger = logging.getLogger(__name__)
 monitor = Monitor()
 
 
@@ -53,6 +63,8 @@ async def _in_time(read: Callable[[], T]) -> T | None:
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[None]:
     """Watch the alerts for as long as the server lives."""
+    _write_one_log()  # again: Streamlit has made further loggers since
+    logger.info("the dashboard listens on %s:%s", *map(st.get_option, ("server.address", "server.port")))
     monitor.start()
     try:
         yield
@@ -60,8 +72,31 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
         monitor.stop()
 
 
+def edge(environ: dict[str, str]) -> dict[str, Any]:
+    """Return what ``Edge`` is to know. Settings that are wrong are said by each page; until then: loopback alone."""
+    try:
+        settings = load_settings(environ, thorough=False)
+    except SettingsError:
+        return {}
+    if settings is None:
+        return {}
+    public = urlsplit(settings.alerts.dashboard_url or "")
+    hosts = {*settings.web.hosts, *([public.hostname] if public.hostname else [])}
+    return {"hosts": sorted(hosts), "is_https": public.scheme == "https"}
+
+
+def _write_one_log() -> None:
+    """Have Streamlit's and uvicorn's own lines look like ours."""
+    logging.getLogger("streamlit.error_util").setLevel(logging.CRITICAL)  # report_incident writes what it would
+    reformat([name for name in logging.root.manager.loggerDict if name.startswith(("streamlit", "uvicorn"))])
+
+
+configure_logging()
+_write_one_log()
 app = st.App(
     Path(__file__).with_name("app.py"),
     routes=[Route("/healthz", healthz), Route("/metrics", metrics)],
     lifespan=lifespan,  # type: ignore[arg-type]
+    middleware=[Middleware(Edge, **edge(dict(os.environ)))],
+    on_script_error=report_incident,
 )

@@ -9,7 +9,9 @@ BackupsError
 │   ├── NothingMatches         a pattern that matches nothing
 │   ├── NotADump               a file that is no dump
 │   └── NoStorageClass         a storage that has no such storage class
+├── NotPermitted               whoever asks has not the role that this needs (exit code 77)
 ├── Blocked                    a pre-check stands in the way
+├── TooManyCommands            one person gives more within a minute than is allowed
 ├── Busy                       another run works on this database
 ├── Cancelled                  somebody asked the run to stop
 ├── TimedOut                   a wait had a limit, and it passed
@@ -100,8 +102,22 @@ class NoStorageClass(InputError):
     """The storage has no such storage class."""
 
 
+class NotPermitted(BackupsError):
+    """Whoever asks has not the role that this needs. The exit code is EX_NOPERM of sysexits.h."""
+
+    exit_code = 77
+    may_pass = False
+    is_refusal = True
+
+
 class Blocked(BackupsError):
     """A pre-check stands in the way."""
+
+    is_refusal = True
+
+
+class TooManyCommands(BackupsError):
+    """One person gives more commands within a minute than is allowed."""
 
     is_refusal = True
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from services.catalog.catalog import Catalog
 from services.clock import Clock, utc_now
 from services.errors import SettingsError
-from services.settings.load import load_alerts, load_settings
+from services.settings.load import load_access, load_alerts, load_settings
 from services.settings.model import Settings
 from services.storage.protocol import Storage
 
@@ -54,7 +54,7 @@ def open_installation(
         from services.sample.environment import ensure_sample
 
         settings = ensure_sample(Path(environ.get("BACKUPS_HOME") or "var").absolute(), clock)
-        settings = settings.model_copy(update={"alerts": load_alerts(environ)})
+        settings = settings.model_copy(update={"alerts": load_alerts(environ), "access": load_access(environ)})
     return open_configured(settings, migrate=migrate, clock=clock)
 
 

@@ -91,7 +91,7 @@ def _action(item: ActionItem, review: Review) -> Wish | None:
         return change
     if ticked:
         return Wish(lambda inst: commands.complete_action_item(inst, item.id, actor=ACTOR), "Ticked off.")
-    return Wish(lambda inst: commands.reopen_action_item(inst, item.id), "Open again.")
+    return Wish(lambda inst: commands.reopen_action_item(inst, item.id, actor=ACTOR), "Open again.")
 
 
 def _who(item: ActionItem, now: datetime) -> str:
@@ -109,7 +109,7 @@ def _change_action(item: ActionItem) -> Wish | None:
         due = st.date_input("Due", item.due, format="YYYY-MM-DD")
         if not st.form_submit_button("Save"):
             return None
-    return Wish(lambda inst: commands.change_action_item(inst, item.id, owner=owner, due=due), "Changed.")
+    return Wish(lambda inst: commands.change_action_item(inst, item.id, owner=owner, due=due, actor=ACTOR), "Changed.")
 
 
 def _new_action(review: Review) -> Wish | None:

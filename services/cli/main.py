@@ -39,6 +39,7 @@ from services.cli import (  # noqa: F401
     health_commands,
     alert_commands,
     review_commands,
+    people_commands,
     pitr_commands,
     pitr_base_commands,
 )

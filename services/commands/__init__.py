@@ -13,6 +13,13 @@ from services.commands.compressions import submit_compressions
 from services.commands.copies import submit_copy
 from services.commands.emergency import release_read_only, submit_emergency
 from services.commands.keys import hold_key_drill, submit_rotation
+from services.commands.people import (
+    add_person,
+    disable_person,
+    enable_person,
+    release_account,
+    set_role,
+)
 from services.commands.point_in_time import submit_base_backup, submit_point_restore, submit_point_test
 from services.commands.restores import submit_restore, submit_verification
 from services.commands.retention import MAX_AT_ONCE, set_pin, submit_cleanup, submit_deletion
@@ -40,11 +47,15 @@ __all__ = [
     "EmergencyRequest",
     "acknowledge_alert",
     "add_action_item",
+    "add_person",
     "change_action_item",
     "complete_action_item",
+    "disable_person",
     "edit_review_note",
+    "enable_person",
     "hold_key_drill",
     "pause_schedule",
+    "release_account",
     "release_read_only",
     "reopen_action_item",
     "request_cancel",
@@ -52,6 +63,7 @@ __all__ = [
     "run_schedule",
     "send_test_messages",
     "set_pin",
+    "set_role",
     "set_schedule",
     "submit_adopt",
     "submit_archives",

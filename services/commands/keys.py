@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 from services.catalog.key_drills import KeyDrill
 from services.catalog.model import Backup
+from services.commands.gate import permitted
 from services.commands.submit import submit_run
 from services.installation import Installation
 from services.keys import drill
 from services.keys.rotate_plan import Rotation
 
 
+@permitted("keys.rotate")
 def submit_rotation(
     installation: Installation,
     rotations: Sequence[Rotation],
@@ -37,6 +39,7 @@ def submit_rotation(
     ]
 
 
+@permitted("keys.drill")
 def hold_key_drill(
     installation: Installation, identities: Sequence[str], *, backup: Backup | None = None, actor: str
 ) -> KeyDrill:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.catalog.pins import Pin
+from services.commands.gate import permitted
 from services.commands.submit import check_note, submit_run
 from services.errors import InputError
 from services.installation import Installation
@@ -14,6 +15,7 @@ MAX_AT_ONCE = 5000
 """So many backups one confirmation may name."""
 
 
+@permitted("retention.plan", instead=lambda given: "retention.apply" if given["apply"] else None)
 def submit_cleanup(
     installation: Installation,
     *,
@@ -34,6 +36,7 @@ def submit_cleanup(
     return _submit(installation, request, actor, reason, idempotency_key, slot=slot, queue=queue)
 
 
+@permitted("backup.delete")
 def submit_deletion(
     installation: Installation,
     backup_ids: Sequence[str],
@@ -57,6 +60,7 @@ def submit_deletion(
     return _submit(installation, request, actor, reason, idempotency_key, queue=queue)
 
 
+@permitted("backup.pin", instead=lambda given: None if given["pinned"] else "backup.unpin")
 def set_pin(installation: Installation, backup_id: str, *, pinned: bool, actor: str, reason: str = "") -> Pin:
     """Pin a backup, or take its pin away. Raise UnknownName, InputError for one that has expired or is being deleted.
 

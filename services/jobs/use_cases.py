@@ -20,6 +20,7 @@ from services.backups.thaw_backup import describe_thaw, thaw_backup
 from services.backups.thaw_state import expected_at
 from services.catalog.model import Backup, Run, RunKind, Verification
 from services.clock import isoformat
+from services.commands.gate import following
 from services.emergency.backup import emergency_backup
 from services.emergency.request import EmergencyRequest
 from services.health.probe import check_health
@@ -75,7 +76,9 @@ def carry_out_use_case(installation: Installation, run: Run, active: ActiveRun) 
 def _copy_later(installation: Installation, run: Run, backup: Backup, active: ActiveRun) -> None:
     """Queue the further copies of a backup that the worker has made; in the foreground whoever asked for it goes on."""
     if run.params.get("queued"):
-        for run_id in queue_copies(installation, backup.id, actor=run.actor):
+        with following():
+            queued = queue_copies(installation, backup.id, actor=run.actor)
+        for run_id in queued:
             storage = installation.catalog.runs.get(run_id).params["storage"]
             active.log(f"A copy in {storage} is queued (run {run_id}).")
 

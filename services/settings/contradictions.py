@@ -8,6 +8,7 @@ from services.backups.signing import is_ed25519_key
 from services.errors import InputError, SettingsError
 from services.postgres.connection import Address
 from services.retention.policy import RetentionPolicy
+from services.settings.access import missing
 from services.settings.faults import example_of
 from services.settings.keys import is_public_key, public_key_of
 from services.settings.model import Settings
@@ -52,6 +53,7 @@ def contradictions(settings: Settings, *, complete: bool) -> list[str]:
     faults += _one_way_commands(settings)
     faults += _other_owners(settings)
     faults += _half_protected(settings)
+    faults += missing(settings.access)
     return faults
 
 

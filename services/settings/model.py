@@ -23,16 +23,15 @@ from services.errors import InputError
 from services.names import unknown_name
 from services.retention.policy import MOST, RetentionPolicy
 from services.schedules.cron import check_cron, check_time_zone
+from services.settings.access import AccessSettings
+from services.settings.lengths import parse_duration, parse_size
+from services.settings.web import WebSettings
 
 T = TypeVar("T")
 
 NAME_RULE = "1 to 63 characters: letters, digits, '_', '-' and '.', starting with a letter or digit"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
-_LENGTH = re.compile(r"(\d+)\s*(s|min|h|d|w)\Z")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|kB|MB|GB|TB)\Z")
 _ADDRESS = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\Z")
-_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800}
-_BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 COLD_CLASSES = ("INTELLIGENT_TIERING", "STANDARD_IA", "ONEZONE_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE")
 """Amazon's storage classes that are colder than the standard one, the warmest first."""
@@ -49,31 +48,6 @@ VerificationLevel = Literal["stored", "checksum", "archive", "restore"]
 def is_name(text: str) -> bool:
     """Say whether the text may name a database or a storage (see NAME_RULE)."""
     return bool(_NAME.match(text)) and ".." not in text
-
-
-def parse_duration(text: object) -> object:
-    """Given ``24h``, ``30min`` or ``35d``, return the timedelta; anything else goes on to pydantic."""
-    if isinstance(text, str):
-        found = _LENGTH.match(text.strip())
-        if not found:
-            raise ValueError("write a number and a unit: 30min, 24h, 35d")
-        try:
-            return timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
-        except OverflowError:
-            raise ValueError("is longer than the calendar; write 30min, 24h or 35d") from None
-    return text
-
-
-def parse_size(text: object) -> object:
-    """Given ``500MB`` or ``2 TB`` (decimal units), return bytes; a plain number is bytes already."""
-    if isinstance(text, str):
-        if text.strip().isdigit():
-            return int(text)
-        found = _SIZE.match(text.strip())
-        if not found:
-            raise ValueError("write a number and a unit: 500MB, 2TB")
-        return int(float(found[1]) * _BYTES[found[2]])
-    return text
 
 
 def _cron(line: str) -> str:
@@ -129,6 +103,8 @@ class StorageSettings(_Strict):
     it is known that nothing is locked, and nobody needs to be told."""
     lock_for: Annotated[Duration | None, Field(ge=timedelta(hours=1), le=timedelta(days=3660))] = None
     """How long; None: as many days as the retention policy's daily tier keeps, 1 to 30."""
+    presigned_downloads: bool = True
+    """Whether a browser may fetch a backup from this bucket itself, by a presigned URL; else through the dashboard."""
 
     @field_validator("name")
     @classmethod
@@ -205,6 +181,8 @@ class PitrSettings(_Strict):
     """The cluster whose log is taken; None: that of the first file."""
     push_limit: Annotated[Duration, Field(ge=timedelta(seconds=10))] = timedelta(minutes=5)
     """The longest that storing one file may take; PostgreSQL then tries again."""
+    check_within: Annotated[Duration, Field(ge=timedelta(hours=1))] = timedelta(days=7)
+    """Within how long a worker reads all of the stored log again, and each base backup."""
 
 
 class DatabaseSettings(_Strict):
@@ -395,6 +373,8 @@ class Settings(_Strict):
     """What a second person has to approve before it starts."""
     signing_key: SecretStr | None = None
     """Base64 of a 32-byte Ed25519 seed; None: derived from ``encryption_key`` where that is given."""
+    installation_key: Annotated[SecretStr | None, Field(min_length=32)] = None
+    """Seals the audit log and signs download links; None: ``installation.key`` in ``home`` (``services.own_key``)."""
     trusted_signers: tuple[str, ...] = ()
     """Base64 Ed25519 public keys whose manifests are believed, beside our own."""
     restore_test_url: SecretStr | None = None
@@ -416,8 +396,10 @@ class Settings(_Strict):
     slo_target: Annotated[float, Field(gt=0, le=100)] = 99.9
     """Percent of the backup schedules' slots that are to be satisfied within their deadline."""
     alerts: AlertSettings = AlertSettings()
+    access: AccessSettings = AccessSettings()
     retention: RetentionSettings = RetentionSettings()
     """The retention policy of every database that sets none of its own."""
+    web: WebSettings = WebSettings()
 
     def secret_keys(self) -> tuple[str, ...]:
         """Return the age secret keys that are at hand, the present one first."""

@@ -6,7 +6,7 @@ from alembic import op
 from services.catalog.schema import Instant
 
 revision = "0015"
-down_revision = "0012"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 
