@@ -60,6 +60,10 @@ RULES: dict[str, AlertRule] = {
     "read_only": AlertRule("Read-only mode still on"),
     "audit_log": AlertRule("Audit log was changed"),
     "audit_anchor": AlertRule("Audit log not anchored"),
+    "key_drill": AlertRule("Drill of the recovery key overdue"),
+    "object_lock": AlertRule("Backups are not locked", fires_on=frozenset({"failure"})),
+    # It is so by its settings, not by an event: the page, the doctor and the list of checks say it.
+    "recovery_key": AlertRule("One key alone opens the backups", fires_on=_NEVER),
     # A message about messages that cannot be delivered would wait behind them; the page and the watchdog say it.
     "notifications": AlertRule("Messages are not delivered", fires_on=_NEVER),
     "catalogue": AlertRule("Catalogue out of reach", fires_on=_NEVER),

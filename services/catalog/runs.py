@@ -42,6 +42,7 @@ _LANES: dict[RunKind, Lane] = {
     "base_backup": "base",
     "point_test": "checks",
     "point_restore": "checks",
+    "rotate": "checks",
 }
 Enqueue = Callable[[Run, sa.Connection], None]
 """Puts a queued run into the queue, within a transaction on the catalogue."""

@@ -13,6 +13,7 @@ from services.commands.backups import submit_adopt, submit_backup
 from services.commands.compressions import submit_compressions
 from services.commands.copies import submit_copy
 from services.commands.emergency import release_read_only, submit_emergency
+from services.commands.keys import hold_key_drill, submit_rotation
 from services.commands.people import (
     add_person,
     disable_person,
@@ -59,6 +60,7 @@ __all__ = [
     "enable_person",
     "note_sign_in",
     "export_audit",
+    "hold_key_drill",
     "pause_schedule",
     "release_account",
     "release_read_only",
@@ -85,6 +87,7 @@ __all__ = [
     "submit_point_restore",
     "submit_point_test",
     "submit_restore",
+    "submit_rotation",
     "submit_thaw",
     "submit_verification",
     "verify_audit",

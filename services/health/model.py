@@ -101,6 +101,9 @@ def join_sentences(sentence: str, hint: str) -> str:
 
 
 CHECK_WORDS: dict[str, str] = {
+    "recovery_key": "Recovery key",
+    "key_drill": "Drill of the recovery key",
+    "object_lock": "Object lock",
     "backup_age": "Last good backup",
     "backup_run": "Last backup run",
     "slot": "Last slot",

@@ -13,7 +13,7 @@ from services.catalog.runs import ClaimLost, Enqueue
 from services.errors import BackupsError, Cancelled
 from services.installation import Installation
 from services.jobs.active_run import ActiveRun, Interrupted
-from services.jobs.use_cases import USE_CASES
+from services.jobs.use_cases import carry_out_use_case
 from services.log_output import logged_as
 from services.settings.model import DatabaseSettings
 
@@ -57,7 +57,7 @@ def execute_run(
         try:
             _hold_backup(installation, run)
             record_reading(installation, run, worker=worker)
-            result = USE_CASES[run.kind](installation, run, active)
+            result = carry_out_use_case(installation, run, active)
         except KeyboardInterrupt:
             state, error = "cancelled", Cancelled("Cancelled with Ctrl-C.")
             _record_end(active, state, error)

@@ -19,6 +19,7 @@ from services.health.checks import RULES, examine
 from services.health.model import CHECK_WORDS, HealthCheck
 from services.installation import Installation
 from services.overview import StorageRoom
+from services.stream.encryption import generate_key
 from tests.pages.test_copies_shown import in_two_storages
 from tests.pages.test_queries import count_queries
 from tests.pages.worlds import NOW, add_backup, add_run, add_verification, healthy, installation, scheduled
@@ -320,7 +321,9 @@ def test_every_rule_says_something_of_a_healthy_installation(tmp_path: Path) -> 
     inst = scheduled(tmp_path, "orders", missed=(), late=())
     well(inst)
     resting = inst.settings.databases[0].model_copy(update={"name": "resting", "paused": True})
-    inst.settings = inst.settings.model_copy(update={"databases": (*inst.settings.databases, resting)})
+    keys = (generate_key()[1], generate_key()[1])
+    changes = {"databases": (*inst.settings.databases, resting), "recipients": keys}
+    inst.settings = inst.settings.model_copy(update=changes)
     add_run(inst, "orders", NOW - HOUR, state="finished", kind="verification")
     add_run(inst, "orders", NOW - HOUR, state="finished", kind="health",
             result={"probes": []})  # fmt: skip
