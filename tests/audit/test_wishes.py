@@ -19,7 +19,7 @@ from services.catalog.schema import audit_log, people, pins, runs
 from services.commands.gate import entered
 from services.errors import BackupsError, InputError, NotPermitted, UnknownName
 from services.installation import Installation
-from services.jobs import execute
+from services.jobs import use_cases
 from services.jobs.execute import execute_run
 from services.jobs.identity import process_identity
 from services.settings.access import AccessSettings
@@ -144,7 +144,7 @@ def test_a_run_that_reads_a_backup_says_so_before_it_reads_and_how_it_ended(
     stand_in = Backup()
     stand_in.go.set()
     for kind in ("verification", "backup"):
-        monkeypatch.setitem(execute.USE_CASES, kind, stand_in)
+        monkeypatch.setitem(use_cases.USE_CASES, kind, stand_in)
     run_id = commands.submit_verification(inst, backup.id, "archive", actor="ada", queue=False)
     execute_run(inst, run_id, worker=process_identity())
     asked, begun, ended = log(inst)

@@ -38,7 +38,7 @@ def inst(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installati
     made = make_installation(tmp_path, databases=databases(orders="default", billing="eu", audit="eu"))
     stand_in = Backup()
     stand_in.go.set()
-    monkeypatch.setitem(execute.USE_CASES, "backup", stand_in)
+    monkeypatch.setitem(use_cases.USE_CASES, "backup", stand_in)
     monkeypatch.setattr(worker, "HEARTBEAT_SECONDS", 0.2)
     yield made
     made.close()
