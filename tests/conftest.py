@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -15,6 +16,9 @@ from services.postgres.connection import Address
 from services.postgres.server import LocalServer
 from tests.support.place import make_place
 from tests.support.servers import NewDatabase, drop_database, make_database, make_server
+
+# Looking for garbage among what imports and collection made, which stays until the end, is a tenth of the suite's work.
+gc.disable()
 
 # How long an example takes depends on what else the machine does, and is measured by the benchmarks.
 hypothesis.settings.register_profile("busy", suppress_health_check=[hypothesis.HealthCheck.too_slow], deadline=None)
@@ -32,6 +36,13 @@ def pytest_configure(config: pytest.Config) -> None:
         shutil.rmtree(place, ignore_errors=True)
 
     config.add_cleanup(remove)
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
