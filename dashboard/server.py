@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from starlette.routing import Route
 from dashboard import who
 from dashboard.monitor import Monitor
 from dashboard.wall import Wall, access_of, auth_secrets, refuse_to_serve
+from services.errors import BackupsError
 from services.health.prometheus import CONTENT_TYPE
 
 T = TypeVar("T")
@@ -64,7 +66,10 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
 
 
 access = access_of(os.environ)
-refuse_to_serve(access)
+try:
+    refuse_to_serve(access)
+except BackupsError as error:
+    sys.exit(f"Error: {error}")
 who.behind_the_wall()
 app = st.App(
     Path(__file__).with_name("app.py"),
