@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
@@ -21,16 +23,21 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from dashboard import who
+from dashboard.edge import Edge
+from dashboard.incidents import report_incident
 from dashboard.monitor import Monitor
 from dashboard.wall import Wall, access_of, auth_secrets, refuse_to_serve
-from services.errors import BackupsError
+from services.errors import BackupsError, SettingsError
 from services.health.prometheus import CONTENT_TYPE
+from services.log_output import configure_logging, reformat
+from services.settings.load import load_settings
 
 T = TypeVar("T")
 LIMIT_SECONDS = 5.0
 """How long whoever asks waits for the catalogue."""
 _NOT_KEPT = {"Cache-Control": "no-store"}
 
+logger = logging.getLogger(__name__)
 monitor = Monitor()
 
 
@@ -58,6 +65,8 @@ async def _in_time(read: Callable[[], T]) -> T | None:
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[None]:
     """Watch the alerts for as long as the server lives."""
+    _write_one_log()  # again: Streamlit has made further loggers since
+    logger.info("the dashboard listens on %s:%s", *map(st.get_option, ("server.address", "server.port")))
     monitor.start()
     try:
         yield
@@ -65,6 +74,26 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
         monitor.stop()
 
 
+def edge(environ: dict[str, str]) -> dict[str, Any]:
+    """Return what ``Edge`` is to know. Settings that are wrong are said by each page; until then: loopback alone."""
+    try:
+        settings = load_settings(environ, thorough=False)
+    except SettingsError:
+        return {}
+    named = settings.alerts.dashboard_url if settings is not None else None
+    public = urlsplit(access_of(environ).url or named or "")
+    hosts = {*(settings.web.hosts if settings is not None else ()), *([public.hostname] if public.hostname else [])}
+    return {"hosts": sorted(hosts), "is_https": public.scheme == "https"}
+
+
+def _write_one_log() -> None:
+    """Have Streamlit's and uvicorn's own lines look like ours."""
+    logging.getLogger("streamlit.error_util").setLevel(logging.CRITICAL)  # report_incident writes what it would
+    reformat([name for name in logging.root.manager.loggerDict if name.startswith(("streamlit", "uvicorn"))])
+
+
+configure_logging()
+_write_one_log()
 access = access_of(os.environ)
 try:
     refuse_to_serve(access)
@@ -74,7 +103,8 @@ who.behind_the_wall()
 app = st.App(
     Path(__file__).with_name("app.py"),
     secrets=auth_secrets(access),
-    middleware=[Middleware(Wall, access=access)],
     routes=[Route("/healthz", healthz), Route("/metrics", metrics)],
     lifespan=lifespan,  # type: ignore[arg-type]
+    middleware=[Middleware(Edge, **edge(dict(os.environ))), Middleware(Wall, access=access)],
+    on_script_error=report_incident,
 )

@@ -11,6 +11,7 @@ BackupsError
 │   └── NoStorageClass         a storage that has no such storage class
 ├── NotPermitted               whoever asks has not the role that this needs (exit code 77)
 ├── Blocked                    a pre-check stands in the way
+├── TooManyCommands            one person gives more within a minute than is allowed
 ├── Busy                       another run works on this database
 ├── Cancelled                  somebody asked the run to stop
 ├── TimedOut                   a wait had a limit, and it passed
@@ -110,6 +111,12 @@ class NotPermitted(BackupsError):
 
 class Blocked(BackupsError):
     """A pre-check stands in the way."""
+
+    is_refusal = True
+
+
+class TooManyCommands(BackupsError):
+    """One person gives more commands within a minute than is allowed."""
 
     is_refusal = True
 

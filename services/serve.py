@@ -40,6 +40,8 @@ END_SECONDS = 30.0
 """How long children may clean up after SIGTERM before they are killed; longer than a worker takes (20 s)."""
 _POLL_SECONDS = 0.2
 _ROOT = Path(__file__).resolve().parents[1]
+SERVER = _ROOT / "dashboard" / "server.py"
+"""The script that Streamlit runs."""
 
 
 def is_loopback(address: str) -> bool:
@@ -82,8 +84,11 @@ def worker_command() -> list[str]:
     return [sys.executable, "-m", "services.cli.main", "worker"]
 
 
-def dashboard_command(address: str, port: int) -> list[str]:
-    """Return the command line of the dashboard. ``python -m`` is what makes ``services`` importable in it."""
+def dashboard_command(address: str, port: int, script: Path = SERVER) -> list[str]:
+    """Return the command line that serves the dashboard, or another Streamlit script in the same way.
+
+    ``python -m`` is what makes ``services`` importable in it.
+    """
     options = {
         "server.address": address,
         "server.port": str(port),
@@ -91,9 +96,10 @@ def dashboard_command(address: str, port: int) -> list[str]:
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
         "browser.serverAddress": address,
+        "logger.hideWelcomeMessage": "true",  # its lines are no log's; the server says itself where it listens
     }
     words = [f"--{name}={value}" for name, value in options.items()]
-    return [sys.executable, "-m", "streamlit", "run", str(_ROOT / "dashboard" / "server.py"), *words]
+    return [sys.executable, "-m", "streamlit", "run", str(script), *words]
 
 
 def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -119,7 +125,7 @@ def exec_dashboard(address: str, port: int, environ: Mapping[str, str]) -> None:
     command = dashboard_command(address, port)
     environment = child_environment(environ)
     os.chdir(_ROOT)
-    os.execve(command[0], command, environment)  # noqa: S606 - no shell is wanted
+    os.execve(command[0], command, environment)  # nosec B606  # noqa: S606 - no shell is wanted
 
 
 @dataclass
@@ -217,7 +223,8 @@ def wait_until_served(address: str, port: int, *, seconds: float, ended: Callabl
     deadline = time.monotonic() + seconds
     while not ended():
         try:
-            with urllib.request.urlopen(f"http://{host}:{port}/_stcore/health", timeout=2) as answer:
+            url = f"http://{host}:{port}/_stcore/health"
+            with urllib.request.urlopen(url, timeout=2) as answer:  # nosec B310  # our own address, always http
                 if answer.status == 200:
                     return
         except (urllib.error.URLError, OSError):

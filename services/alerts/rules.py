@@ -50,6 +50,7 @@ RULES: dict[str, AlertRule] = {
     "access": AlertRule("Storage cannot be used"),
     "keys": AlertRule("Keys do not fit", fires_on=frozenset({"failure"})),
     "wal_gap": AlertRule("Gap in the write-ahead log"),
+    "wal_damage": AlertRule("Damage in the write-ahead log"),
     # A server that is away, or a worker that was started anew, samples nothing for some minutes.
     "wal_delay": AlertRule("Write-ahead log not archived in time", fires_on=_ALSO_UNKNOWN, after=timedelta(minutes=5)),
     "base_backup_age": AlertRule("No recent base backup", after=timedelta(hours=1)),

@@ -367,6 +367,30 @@ wal_samples = sa.Table(
     sa.Column("last_missing", sa.String(40), nullable=False),
     sa.Column("error", sa.Text, nullable=False),
 )
+wal_archives = sa.Table(
+    "wal_archives",
+    metadata,
+    sa.Column("database", sa.String(63), primary_key=True),
+    sa.Column("storage", sa.String(63), primary_key=True),
+    sa.Column("listed_at", Instant),
+    sa.Column("files", sa.Integer, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("faults", sa.JSON, nullable=False),
+    sa.Column("damaged", sa.JSON, nullable=False),
+    sa.Column("checked_at", Instant),
+    sa.Column("checked_key", sa.String(300), nullable=False),
+    sa.Column("round_began_at", Instant),
+    sa.Column("round_ended_at", Instant),
+    sa.Column("check_error", sa.Text, nullable=False),
+)
+wal_levels = sa.Table(
+    "wal_levels",
+    metadata,
+    sa.Column("database", sa.String(63), primary_key=True),
+    sa.Column("storage", sa.String(63), primary_key=True),
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+)
 read_only_modes = sa.Table(
     "read_only_modes",
     metadata,
@@ -390,6 +414,30 @@ read_only_modes = sa.Table(
     sa.Column("attempted_at", Instant),
     sa.Index("ix_read_only_modes_released_at", "released_at"),
     sa.Index("ix_read_only_modes_run_id", "run_id"),
+)
+audit_log = sa.Table(
+    "audit_log",
+    metadata,
+    # Triggers (migration 0014) refuse to change or remove a row, and to add one out of order.
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("actor", sa.String(300), nullable=False),
+    sa.Column("origin", sa.String(300), nullable=False),
+    sa.Column("action", sa.String(60), nullable=False),
+    sa.Column("target_kind", sa.String(20), nullable=False),
+    sa.Column("target", sa.String(300), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("outcome", sa.String(12), nullable=False),
+    # JSON as text: what was hashed, to the character.
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("previous", sa.String(64), nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False),
+    sa.Column("seal", sa.String(80), nullable=False),
+    sa.Index("ix_audit_log_at", "at"),
+    sa.Index("ix_audit_log_actor_number", "actor", "number"),
+    sa.Index("ix_audit_log_action_number", "action", "number"),
+    sa.Index("ix_audit_log_outcome_number", "outcome", "number"),
+    sa.Index("ix_audit_log_target_number", "target", "number"),
 )
 people = sa.Table(
     "people",

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from services.catalog.backups import good
 from services.catalog.duties import WORKER_LEFT
 from services.catalog.model import Outcome, Run
-from services.catalog.schema import active, backups, copies, duties, refused, runs, verifications, workers
+from services.catalog.schema import active, backups, copies, duties, refused, runs, verifications, wal_archives, workers
 from services.catalog.workers import SILENT_AFTER
 from services.schedules.outcomes import SlotDay
 from services.status import GoodBackup, RestoreTest, WorkerSigns
@@ -235,14 +235,19 @@ def worker_signs(engine: sa.Engine, now: datetime) -> WorkerSigns:
 
 
 def storage_use(engine: sa.Engine) -> dict[str, StorageUse]:
-    """Return what each storage holds, by the catalogue."""
-    query = (
+    """Return what each storage holds, by the catalogue: copies of backups, and the log as it was listed last."""
+    backed_up = (
         sa.select(copies.c.storage, sa.func.count().label("backups"), sa.func.sum(copies.c.bytes).label("bytes"))
         .where(copies.c.state.in_(("stored", "damaged")))
         .group_by(copies.c.storage)
     )
+    both = sa.union_all(backed_up, sa.select(wal_archives.c.storage, sa.literal(0), wal_archives.c.bytes)).subquery()
+    query = sa.select(
+        both.c.storage, sa.func.sum(both.c.backups).label("backups"), sa.func.sum(both.c.bytes).label("bytes")
+    ).group_by(both.c.storage)
     with engine.connect() as connection:
-        return {row.storage: StorageUse(row.storage, row.backups, int(row.bytes)) for row in connection.execute(query)}
+        rows = connection.execute(query).all()
+    return {row.storage: StorageUse(row.storage, int(row.backups), int(row.bytes)) for row in rows}
 
 
 def copies_expected_by_database(engine: sa.Engine, storage: str) -> dict[str, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -19,6 +18,7 @@ from services.cli.output import note, say, write_json
 from services.cli.session import AsJson, opened
 from services.errors import BackupsError
 from services.installation import open_installation
+from services.log_output import configure_logging, hide
 from services.schedules.sync import sync_schedules
 
 Address = Annotated[str, typer.Option(help="Without sign-in (docs/access.md) a loopback address.")]
@@ -82,6 +82,7 @@ def worker() -> None:
 
     _log_to_stderr()
     with opened() as installation:
+        hide(installation.settings)  # the sample environment's are in no variable
         run_worker(installation)
 
 
@@ -106,11 +107,7 @@ def migrate(as_json: AsJson = False) -> None:
 
 
 def _log_to_stderr() -> None:
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True
-    )
-    for chatty in ("botocore", "boto3", "urllib3", "alembic", "dbos", "requests"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    configure_logging(os.environ)
 
 
 def _has_a_screen() -> bool:

@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
+from services.access.rate import check_rate
 from services.access.standing import require
 from services.access.table import PERMISSIONS
 from services.installation import Installation
@@ -46,10 +47,14 @@ def entered(
     command: str = "",
     arguments: Mapping[str, Any] | None = None,
 ) -> Iterator[Wish]:
-    """Let the block run if the actor may; how that ends is known here: done, or failed. Raise NotPermitted."""
+    """Let the block run if the actor may; how that ends is known here: done, or failed.
+
+    Raise NotPermitted, TooManyCommands.
+    """
     wish = Wish(permission, actor, command or permission, arguments or {})
     if not _FOLLOWING.get():
         admit(installation, wish)
+        check_rate(installation, actor, permission)
     yield wish
 
 

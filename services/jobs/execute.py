@@ -13,6 +13,7 @@ from services.errors import BackupsError, Cancelled
 from services.installation import Installation
 from services.jobs.active_run import ActiveRun, Interrupted
 from services.jobs.use_cases import USE_CASES
+from services.log_output import logged_as
 from services.settings.model import DatabaseSettings
 
 logger = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ def execute_run(
     state: Literal["finished", "failed", "cancelled"] = "finished"
     result: dict[str, Any] = {}
     error: BackupsError | None = None
-    with active:
+    with active, logged_as(run_id):
         started(active)
         try:
             _hold_backup(installation, run)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.catalog.duties import claim_duty
+from services.catalog.wal_archives import note_listing
 from services.catalog.wal_samples import WalSample, add_sample, trim_samples
 from services.errors import BackupsError
 from services.installation import Installation
@@ -103,6 +104,10 @@ class Sampler:
         seen = self._seen.get(database.name)
         if seen is None or now - seen.at >= LISTED_EVERY or seen.at > now or _has_moved(seen, facts):
             listing = list_archive(archive)
+            note_listing(
+                self._installation.catalog.engine, database.name, storage.name, at=now, files=len(listing.files),
+                stored_bytes=listing.all_bytes, faults=listing.faults,
+            )  # fmt: skip
             begins = first_needed(self._installation, database, archive.system_identifier)
             history = _history(database, listing, facts)
             newest, reach = _newest(listing.segments, history, archive.segment_bytes)

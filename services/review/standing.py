@@ -95,10 +95,12 @@ def _newest(engine: sa.Engine, names: Iterable[str], at: datetime) -> list[_Newe
     test = test.where(v.database == of.c.name, v.finished_at < at, v.outcome == "passed")
     test = test.where(_whole(), sa.not_(_failed(at)))
     test = test.order_by(v.finished_at.desc()).limit(1).correlate(of)
-    ever = sa.exists().where(b.database == of.c.name, b.finished_at < at, b.type != "base").correlate(of)
-    query = sa.select(of.c.name, backup.scalar_subquery(), test.scalar_subquery(), ever)
+    # Asked for in the index's order: of an EXISTS, PostgreSQL expects a hit at once, and reads the table to find one.
+    first = sa.select(b.finished_at).where(b.database == of.c.name, b.finished_at < at, b.type != "base")
+    first = first.order_by(b.finished_at).limit(1).correlate(of)
+    query = sa.select(of.c.name, *(each.scalar_subquery() for each in (backup, test, first)))
     with engine.connect() as connection:
-        return [_Newest(name, held, tested, bool(some)) for name, held, tested, some in connection.execute(query)]
+        return [_Newest(name, held, tested, some is not None) for name, held, tested, some in connection.execute(query)]
 
 
 def _candidates(engine: sa.Engine, newest: Iterable[_Newest], at: datetime) -> list[sa.Row[Any]]:

@@ -30,6 +30,7 @@ class Environment(BaseModel):
     BACKUP_RECIPIENTS: str | None = None
     BACKUP_ENCRYPTION_KEY: str | None = None
     BACKUP_SIGNING_KEY: str | None = None
+    BACKUPS_INSTALLATION_KEY: str | None = None
     BACKUP_RETENTION: str | None = None
     BACKUP_OWNER_URL: str | None = None
     RESTORE_TEST_URL: str | None = None
@@ -51,6 +52,8 @@ class Environment(BaseModel):
     BACKUP_ALERT_URLS: str | None = None
     BACKUP_SMTP_URL: str | None = None
     BACKUP_HEARTBEAT_URL: str | None = None
+    BACKUPS_HOSTS: str | None = None
+    BACKUPS_LOG_FORMAT: str | None = None
     BACKUP_ACCESS: str | None = None
     BACKUP_ADMINS: str | None = None
     BACKUP_ROLES: str | None = None
@@ -144,12 +147,15 @@ def apply_environment(values: dict[str, Any], env: Environment, faults: list[str
     given = {
         "encryption_key": env.BACKUP_ENCRYPTION_KEY,
         "signing_key": env.BACKUP_SIGNING_KEY,
+        "installation_key": env.BACKUPS_INSTALLATION_KEY,
         "restore_test_url": env.RESTORE_TEST_URL,
         "catalog_url": env.CATALOG_URL,
         "spool": env.BACKUP_SPOOL,
     }
     values |= {field: text for field, text in given.items() if text}
     apply_alerts(values, env)
+    if env.BACKUPS_HOSTS and isinstance(values.get("web", {}), dict):
+        values["web"] = values.get("web", {}) | {"hosts": env.BACKUPS_HOSTS}
     apply_access(values, env)
     values.setdefault("catalog_url", f"sqlite:///{values['home'] / 'catalog.db'}")
     if not values.get("recipients") and isinstance(values.get("encryption_key"), str):

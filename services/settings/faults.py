@@ -47,6 +47,7 @@ EXAMPLES = {
     "recipients": "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
     "encryption_key": "AGE-SECRET-KEY-1…, as `backups keygen` makes it",
     "signing_key": "the base64 of 32 random bytes",
+    "installation_key": "the base64 of 32 random bytes: `openssl rand -base64 32`",
     "restore_test_url": "postgresql://tester:password@scratch-host:5432/postgres",
     "catalog_url": "sqlite:////var/lib/backups/catalog.db",
     "databases.schedule": "0 2 * * *",
@@ -64,6 +65,8 @@ EXAMPLES = {
     "alerts.urls": "ntfy://backups-la-factoria",
     "alerts.heartbeat_url": "https://hc-ping.com/UUID",
     "alerts": "smtp://user:password@mail.example.com:587",
+    "web.hosts": '["backups.example.com"]',
+    "web.commands_per_minute": "60",
     "databases.owner_url": "postgresql://la_factoria_app:password@host:5432/la_factoria?sslmode=require",
     "databases.read_only_limit": "30min",
     "databases.read_only_on_command": 'both as lists: ["railway", "variable", "set", "READ_ONLY_MODE=true"]',
@@ -90,6 +93,7 @@ _ENVIRONMENT_NAMES = {
     "recipients": "BACKUP_RECIPIENTS",
     "encryption_key": "BACKUP_ENCRYPTION_KEY",
     "signing_key": "BACKUP_SIGNING_KEY",
+    "installation_key": "BACKUPS_INSTALLATION_KEY",
     "restore_test_url": "RESTORE_TEST_URL",
     "catalog_url": "CATALOG_URL",
     "databases.pitr.method": "PITR_METHOD",
@@ -102,6 +106,7 @@ _ENVIRONMENT_NAMES = {
     "alerts.urls": "BACKUP_ALERT_URLS",
     "alerts.heartbeat_url": "BACKUP_HEARTBEAT_URL",
     "alerts": "BACKUP_ALERT_EMAIL",
+    "web.hosts": "BACKUPS_HOSTS",
 }
 
 

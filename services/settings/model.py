@@ -25,6 +25,7 @@ from services.retention.policy import MOST, RetentionPolicy
 from services.schedules.cron import check_cron, check_time_zone
 from services.settings.access import AccessSettings
 from services.settings.lengths import parse_duration, parse_size
+from services.settings.web import WebSettings
 
 T = TypeVar("T")
 
@@ -91,6 +92,8 @@ class StorageSettings(_Strict):
     """Colder storage classes that this server has; None: as its endpoint says (``services.storage.classes``)."""
     timeout: Duration = timedelta(seconds=60)
     """The longest silence of the storage that is waited for."""
+    presigned_downloads: bool = True
+    """Whether a browser may fetch a backup from this bucket itself, by a presigned URL; else through the dashboard."""
 
     @field_validator("name")
     @classmethod
@@ -167,6 +170,8 @@ class PitrSettings(_Strict):
     """The cluster whose log is taken; None: that of the first file."""
     push_limit: Annotated[Duration, Field(ge=timedelta(seconds=10))] = timedelta(minutes=5)
     """The longest that storing one file may take; PostgreSQL then tries again."""
+    check_within: Annotated[Duration, Field(ge=timedelta(hours=1))] = timedelta(days=7)
+    """Within how long a worker reads all of the stored log again, and each base backup."""
 
 
 class DatabaseSettings(_Strict):
@@ -349,6 +354,8 @@ class Settings(_Strict):
     """An age secret key (``AGE-SECRET-KEY-1…``), needed to verify deeply and to restore."""
     signing_key: SecretStr | None = None
     """Base64 of a 32-byte Ed25519 seed; None: derived from ``encryption_key`` where that is given."""
+    installation_key: Annotated[SecretStr | None, Field(min_length=32)] = None
+    """Seals the audit log and signs download links; None: ``installation.key`` in ``home`` (``services.own_key``)."""
     trusted_signers: tuple[str, ...] = ()
     """Base64 Ed25519 public keys whose manifests are believed, beside our own."""
     restore_test_url: SecretStr | None = None
@@ -373,6 +380,7 @@ class Settings(_Strict):
     access: AccessSettings = AccessSettings()
     retention: RetentionSettings = RetentionSettings()
     """The retention policy of every database that sets none of its own."""
+    web: WebSettings = WebSettings()
 
     def database(self, name: str) -> DatabaseSettings:
         """Return the database of that name. Raise UnknownName with what comes close."""
