@@ -16,7 +16,7 @@ from services.backups.request import BackupRequest
 from services.catalog.model import Run
 from services.errors import SettingsError, UnknownName
 from services.installation import Installation, open_configured
-from services.jobs import execute, queue, worker
+from services.jobs import queue, use_cases, worker
 from services.jobs.identity import DeathWatch, process_identity
 from services.jobs.reconcile import QueueWatch
 from services.jobs.recovery import recover_dead_runs
