@@ -1,7 +1,6 @@
 """The server: ``python -m streamlit run dashboard/server.py``. Streamlit's own, with two routes for monitoring.
 
-``app.py`` stays the entry point of every page; here is only what is no page. A sign-in wall for routes goes into
-``middleware``, before which nothing is answered.
+``app.py`` stays the entry point of every page; here is only what is no page, and before all of it the wall.
 """
 
 from __future__ import annotations
@@ -22,9 +21,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from dashboard import who
 from dashboard.edge import Edge
 from dashboard.incidents import report_incident
 from dashboard.monitor import Monitor
+from dashboard.wall import Wall, access_of, auth_secrets, refuse_to_serve
 from services.errors import SettingsError
 from services.health.prometheus import CONTENT_TYPE
 from services.log_output import configure_logging, reformat
@@ -93,10 +94,14 @@ def _write_one_log() -> None:
 
 configure_logging()
 _write_one_log()
+access = access_of(os.environ)
+refuse_to_serve(access)
+who.behind_the_wall()
 app = st.App(
     Path(__file__).with_name("app.py"),
+    secrets=auth_secrets(access),
     routes=[Route("/healthz", healthz), Route("/metrics", metrics)],
     lifespan=lifespan,  # type: ignore[arg-type]
-    middleware=[Middleware(Edge, **edge(dict(os.environ)))],
+    middleware=[Middleware(Edge, **edge(dict(os.environ))), Middleware(Wall, access=access)],
     on_script_error=report_incident,
 )

@@ -6,8 +6,9 @@ from dashboard.components.alert_list import alert_history, deliveries, history_f
 from dashboard.components.health_list import health_list, summary
 from dashboard.format import escape, instant
 from dashboard.guard import reported
-from dashboard.session import ACTOR, installation, remember_message
+from dashboard.session import installation, remember_message
 from dashboard.theme import SEVERITY_MARKS
+from dashboard.who import actor, offered
 from services.alerts.board import AlertBoard, load_board
 from services.alerts.store import find_alert
 from services.commands import acknowledge_alert
@@ -57,6 +58,8 @@ def opened(inst: Installation, board: AlertBoard) -> None:
         st.info(
             escape(f"{gone.sentence} {gone.resolution}"), icon=":material/task_alt:", title="This alert has resolved"
         )
+    if board.open:
+        offered("alert.acknowledge")
     for alert in board.open:
         with st.container(border=True):
             note = open_alert(alert, board.report.at, asked=alert.id == asked)
@@ -66,7 +69,7 @@ def opened(inst: Installation, board: AlertBoard) -> None:
 
 def acknowledge(inst: Installation, alert_id: str, note: str) -> None:
     try:
-        acknowledge_alert(inst, alert_id, note=note, actor=ACTOR)
+        acknowledge_alert(inst, alert_id, note=note, actor=actor())
     except BackupsError as error:
         remember_message("error", escape(str(error)))
     else:

@@ -14,8 +14,11 @@ from services.pitr.reach import Reach
 from services.status import age
 
 
-def base_list(reach: Reach, *, interval: timedelta) -> bool:
-    """Draw the base backups, and return whether another one is asked for. ``interval``: how often one is due."""
+def base_list(reach: Reach, *, interval: timedelta, may_take: bool) -> bool:
+    """Draw the base backups, and return whether another one is asked for. ``interval``: how often one is due.
+
+    ``may_take``: whether another one is offered.
+    """
     bases = reach.bases
     if bases:
         newest = ago(bases[-1].stopped_at, reach.now)
@@ -43,4 +46,4 @@ def base_list(reach: Reach, *, interval: timedelta) -> bool:
             "there. The inventory says why.",
             icon=":material/gpp_bad:",
         )
-    return st.button("Take a base backup now", icon=":material/backup:", key="base-go")
+    return may_take and st.button("Take a base backup now", icon=":material/backup:", key="base-go")

@@ -454,6 +454,7 @@ people = sa.Table(
     sa.Column("changed_at", Instant, nullable=False),
     sa.Column("changed_by", sa.String(200), nullable=False),
     sa.Column("last_seen_at", Instant),
+    sa.Column("signed_out_at", Instant),
 )
 # -- for the pages: what they ask costs as much with 100,000 backups as with few --------------------------------------
 

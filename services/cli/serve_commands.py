@@ -21,7 +21,7 @@ from services.installation import open_installation
 from services.log_output import configure_logging, hide
 from services.schedules.sync import sync_schedules
 
-Address = Annotated[str, typer.Option(help="A loopback address: there is no sign-in yet.")]
+Address = Annotated[str, typer.Option(help="Without sign-in (docs/access.md) a loopback address.")]
 Port = Annotated[int, typer.Option(min=1, max=65535)]
 START_SECONDS = 60.0
 
@@ -36,7 +36,7 @@ def serve(
 ) -> None:
     """Run a worker and the dashboard until Ctrl-C; the catalogue is brought up to date first."""
     _log_to_stderr()
-    serving.check_address(address, port)
+    serving.check_address(address, port, serving.access_settings(os.environ))
     note("Preparing…")
     installation = open_installation(os.environ, migrate=True)
     sync_schedules(installation)

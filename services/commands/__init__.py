@@ -17,8 +17,10 @@ from services.commands.people import (
     add_person,
     disable_person,
     enable_person,
+    note_sign_in,
     release_account,
     set_role,
+    sign_out,
 )
 from services.commands.point_in_time import submit_base_backup, submit_point_restore, submit_point_test
 from services.commands.restores import submit_restore, submit_verification
@@ -56,6 +58,7 @@ __all__ = [
     "edit_review_note",
     "enable_person",
     "export_audit",
+    "note_sign_in",
     "pause_schedule",
     "release_account",
     "release_read_only",
@@ -67,6 +70,7 @@ __all__ = [
     "set_pin",
     "set_role",
     "set_schedule",
+    "sign_out",
     "submit_adopt",
     "submit_archives",
     "submit_backup",

@@ -105,6 +105,19 @@ def release_account(
     return _change(installation, full_identity(installation, who), actor, subject=None)
 
 
+@permitted("read")
+def note_sign_in(installation: Installation, *, actor: str) -> None:
+    """Note that somebody has begun to look at the pages."""
+
+
+@permitted("read")
+def sign_out(installation: Installation, *, actor: str) -> None:
+    """End every sign-in of a person that began before: in all tabs, whatever cookie still says otherwise."""
+    began_before = installation.clock().replace(microsecond=0)  # as a token says it
+    with installation.catalog.engine.begin() as connection:
+        installation.catalog.people.change(actor, connection, signed_out_at=began_before)
+
+
 def full_identity(installation: Installation, who: str) -> str:
     """Return what is meant: a bare name is one of whoever signs in here. Raise InputError."""
     return parse_identity(who, kind="proxy" if installation.settings.access.mode == "proxy" else "person")
