@@ -36,6 +36,8 @@ ACTS_OUTSIDE = frozenset({
 """Permissions whose commands act where no transaction reaches: recorded as begun first."""
 UNRECORDED = frozenset({"read", "audit.read"})
 """Looking at pages and lists; refusals of it are recorded."""
+MAKES_LINKS = frozenset({"ask_download"})
+"""Commands that only say where something can be had; having it is recorded by itself."""
 VISITS = {"note_sign_in": "sign_in", "sign_out": "sign_out"}
 """Commands that need no more than the right to look, and are recorded all the same."""
 _LEFT_OUT = frozenset({"actor", "reason", "force_reason", "idempotency_key", "queue", "slot"})
@@ -71,7 +73,7 @@ def recorded(installation: Installation, wish: Wish) -> Iterator[None]:
     entry = _entry(installation, wish)
     settled: list[AuditRow] = []
     own = wish.actor in OWN
-    acts_outside = wish.permission in ACTS_OUTSIDE
+    acts_outside = wish.permission in ACTS_OUTSIDE and wish.command not in MAKES_LINKS
     if acts_outside:
         record(installation, replace(entry, outcome="begun"))
 

@@ -34,6 +34,7 @@ from services.cli import (  # noqa: F401
     simulate_commands,
     upkeep_commands,
     key_commands,
+    download_commands,
     serve_commands,
     health_commands,
     alert_commands,
