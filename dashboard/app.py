@@ -14,6 +14,7 @@ from dashboard.components.sign_in import refused_page, sign_in_page, signed_in
 from dashboard.guard import reported, show_error
 from dashboard.navigation import build_navigation, needed_for
 from dashboard.session import installation, show_message
+from dashboard.visitor import know_visitors
 from dashboard.who import look, may, reason
 from services.access.identity import PAGE_WITHOUT_SIGN_IN
 from services.access.standing import Standing
@@ -27,6 +28,8 @@ ICON = str(Path(__file__).with_name("icon.svg"))  # of our own: a named icon wou
 def main() -> None:
     """Draw the frame that all pages share, then the page."""
     st.set_page_config(page_icon=ICON, layout="wide")  # before the navigation, which would set a named icon otherwise
+    with reported():
+        know_visitors(installation())
     found = who_is_there()
     page = build_navigation(hidden=found is None)
     if found is None:

@@ -30,7 +30,7 @@ from services.installation import Installation
 logger = logging.getLogger(__name__)
 
 ACTS_OUTSIDE = frozenset({
-    "alert.test", "backup.decrypt", "backup.download", "catalog.rebuild", "compare", "emergency.release", "export",
+    "alert.test", "backup.decrypt", "backup.download", "catalog.rebuild", "compare", "emergency.release",
     "pitr.setup",
 })  # fmt: skip
 """Permissions whose commands act where no transaction reaches: recorded as begun first."""
