@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,7 +29,7 @@ from dashboard.edge import Edge
 from dashboard.incidents import report_incident
 from dashboard.monitor import Monitor
 from dashboard.wall import Wall, access_of, auth_secrets, refuse_to_serve
-from services.errors import SettingsError
+from services.errors import BackupsError, SettingsError
 from services.health.prometheus import CONTENT_TYPE
 from services.log_output import configure_logging, reformat
 from services.settings.load import load_settings
@@ -97,7 +98,10 @@ def _write_one_log() -> None:
 configure_logging()
 _write_one_log()
 access = access_of(os.environ)
-refuse_to_serve(access)
+try:
+    refuse_to_serve(access)
+except BackupsError as error:
+    sys.exit(f"Error: {error}")
 who.behind_the_wall()
 app = st.App(
     Path(__file__).with_name("app.py"),

@@ -31,7 +31,7 @@ def look() -> Standing | None:
     access = session.installation().settings.access
     if not _served["behind_the_wall"]:
         refuse_address(str(st.get_option("server.address") or "0.0.0.0"), access)  # noqa: S104 - what none means
-        if access.mode != "none" and st.runtime.exists():
+        if access.mode != "none":
             raise InputError(
                 "This page was started without the server that signs people in.",
                 hint="Start it with `backups serve` or `backups dashboard`.",

@@ -67,7 +67,7 @@ PERMISSIONS: dict[str, Permission] = {name: Permission(name, role, what) for nam
 COMMAND_LINES: dict[str, str | None] = {
     **dict.fromkeys(
         (
-            "status", "runs", "list", "contents", "trends", "preflight", "pick", "slo", "storage", "simulate", "health",
+            "status", "runs", "list", "contents", "trends", "preflight", "pick", "slo", "storage", "health",
             "read-only", "schedule list", "schedule show", "alert list", "alert history", "review actions",
             "pitr status", "pitr gaps", "pitr windows", "pitr verify", "pitr expire", "pitr list",
         ),
@@ -121,7 +121,10 @@ COMMAND_LINES: dict[str, str | None] = {
         "people.change",
     ),
     **dict.fromkeys(
-        ("doctor", "keygen", "encrypt", "serve", "worker", "dashboard", "migrate", "pitr wal-push", "pitr wal-fetch"),
+        (
+            "doctor", "keygen", "encrypt", "simulate", "serve", "worker", "dashboard", "migrate",
+            "pitr wal-push", "pitr wal-fetch",
+        ),
         None,
     ),
 }  # fmt: skip
