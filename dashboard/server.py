@@ -23,6 +23,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from dashboard import who
+from dashboard.downloads import PATH as DOWNLOADS
+from dashboard.downloads import download
 from dashboard.edge import Edge
 from dashboard.incidents import report_incident
 from dashboard.monitor import Monitor
@@ -104,7 +106,7 @@ who.behind_the_wall()
 app = st.App(
     Path(__file__).with_name("app.py"),
     secrets=auth_secrets(access),
-    routes=[Route("/healthz", healthz), Route("/metrics", metrics)],
+    routes=[Route("/healthz", healthz), Route("/metrics", metrics), Route(DOWNLOADS, download)],
     lifespan=lifespan,  # type: ignore[arg-type]
     middleware=[Middleware(Edge, **edge(dict(os.environ))), Middleware(Wall, access=access)],
     on_script_error=report_incident,

@@ -12,6 +12,7 @@ from services.commands.audit import accept_audit, anchor_audit, export_audit, ve
 from services.commands.backups import submit_adopt, submit_backup
 from services.commands.compressions import submit_compressions
 from services.commands.copies import submit_copy
+from services.commands.downloads import ask_download, download_to_file
 from services.commands.emergency import release_read_only, submit_emergency
 from services.commands.keys import hold_key_drill, submit_rotation
 from services.commands.people import (
@@ -53,9 +54,11 @@ __all__ = [
     "add_action_item",
     "add_person",
     "anchor_audit",
+    "ask_download",
     "change_action_item",
     "complete_action_item",
     "disable_person",
+    "download_to_file",
     "edit_review_note",
     "enable_person",
     "export_audit",
