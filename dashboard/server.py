@@ -21,7 +21,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from dashboard import who
 from dashboard.edge import Edge
 from dashboard.incidents import report_incident
 from dashboard.monitor import Monitor
@@ -66,6 +65,9 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
     """Watch the alerts for as long as the server lives."""
     configure_logging()
     _write_one_log()  # again: there are further loggers by now
+    from dashboard import who  # it brings Streamlit's caches along, which complain until the server's runtime is there
+
+    who.behind_the_wall()
     logger.info("the dashboard listens on %s:%s", *map(st.get_option, ("server.address", "server.port")))
     monitor.start()
     try:
@@ -96,7 +98,6 @@ def _write_one_log() -> None:
 _write_one_log()
 access = access_of(os.environ)
 refuse_to_serve(access)
-who.behind_the_wall()
 app = st.App(
     Path(__file__).with_name("app.py"),
     secrets=auth_secrets(access),
