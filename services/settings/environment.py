@@ -67,6 +67,8 @@ class Environment(BaseModel):
     BACKUP_METRICS_TOKEN: str | None = None
     BACKUPS_HOSTS: str | None = None
     BACKUPS_LOG_FORMAT: str | None = None
+    BACKUPS_ADDRESS: str | None = None
+    BACKUPS_PORT: str | None = None
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Environment:
