@@ -67,7 +67,8 @@ COMMAND_LINES: dict[str, str | None] = {
         (
             "status", "runs", "list", "contents", "trends", "preflight", "pick", "slo", "storage", "simulate", "health",
             "read-only", "schedule list", "schedule show", "alert list", "alert history", "review actions",
-            "keys list", "approvals list", "pitr status", "pitr gaps", "pitr windows", "pitr verify", "pitr expire", "pitr list",
+            "keys list", "approvals list",
+            "pitr status", "pitr gaps", "pitr windows", "pitr verify", "pitr expire", "pitr list",
         ),
         "read",
     ),

@@ -5,7 +5,7 @@ from alembic import op
 
 from services.catalog.schema import Instant
 
-revision = "0015"
+revision = "0018"
 down_revision = "0017"
 branch_labels = None
 depends_on = None
