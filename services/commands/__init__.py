@@ -7,6 +7,7 @@ returns the same run: a second click, a reload or a second tab starts nothing tw
 
 from services.backups.request import BackupRequest
 from services.commands.alerts import ChannelTest, acknowledge_alert, send_test_messages
+from services.commands.approvals import approve_request, reject_request
 from services.commands.archives import submit_archives, submit_thaw
 from services.commands.backups import submit_adopt, submit_backup
 from services.commands.compressions import submit_compressions
@@ -48,6 +49,7 @@ __all__ = [
     "acknowledge_alert",
     "add_action_item",
     "add_person",
+    "approve_request",
     "change_action_item",
     "complete_action_item",
     "disable_person",
@@ -55,6 +57,7 @@ __all__ = [
     "enable_person",
     "hold_key_drill",
     "pause_schedule",
+    "reject_request",
     "release_account",
     "release_read_only",
     "reopen_action_item",
