@@ -50,18 +50,3 @@ def test_a_restore_that_waits_is_on_the_page_of_restores(open_page: OpenPage, tm
         commands.submit_restore(inst, backup.id, "orders_new", actor="cli:ada@host")
     text = everything(open_page(inst, "verify_and_restore"))
     assert "Restore orders_backup_20261121_120000 into orders_new" in text.replace("\\", "")
-
-
-def test_a_cleanup_on_the_page_waits_and_says_so_without_an_alarm(open_page: OpenPage, tmp_path: Path) -> None:
-    inst = two_persons(tmp_path)
-    for days in range(60, 0, -1):
-        add_backup(inst, "orders", NOW - days * DAY, type="scheduled")
-    app = open_page(inst, "retention")
-    app.button(key="clean-up").click().run()
-    typed = next(field for field in app.text_input if field.label)
-    typed.set_value("orders").run()
-    next(button for button in app.button if "Delete" in button.label).click().run()
-    assert not app.exception
-    assert [error.value for error in app.error] == []
-    assert len(inst.catalog.approvals.list()) == 1
-    assert inst.catalog.runs.list() == []
