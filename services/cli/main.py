@@ -36,6 +36,7 @@ from services.cli import (  # noqa: F401
     key_commands,
     keys_group,
     download_commands,
+    approval_commands,
     serve_commands,
     health_commands,
     alert_commands,
