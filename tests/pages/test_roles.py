@@ -8,7 +8,7 @@ import pytest
 from streamlit.navigation.page import Page
 from streamlit.testing.v1 import AppTest
 
-from dashboard import who
+from dashboard import wall
 from dashboard.navigation import _TITLES
 from services import commands
 from services.access.roles import Role
@@ -32,7 +32,7 @@ def inst(tmp_path_factory: pytest.TempPathFactory) -> Installation:
 
 @pytest.fixture(autouse=True)
 def _behind_the_wall(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(who._served, "behind_the_wall", True)
+    monkeypatch.setattr(wall, "_built", [True])
 
 
 def as_role(inst: Installation, open_page: OpenPage, role: str, page: str = "overview") -> AppTest:
