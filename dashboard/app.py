@@ -42,7 +42,7 @@ def main() -> None:
             )
         needed = needed_for(page)
         if not may(needed):
-            refused_page(needed)
+            refused_page(page.title, needed)
             return
         read_only_banner(installation())
         show_message()
