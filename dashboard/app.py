@@ -51,7 +51,7 @@ def main() -> None:
                     installation(), actor=found.actor, action=needed, why=reason(needed), page=page.title
                 )
                 st.session_state["refused"] = page.title
-            refused_page(needed)
+            refused_page(page.title, needed)
             return
         read_only_banner(installation())
         show_message()

@@ -27,8 +27,19 @@ from services.settings.load import load_access, load_settings
 FAILED = "sign-in"
 """The parameter of the URL that says a sign-in did not succeed."""
 _CALLBACK, _COOKIE = "/oauth2callback", "_streamlit_user"
+_built: list[bool] = []
 _OPEN = ("/healthz", "/_stcore/health")
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+
+
+def build() -> None:
+    """Note that this process is our server, with the wall before every route."""
+    _built.append(True)
+
+
+def stands() -> bool:
+    """Say whether there is a wall around this process: not where somebody ran the entry point by itself."""
+    return bool(_built)
 
 
 def access_of(environ: Mapping[str, str]) -> AccessSettings:
