@@ -26,6 +26,7 @@ BackupsError
 │   ├── NoSuchBucket
 │   ├── StorageFull
 │   ├── StorageUnavailable
+│   ├── ObjectLocked           the storage keeps everybody from deleting the object before its time
 │   └── NotThawed              the object lies in cold storage and cannot be read as it is
 ├── CorruptBackup              the stored bytes are not those that were sent
 ├── KeyMismatch                the key at hand does not open the file
@@ -189,6 +190,12 @@ class StorageFull(StorageError):
 
 class StorageUnavailable(StorageError):
     """The storage does not answer, or answers with a server error."""
+
+
+class ObjectLocked(StorageError):
+    """The storage keeps everybody from deleting the object before its time."""
+
+    may_pass = False
 
 
 class NotThawed(StorageError):

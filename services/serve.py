@@ -40,6 +40,8 @@ END_SECONDS = 30.0
 """How long children may clean up after SIGTERM before they are killed; longer than a worker takes (20 s)."""
 _POLL_SECONDS = 0.2
 _ROOT = Path(__file__).resolve().parents[1]
+SERVER = _ROOT / "dashboard" / "server.py"
+"""The script that Streamlit runs."""
 
 
 def is_loopback(address: str) -> bool:
@@ -82,8 +84,11 @@ def worker_command() -> list[str]:
     return [sys.executable, "-m", "services.cli.main", "worker"]
 
 
-def dashboard_command(address: str, port: int) -> list[str]:
-    """Return the command line of the dashboard. ``python -m`` is what makes ``services`` importable in it."""
+def dashboard_command(address: str, port: int, script: Path = SERVER) -> list[str]:
+    """Return the command line that serves the dashboard, or another Streamlit script in the same way.
+
+    ``python -m`` is what makes ``services`` importable in it.
+    """
     options = {
         "server.address": address,
         "server.port": str(port),
@@ -94,7 +99,7 @@ def dashboard_command(address: str, port: int) -> list[str]:
         "logger.hideWelcomeMessage": "true",  # its lines are no log's; the server says itself where it listens
     }
     words = [f"--{name}={value}" for name, value in options.items()]
-    return [sys.executable, "-m", "streamlit", "run", str(_ROOT / "dashboard" / "server.py"), *words]
+    return [sys.executable, "-m", "streamlit", "run", str(script), *words]
 
 
 def child_environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -57,7 +57,7 @@ def log(
         )
     if backup is not None and (narrowed or since is not None or until is not None or kind is not None):
         raise InputError("A backup has one entry.", hint="Name the backup alone, or narrow the whole log down.")
-    begin, end = _range(since, until)
+    begin, end = range_of(since, until)
     with opened(quiet=form != "template") as installation:
         if database is not None:
             installation.settings.database(database)
@@ -100,7 +100,8 @@ def _backups(
     return store.iterate(*conditions)
 
 
-def _range(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
+def range_of(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
+    """Return the range that ``--since`` and ``--until`` mean. Raise InputError."""
     begin = _instant("--since", since) if since is not None else None
     end = _instant("--until", until, whole_day=True) if until is not None else None
     if begin is not None and end is not None and end <= begin:

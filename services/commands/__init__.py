@@ -8,10 +8,12 @@ returns the same run: a second click, a reload or a second tab starts nothing tw
 from services.backups.request import BackupRequest
 from services.commands.alerts import ChannelTest, acknowledge_alert, send_test_messages
 from services.commands.archives import submit_archives, submit_thaw
+from services.commands.audit import accept_audit, anchor_audit, export_audit, verify_audit, visible_audit
 from services.commands.backups import submit_adopt, submit_backup
 from services.commands.compressions import submit_compressions
 from services.commands.copies import submit_copy
 from services.commands.emergency import release_read_only, submit_emergency
+from services.commands.keys import hold_key_drill, submit_rotation
 from services.commands.people import (
     add_person,
     disable_person,
@@ -46,14 +48,18 @@ __all__ = [
     "BackupRequest",
     "ChannelTest",
     "EmergencyRequest",
+    "accept_audit",
     "acknowledge_alert",
     "add_action_item",
     "add_person",
+    "anchor_audit",
     "change_action_item",
     "complete_action_item",
     "disable_person",
     "edit_review_note",
     "enable_person",
+    "export_audit",
+    "hold_key_drill",
     "note_sign_in",
     "pause_schedule",
     "release_account",
@@ -81,8 +87,11 @@ __all__ = [
     "submit_point_restore",
     "submit_point_test",
     "submit_restore",
+    "submit_rotation",
     "submit_thaw",
     "submit_verification",
+    "verify_audit",
+    "visible_audit",
     "withdraw_review_note",
     "write_review_note",
 ]

@@ -87,6 +87,7 @@ def submit_point_restore(
     into: Path,
     *,
     base: str | None = None,
+    keep_archiving: bool = False,
     actor: str,
     reason: str = "",
     idempotency_key: str | None = None,
@@ -94,6 +95,7 @@ def submit_point_restore(
 ) -> str:
     """Ask for a restore to a point in time into a folder that is new or empty, on the machine that works on it.
 
+    ``keep_archiving``: it takes its source's place, and archives as that did; otherwise it archives nothing.
     Raise UnknownName, InputError.
     """
     if not into.is_absolute():
@@ -102,7 +104,7 @@ def submit_point_restore(
         installation,
         "point_restore",
         database=_checked(installation, database, target, base),
-        params=_params(target, base) | {"into": str(into)},
+        params=_params(target, base) | {"into": str(into), "keep_archiving": keep_archiving},
         actor=actor,
         reason=reason,
         idempotency_key=idempotency_key,

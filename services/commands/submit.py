@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
+from services.audit.pending import settle
 from services.catalog.model import Run, RunKind
 from services.catalog.runs import stored_key
 from services.commands.attended import mark
@@ -56,6 +57,7 @@ def submit_run(
             )
             if queue:
                 enqueue(installation, run, transaction)
+            settle(transaction, run=run.id)
     except IntegrityError:
         # Two clicks at the same moment: the other one was first.
         known = earlier_run(installation, idempotency_key)

@@ -11,8 +11,11 @@ from collections.abc import Callable, Iterable, Mapping
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.errors import ConnectionFailed
+from services.health import audit_checks as audit
 from services.health import damage_checks as damage
 from services.health import database_checks as database
+from services.health import key_checks as key
+from services.health import lock_checks as lock
 from services.health import pitr_checks as pitr
 from services.health import place_checks as place
 from services.health import promise_checks as promise
@@ -49,6 +52,10 @@ RULES: tuple[Rule, ...] = (
     place.probes,
     pitr.log,
     read_only.read_only,
+    audit.log,
+    audit.anchors,
+    key.keys,
+    lock.locks,
 )
 
 

@@ -7,12 +7,13 @@ import traceback
 from collections.abc import Callable
 from typing import Any, Literal
 
+from services.audit.runs import record_reading
 from services.catalog.model import MACHINES, Run
 from services.catalog.runs import ClaimLost, Enqueue
 from services.errors import BackupsError, Cancelled
 from services.installation import Installation
 from services.jobs.active_run import ActiveRun, Interrupted
-from services.jobs.use_cases import USE_CASES
+from services.jobs.use_cases import carry_out_use_case
 from services.log_output import logged_as
 from services.settings.model import DatabaseSettings
 
@@ -55,7 +56,8 @@ def execute_run(
         started(active)
         try:
             _hold_backup(installation, run)
-            result = USE_CASES[run.kind](installation, run, active)
+            record_reading(installation, run, worker=worker)
+            result = carry_out_use_case(installation, run, active)
         except KeyboardInterrupt:
             state, error = "cancelled", Cancelled("Cancelled with Ctrl-C.")
             _record_end(active, state, error)

@@ -46,6 +46,7 @@ _REPEATABLE = (
     "compress",
     "base_backup",
     "point_test",
+    "rotate",
 )
 """What may be started again by itself. A restore or an adoption is repeated by the person who asked for it."""
 _MAKES_BACKUPS = ("backup", "adopt", "base_backup")

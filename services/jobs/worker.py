@@ -15,6 +15,8 @@ from dbos import DBOS
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.alerts.watch import AlertWatch
+from services.audit.settings_seen import note_settings
+from services.audit.watch import anchor_when_due
 from services.backups.look_again import look_again
 from services.backups.missing_copies import queue_missing
 from services.backups.thaws import look_at_thaws
@@ -46,6 +48,7 @@ AWAY_POLL_SECONDS = 2.0
 """How long a run waits before it asks a catalogue again that did not answer."""
 COPIES_SECONDS = 60.0
 PROBES_SECONDS = 60.0
+AUDIT_SECONDS = 300.0
 STOP_SECONDS = 20.0
 """How long a worker that is told to end waits for its runs to clean up after themselves."""
 
@@ -163,10 +166,12 @@ def run_worker(
             ("read-only", _release_read_only),
             ("copies", Paced(_copies, COPIES_SECONDS)),
             ("probes", Paced(_probe_again, PROBES_SECONDS)),
+            ("audit", Paced(_anchor_audit_log, AUDIT_SECONDS)),
             *state.pitr.tasks(),
         )
     ]
     sync_schedules(installation)
+    note_settings(installation, "worker")
     # Before anything is taken from the queue: others tell by our heart whether what we take is in good hands.
     _beat(state)
     _try(state, _recover)
@@ -259,6 +264,11 @@ def _copies(state: _State) -> None:
     look_again(state.installation)
     queue_missing(state.installation)
     look_at_thaws(state.installation)
+
+
+def _anchor_audit_log(state: _State) -> None:
+    """Verify the audit log and anchor it in each storage, once a day."""
+    anchor_when_due(state.installation, by=state.identity)
 
 
 def _store_pins(state: _State) -> None:

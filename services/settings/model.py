@@ -42,6 +42,9 @@ DEFAULT_QUEUE = "default"
 MOST_JOBS = 16
 """The most sessions of one dump: each is a session of the source's server, and a table is never shared by two."""
 
+LONGEST_UNASKED_LOCK = 30
+"""Days. A lock cannot be taken back, so a longer one must be written down."""
+
 VerificationLevel = Literal["stored", "checksum", "archive", "restore"]
 
 
@@ -95,6 +98,16 @@ class StorageSettings(_Strict):
     """Colder storage classes that this server has; None: as its endpoint says (``services.storage.classes``)."""
     timeout: Duration = timedelta(seconds=60)
     """The longest silence of the storage that is waited for."""
+    delete_access_key_id: str | None = None
+    """A second credential, used by deletions alone; then the first one need not be able to delete (S3)."""
+    delete_secret_access_key: SecretStr | None = None
+    object_lock: Literal["governance", "compliance", "none"] | None = None
+    """Whether each backup is locked here for its minimum keep time, and how strictly (S3 with object lock). ``none``:
+    it is known that nothing is locked, and nobody needs to be told."""
+    lock_for: Annotated[Duration | None, Field(ge=timedelta(hours=1), le=timedelta(days=3660))] = None
+    """How long; None: as many days as the retention policy's daily tier keeps, 1 to 30."""
+    presigned_downloads: bool = True
+    """Whether a browser may fetch a backup from this bucket itself, by a presigned URL; else through the dashboard."""
     shared: bool = False
     """Whether a local folder is the same one on every machine (a network file system)."""
 
@@ -173,6 +186,8 @@ class PitrSettings(_Strict):
     """The cluster whose log is taken; None: that of the first file."""
     push_limit: Annotated[Duration, Field(ge=timedelta(seconds=10))] = timedelta(minutes=5)
     """The longest that storing one file may take; PostgreSQL then tries again."""
+    check_within: Annotated[Duration, Field(ge=timedelta(hours=1))] = timedelta(days=7)
+    """Within how long a worker reads all of the stored log again, and each base backup."""
 
 
 class DatabaseSettings(_Strict):
@@ -355,8 +370,18 @@ class Settings(_Strict):
     """age public keys (``age1…``) to which every backup is encrypted."""
     encryption_key: SecretStr | None = None
     """An age secret key (``AGE-SECRET-KEY-1…``), needed to verify deeply and to restore."""
+    old_encryption_keys: tuple[SecretStr, ...] = ()
+    """age secret keys of before a rotation: what is still encrypted to them, or was signed with them, is read so."""
+    key_names: dict[str, str] = Field(default_factory=dict)
+    """What people call a recipient (by its public key): where its secret key is kept, say."""
+    key_drill_every: Annotated[Duration, Field(ge=timedelta(days=1))] = timedelta(days=90)
+    """How often somebody is to prove that the offline recovery key is still at hand and opens a backup."""
+    two_person: tuple[Literal["delete", "restore"], ...] = ()
+    """What a second person has to approve before it starts."""
     signing_key: SecretStr | None = None
     """Base64 of a 32-byte Ed25519 seed; None: derived from ``encryption_key`` where that is given."""
+    installation_key: Annotated[SecretStr | None, Field(min_length=32)] = None
+    """Seals the audit log and signs download links; None: ``installation.key`` in ``home`` (``services.own_key``)."""
     trusted_signers: tuple[str, ...] = ()
     """Base64 Ed25519 public keys whose manifests are believed, beside our own."""
     restore_test_url: SecretStr | None = None
@@ -382,6 +407,19 @@ class Settings(_Strict):
     retention: RetentionSettings = RetentionSettings()
     """The retention policy of every database that sets none of its own."""
     web: WebSettings = WebSettings()
+
+    def secret_keys(self) -> tuple[str, ...]:
+        """Return the age secret keys that are at hand, the present one first."""
+        present = () if self.encryption_key is None else (self.encryption_key,)
+        return tuple(key.get_secret_value().strip() for key in (*present, *self.old_encryption_keys))
+
+    def lock_length(self, storage: StorageSettings, database: str) -> timedelta | None:
+        """Return how long a backup of a database is locked in a storage; None where nothing is."""
+        if storage.is_local or storage.object_lock in (None, "none"):
+            return None
+        known = {one.name: one for one in self.databases}
+        daily = self.retention_of(known[database]).daily if database in known else 1
+        return storage.lock_for or timedelta(days=min(max(1, daily), LONGEST_UNASKED_LOCK))
 
     def database(self, name: str) -> DatabaseSettings:
         """Return the database of that name. Raise UnknownName with what comes close."""

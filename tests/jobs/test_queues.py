@@ -16,7 +16,7 @@ from services.backups.request import BackupRequest
 from services.catalog.model import Run
 from services.errors import SettingsError, UnknownName
 from services.installation import Installation, open_configured
-from services.jobs import execute, queue, worker
+from services.jobs import queue, use_cases, worker
 from services.jobs.identity import DeathWatch, process_identity
 from services.jobs.reconcile import QueueWatch
 from services.jobs.recovery import recover_dead_runs
@@ -38,7 +38,7 @@ def inst(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installati
     made = make_installation(tmp_path, databases=databases(orders="default", billing="eu", audit="eu"))
     stand_in = Backup()
     stand_in.go.set()
-    monkeypatch.setitem(execute.USE_CASES, "backup", stand_in)
+    monkeypatch.setitem(use_cases.USE_CASES, "backup", stand_in)
     monkeypatch.setattr(worker, "HEARTBEAT_SECONDS", 0.2)
     yield made
     made.close()

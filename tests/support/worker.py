@@ -20,11 +20,11 @@ from unittest import mock
 
 import psutil
 
-import services.backups.compress_backup as compressing
 import services.backups.compress_object as compress_object
 import services.backups.copy_backup as copying
 import services.backups.create as create
 import services.backups.parallel as parallel
+import services.backups.replace_object as compressing
 import services.postgres.restore as restore
 from services.cli.main import app
 from services.installation import open_installation
