@@ -8,13 +8,19 @@ from contextlib import contextmanager
 import streamlit as st
 
 from dashboard.format import advice, escape
+from dashboard.who import has_changed
 from services.errors import ApprovalNeeded, BackupsError, SettingsError
 
 
 @contextmanager
 def reported() -> Iterator[None]:
-    """Run a page, or a fragment of one; show a BackupsError in its place."""
+    """Run a page, or a fragment of one; show a BackupsError in its place.
+
+    Whoever may no longer what the page was drawn for is led before the wall: a fragment runs without the entry point.
+    """
     try:
+        if has_changed():
+            st.rerun()
         yield
     except BackupsError as error:
         show_error(error)

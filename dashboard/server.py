@@ -1,13 +1,13 @@
 """The server: ``python -m streamlit run dashboard/server.py``. Streamlit's own, with two routes for monitoring.
 
-``app.py`` stays the entry point of every page; here is only what is no page. A sign-in wall for routes goes into
-``middleware``, before which nothing is answered.
+``app.py`` stays the entry point of every page; here is only what is no page, and before all of it the wall.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,10 +22,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from dashboard import who
+from dashboard.downloads import PATH as DOWNLOADS
+from dashboard.downloads import download
 from dashboard.edge import Edge
 from dashboard.incidents import report_incident
 from dashboard.monitor import Monitor
-from services.errors import SettingsError
+from dashboard.wall import Wall, access_of, auth_secrets, refuse_to_serve
+from services.errors import BackupsError, SettingsError
 from services.health.prometheus import CONTENT_TYPE
 from services.log_output import configure_logging, reformat
 from services.settings.load import load_settings
@@ -63,7 +67,11 @@ async def _in_time(read: Callable[[], T]) -> T | None:
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[None]:
     """Watch the alerts for as long as the server lives."""
-    _write_one_log()  # again: Streamlit has made further loggers since
+    configure_logging()
+    _write_one_log()  # again: there are further loggers by now
+    from dashboard import who  # it brings Streamlit's caches along, which complain until the server's runtime is there
+
+    who.behind_the_wall()
     logger.info("the dashboard listens on %s:%s", *map(st.get_option, ("server.address", "server.port")))
     monitor.start()
     try:
@@ -80,9 +88,9 @@ def edge(environ: dict[str, str]) -> dict[str, Any]:
         return {}
     if settings is None:
         return {}
-    public = urlsplit(settings.alerts.dashboard_url or "")
-    hosts = {*settings.web.hosts, *([public.hostname] if public.hostname else [])}
-    return {"hosts": sorted(hosts), "is_https": public.scheme == "https"}
+    public = [urlsplit(url) for url in (settings.access.url, settings.alerts.dashboard_url) if url]
+    hosts = {*settings.web.hosts, *(url.hostname for url in public if url.hostname)}
+    return {"hosts": sorted(hosts), "is_https": any(url.scheme == "https" for url in public[:1])}
 
 
 def _write_one_log() -> None:
@@ -91,12 +99,18 @@ def _write_one_log() -> None:
     reformat([name for name in logging.root.manager.loggerDict if name.startswith(("streamlit", "uvicorn"))])
 
 
-configure_logging()
 _write_one_log()
+access = access_of(os.environ)
+try:
+    refuse_to_serve(access)
+except BackupsError as error:
+    sys.exit(f"Error: {error}")
+who.behind_the_wall()
 app = st.App(
     Path(__file__).with_name("app.py"),
-    routes=[Route("/healthz", healthz), Route("/metrics", metrics)],
+    secrets=auth_secrets(access),
+    routes=[Route("/healthz", healthz), Route("/metrics", metrics), Route(DOWNLOADS, download)],
     lifespan=lifespan,  # type: ignore[arg-type]
-    middleware=[Middleware(Edge, **edge(dict(os.environ)))],
+    middleware=[Middleware(Edge, **edge(dict(os.environ))), Middleware(Wall, access=access)],
     on_script_error=report_incident,
 )

@@ -29,9 +29,6 @@ from services.slo import Slo, load_slo
 from services.trends.query import TrendsQuery
 from services.trends.trends import Trends, load_trends
 
-ACTOR = "dashboard"
-"""Without sign-in the page knows no person; it is served to this machine alone."""
-
 
 @st.cache_resource(show_spinner="Opening the installation …")
 def installation() -> Installation:

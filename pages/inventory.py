@@ -9,7 +9,8 @@ from dashboard.components.log_export import backup_log_export
 from dashboard.format import escape
 from dashboard.guard import reported
 from dashboard.navigation import page
-from dashboard.session import ACTOR, installation, last_seen, once, remember_message
+from dashboard.session import installation, last_seen, once, remember_message
+from dashboard.who import actor, may, offered
 from services.catalog.inventory import search
 from services.catalog.model import Backup
 from services.commands import set_pin, submit_verification
@@ -60,6 +61,8 @@ def drawer(inst: Installation, backup: Backup) -> None:
 def actions(inst: Installation, backup: Backup) -> None:
     if backup.state != "finished":
         return
+    if not offered("backup.verify"):
+        return
     newest = next(iter(inst.catalog.runs.list(backup_id=backup.id, limit=1)), None)
     with st.container(horizontal=True):
         for level, label, icon in (
@@ -72,16 +75,16 @@ def actions(inst: Installation, backup: Backup) -> None:
             key = once(f"check:{backup.id}:{level}", last_seen(newest), clicked=clicked)
             if clicked:
                 submit(inst, backup, level, key)
-        wish = pin_form(backup)
+        wish = pin_form(backup) if may("backup.unpin" if backup.pinned else "backup.pin") else None
     if wish is not None:
         pinned, reason = wish
-        set_pin(inst, backup.id, pinned=pinned, actor=ACTOR, reason=reason)
+        set_pin(inst, backup.id, pinned=pinned, actor=actor(), reason=reason)
         st.rerun()
 
 
 def submit(inst: Installation, backup: Backup, level: str, key: str) -> None:
     try:
-        run_id = submit_verification(inst, backup.id, level, actor=ACTOR, idempotency_key=key)
+        run_id = submit_verification(inst, backup.id, level, actor=actor(), idempotency_key=key)
     except BackupsError as error:
         remember_message("error", str(error))
         raise

@@ -9,6 +9,7 @@ from dashboard.guard import reported
 from dashboard.navigation import page
 from dashboard.session import installation, key_report
 from dashboard.theme import SEVERITY_MARKS
+from dashboard.who import offered
 from services.installation import Installation
 from services.keys.holders import KeyReport
 from services.keys.sheet import export_sheet
@@ -62,6 +63,8 @@ def rotation(inst: Installation, report: KeyReport) -> None:
         f"**{number(report.waiting)}** stored backups are encrypted to other keys than new ones. Keep the old secret "
         "key until they are encrypted anew, or have gone."
     )
+    if not offered("keys.rotate"):
+        return
     if st.button("Encrypt them anew …", icon=":material/key_vertical:", disabled=bool(newest and newest.is_active)):
         st.query_params["do"] = "rotate"
     if st.query_params.get("do") == "rotate":

@@ -8,8 +8,9 @@ import streamlit as st
 from dashboard.components.plan_view import confirmed, rotation_table, skipped_list
 from dashboard.format import ago, counted, day, escape, number, size
 from dashboard.guard import reported
-from dashboard.session import ACTOR, key_report, last_seen, once, remember_message
+from dashboard.session import key_report, last_seen, once, remember_message
 from dashboard.theme import OUTCOME_MARKS
+from dashboard.who import actor
 from services.commands import submit_rotation
 from services.installation import Installation
 from services.keys.holders import KeyHolder, KeyReport
@@ -80,7 +81,7 @@ def rotation_dialog(inst: Installation) -> None:
             clicked = bool(count) and confirmed("rotate", "Encrypt them anew", key="rotate")
             key = once("rotate", last_seen(newest), clicked=clicked)
             if clicked:
-                submit_rotation(inst, plan.backups, actor=ACTOR, idempotency_key=key)
+                submit_rotation(inst, plan.backups, actor=actor(), idempotency_key=key)
                 _close()
                 remember_message("success", f"{many} {'is' if count == 1 else 'are'} queued to be encrypted anew.")
                 key_report.clear()

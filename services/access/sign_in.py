@@ -65,6 +65,8 @@ def sign_in(installation: Installation, claims: Mapping[str, Any]) -> Standing:
             return Standing(who, None, f"{who} belongs to another account of the provider.")
     else:
         who = known.identity
+    if known is not None and known.signed_out_at is not None and began < known.signed_out_at:
+        return _refused("You have signed out.")
     shown = _text(claims.get("name"), 200)
     return _met(installation, who, known, account, shown, _text(claims.get("email"), 320),
                 _values(claims.get(access.roles_claim)))  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 from services.access.identity import OWN, PAGE_WITHOUT_SIGN_IN, covering
@@ -52,9 +53,10 @@ def require(installation: Installation, actor: str, permission: str) -> Standing
         return standing
     needed = PERMISSIONS[permission]
     who = f"{actor} is {standing.role}" if standing.role else standing.why.rstrip(".")
+    name = shlex.quote(actor)  # an account's name is whatever its owner chose
     raise NotPermitted(
         f"{actor} may not {needed.what}: that needs the role {needed.role}, and {who}.",
-        hint=f"Ask an admin: `backups people set-role {actor} {needed.role}`."
+        hint=f"Ask an admin: `backups people set-role {name} {needed.role}`."
         if standing.person is not None and not standing.person.disabled
-        else f"Ask an admin: `backups people {'enable' if standing.person else 'add'} {actor}`.",
+        else f"Ask an admin: `backups people {'enable' if standing.person else 'add'} {name}`.",
     )

@@ -34,6 +34,8 @@ class Person:
     changed_at: datetime
     changed_by: str
     last_seen_at: datetime | None = None
+    signed_out_at: datetime | None = None
+    """What signed in before this is signed out."""
 
 
 class PeopleStore:

@@ -109,6 +109,7 @@ workers = sa.Table(
     sa.Column("version", sa.String(40), nullable=False),
     sa.Column("started_at", Instant, nullable=False),
     sa.Column("heartbeat_at", Instant, nullable=False),
+    sa.Column("queues", sa.String(2000), nullable=False, server_default="default"),  # separated by spaces
 )
 
 backups = sa.Table(
@@ -494,6 +495,7 @@ people = sa.Table(
     sa.Column("changed_at", Instant, nullable=False),
     sa.Column("changed_by", sa.String(200), nullable=False),
     sa.Column("last_seen_at", Instant),
+    sa.Column("signed_out_at", Instant),
 )
 # -- for the pages: what they ask costs as much with 100,000 backups as with few --------------------------------------
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from services.access.identity import parse_identity
 from services.access.roles import Role
+from services.audit.pending import settle
 from services.catalog.people import Person
 from services.commands.gate import permitted
 from services.errors import AlreadyExists, InputError
@@ -40,6 +41,7 @@ def add_person(
     try:
         with installation.catalog.engine.begin() as connection:
             installation.catalog.people.add(person, connection)
+            settle(connection)
     except sa.exc.IntegrityError as error:
         raise AlreadyExists(f"{identity} is there already.", hint="See `backups people list`.") from error
     return person
@@ -103,6 +105,19 @@ def release_account(
     return _change(installation, full_identity(installation, who), actor, subject=None)
 
 
+@permitted("read")
+def note_sign_in(installation: Installation, *, actor: str) -> None:
+    """Note that somebody has begun to look at the pages."""
+
+
+@permitted("read")
+def sign_out(installation: Installation, *, actor: str) -> None:
+    """End every sign-in of a person that began before: in all tabs, whatever cookie still says otherwise."""
+    began_before = installation.clock().replace(microsecond=0)  # as a token says it
+    with installation.catalog.engine.begin() as connection:
+        installation.catalog.people.change(actor, connection, signed_out_at=began_before)
+
+
 def full_identity(installation: Installation, who: str) -> str:
     """Return what is meant: a bare name is one of whoever signs in here. Raise InputError."""
     return parse_identity(who, kind="proxy" if installation.settings.access.mode == "proxy" else "person")
@@ -116,6 +131,7 @@ def _change(installation: Installation, identity: str, actor: str, **values: Any
             raise unknown_name("person", identity, [person.identity for person in people.all()])
         people.change(identity, connection, changed_at=installation.clock(), changed_by=actor, **values)
         _refuse_without_admin(installation, connection)
+        settle(connection, before=f"{there.role}{', disabled' if there.disabled else ''}")
         changed = people.find([identity], connection)
     assert changed is not None, "it has just been written"
     return changed

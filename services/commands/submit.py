@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from services.approvals.gate import ask
+from services.audit.pending import settle
 from services.catalog.approvals import Approval
 from services.catalog.model import Run, RunKind
 from services.catalog.runs import stored_key
@@ -68,7 +69,8 @@ def submit_run(
             if approval is not None:
                 _take(installation, approval, approved_by, run.id, transaction)
             if queue:
-                enqueue(installation.catalog, run, transaction)
+                enqueue(installation, run, transaction)
+            settle(transaction, run=run.id)
     except IntegrityError:
         # Two clicks at the same moment: the other one was first.
         known = earlier_run(installation, idempotency_key)

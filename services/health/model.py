@@ -122,6 +122,8 @@ CHECK_WORDS: dict[str, str] = {
     "worker": "Heartbeat",
     "settings": "Settings",
     "queue": "Queue",
+    "queues": "Queues served",
+    "folders": "Folder",
     "catalogue": "Catalogue",
     "notifications": "Notifications",
     "connection": "Connection",
@@ -132,6 +134,8 @@ CHECK_WORDS: dict[str, str] = {
     "slot_lag": "Replication slot",
     "base_backup_age": "Last base backup",
     "read_only": "Read-only mode",
+    "audit_log": "Audit log",
+    "audit_anchor": "Anchor of the audit log",
 }
 
 

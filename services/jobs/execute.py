@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from services.approvals.gate import require_approval
+from services.audit.runs import record_reading
 from services.catalog.model import MACHINES, Run
 from services.catalog.runs import ClaimLost, Enqueue
 from services.errors import BackupsError, Cancelled
@@ -57,6 +58,7 @@ def execute_run(
         try:
             _require_second_person(installation, run, active)
             _hold_backup(installation, run)
+            record_reading(installation, run, worker=worker)
             result = carry_out_use_case(installation, run, active)
         except KeyboardInterrupt:
             state, error = "cancelled", Cancelled("Cancelled with Ctrl-C.")

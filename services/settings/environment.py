@@ -59,6 +59,8 @@ class Environment(BaseModel):
     BACKUP_HEARTBEAT_URL: str | None = None
     BACKUPS_HOSTS: str | None = None
     BACKUPS_LOG_FORMAT: str | None = None
+    BACKUPS_ADDRESS: str | None = None
+    BACKUPS_PORT: str | None = None
     BACKUP_ACCESS: str | None = None
     BACKUP_ADMINS: str | None = None
     BACKUP_ROLES: str | None = None

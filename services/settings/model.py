@@ -36,6 +36,9 @@ _ADDRESS = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\Z")
 COLD_CLASSES = ("INTELLIGENT_TIERING", "STANDARD_IA", "ONEZONE_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE")
 """Amazon's storage classes that are colder than the standard one, the warmest first."""
 
+DEFAULT_QUEUE = "default"
+"""Of databases that name none, and of what belongs to no database: the janitor, cleanups, health checks."""
+
 MOST_JOBS = 16
 """The most sessions of one dump: each is a session of the source's server, and a table is never shared by two."""
 
@@ -105,6 +108,8 @@ class StorageSettings(_Strict):
     """How long; None: as many days as the retention policy's daily tier keeps, 1 to 30."""
     presigned_downloads: bool = True
     """Whether a browser may fetch a backup from this bucket itself, by a presigned URL; else through the dashboard."""
+    shared: bool = False
+    """Whether a local folder is the same one on every machine (a network file system)."""
 
     @field_validator("name")
     @classmethod
@@ -220,6 +225,8 @@ class DatabaseSettings(_Strict):
     """The longest that the dump waits for a table lock."""
     stall_timeout: Duration = timedelta(minutes=10)
     """The longest that a run may go on without a byte of progress."""
+    queue: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,30}$")] = DEFAULT_QUEUE
+    """Which workers work on its runs: those that serve this queue (``backups worker --queues``)."""
     paused: bool = False
     schedule: CronLine = "0 2 * * *"
     """When it is backed up."""
@@ -425,6 +432,16 @@ class Settings(_Strict):
     def retention_of(self, database: DatabaseSettings) -> RetentionPolicy:
         """Return a database's retention policy: its own numbers over those of all over the runbook's."""
         return database.retention.over(self.retention.over(RetentionPolicy()))
+
+    def queue_of(self, database: str | None) -> str:
+        """Return the queue of a database's runs; what is not, or not any more, in the settings is the default one's."""
+        return next((d.queue for d in self.databases if d.name == database), DEFAULT_QUEUE)
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """Every queue that there is, the default one first."""
+        named = sorted({database.queue for database in self.databases} - {DEFAULT_QUEUE})
+        return (DEFAULT_QUEUE, *named)
 
     def storages_of(self, database: DatabaseSettings) -> tuple[StorageSettings, ...]:
         """Return the storages of a database, the primary one first."""

@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("changed_at", Instant, nullable=False),
         sa.Column("changed_by", sa.String(200), nullable=False),
         sa.Column("last_seen_at", Instant),
+        sa.Column("signed_out_at", Instant),
     )
 
 
