@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard.format import ago, escape
 from dashboard.session import ACTOR, remember_message
+from services.access.identity import PAGE_WITHOUT_SIGN_IN
 from services.catalog.approvals import Approval, Rule
 from services.commands import approve_request, reject_request
 from services.installation import Installation
@@ -34,12 +35,16 @@ def _one(inst: Installation, one: Approval) -> None:
     because = f" · {escape(one.reason)}" if one.reason else ""
     when = f"{ago(one.asked_at, now)} · expires {ago(one.expires_at, now)}"
     st.markdown(f":gray[Asked for by {escape(one.asked_by)} {when}{because}]")
-    own = one.asked_by == ACTOR
+    own, nobody = one.asked_by == ACTOR, ACTOR == PAGE_WITHOUT_SIGN_IN
     with st.container(horizontal=True):
-        approved = st.button("Approve", key=f"approve-{one.id}", icon=":material/check:", type="primary", disabled=own)
+        approved = st.button(
+            "Approve", key=f"approve-{one.id}", icon=":material/check:", type="primary", disabled=own or nobody
+        )
         rejected = st.button("Withdraw" if own else "Reject", key=f"reject-{one.id}", icon=":material/close:")
     if own:
         st.caption("You asked for it, so somebody else approves it.")
+    elif nobody:
+        st.caption(f"Nobody has signed in here. On the command line: `backups approvals approve {one.id}`.")
     if approved:
         st.query_params["run"] = approve_request(inst, one.id, actor=ACTOR)
         remember_message("success", f"Approved: {escape(one.summary)}.")
