@@ -47,7 +47,8 @@ class StorageCard:
     """Empty for one that is not in the settings any more."""
     used: Use
     by_database: dict[str, Use]
-    by_type: dict[BackupType, Use]
+    by_type: dict[BackupType | Literal["wal"], Use]
+    """``wal``: the write-ahead log, which is no copy."""
     by_class: dict[str, Use]
     cold_classes: tuple[str, ...]
     """Colder storage classes that it has."""
@@ -150,7 +151,7 @@ _WORST_LAST: tuple[Severity, ...] = ("ok", "unknown", "warning", "failure")
 
 
 def load_storage_report(installation: Installation) -> StorageReport:
-    """Return how things stand with every storage. Four queries, whatever the catalogue holds; local disks are asked."""
+    """Return how things stand with every storage. Six queries, whatever the catalogue holds; local disks are asked."""
     engine, settings, now = installation.catalog.engine, installation.settings, installation.clock()
     found = held(engine)
     past = changes(engine, since=_midnight(_day(now) - YEAR))

@@ -6,7 +6,7 @@ databases or backups.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from services.catalog.backups import good
 from services.catalog.duties import WORKER_LEFT
 from services.catalog.model import Outcome, Run
-from services.catalog.schema import active, backups, copies, duties, refused, runs, verifications, workers
+from services.catalog.schema import active, backups, copies, duties, refused, runs, verifications, wal_archives, workers
 from services.catalog.workers import SILENT_AFTER
 from services.schedules.outcomes import SlotDay
 from services.status import GoodBackup, RestoreTest, WorkerSigns
@@ -201,6 +201,27 @@ def last_restore_tests(engine: sa.Engine, *, passed_only: bool) -> dict[str, Res
         }
 
 
+def undone_restore_tests(engine: sa.Engine, databases: Iterable[str]) -> dict[str, RestoreTest]:
+    """Return each database's newest passed restore test whose backup failed a check since: it proves nothing any more.
+
+    Ask for databases of which no test proves anything; of those there are few such rows.
+    """
+    columns = [verifications.c[name] for name in ("database", "backup_id", "outcome", "reason", "finished_at")]
+    seconds = verifications.c.detail["rto_seconds"].as_float().label("seconds")
+    query = sa.select(*columns, backups.c.name.label("backup_name"), seconds).join_from(verifications, backups)
+    query = query.where(
+        verifications.c.database.in_(databases),
+        verifications.c.level == "restore",
+        verifications.c.outcome == "passed",
+        backups.c.proven_at.is_(None),
+        backups.c.verification_passed.is_(False),
+        _could_be_good(),
+    ).order_by(verifications.c.finished_at)
+    with engine.connect() as connection:
+        rows = [row._asdict() for row in connection.execute(query)]
+    return {row.pop("database"): RestoreTest(**row) for row in rows}
+
+
 def last_ended_backup_runs(engine: sa.Engine) -> dict[str, Run]:
     """Return each database's newest backup run that ended and was neither cancelled nor refused."""
     of = _distinct(runs.c.database)
@@ -235,14 +256,19 @@ def worker_signs(engine: sa.Engine, now: datetime) -> WorkerSigns:
 
 
 def storage_use(engine: sa.Engine) -> dict[str, StorageUse]:
-    """Return what each storage holds, by the catalogue."""
-    query = (
+    """Return what each storage holds, by the catalogue: copies of backups, and the log as it was listed last."""
+    backed_up = (
         sa.select(copies.c.storage, sa.func.count().label("backups"), sa.func.sum(copies.c.bytes).label("bytes"))
         .where(copies.c.state.in_(("stored", "damaged")))
         .group_by(copies.c.storage)
     )
+    both = sa.union_all(backed_up, sa.select(wal_archives.c.storage, sa.literal(0), wal_archives.c.bytes)).subquery()
+    query = sa.select(
+        both.c.storage, sa.func.sum(both.c.backups).label("backups"), sa.func.sum(both.c.bytes).label("bytes")
+    ).group_by(both.c.storage)
     with engine.connect() as connection:
-        return {row.storage: StorageUse(row.storage, row.backups, int(row.bytes)) for row in connection.execute(query)}
+        rows = connection.execute(query).all()
+    return {row.storage: StorageUse(row.storage, int(row.backups), int(row.bytes)) for row in rows}
 
 
 def copies_expected_by_database(engine: sa.Engine, storage: str) -> dict[str, int]:

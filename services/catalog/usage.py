@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from services.catalog.copies import somewhere
 from services.catalog.model import BackupType
 from services.catalog.schema import backups, copies
+from services.catalog.wal_archives import wal_archive_states, wal_levels_since
 
 OCCUPYING = ("stored", "damaged")
 """States of copies that take up room."""
@@ -28,7 +29,8 @@ class Held:
 
     storage: str
     database: str
-    type: BackupType
+    type: BackupType | Literal["wal"]
+    """``wal``: the write-ahead log, which is no copy of a backup."""
     storage_class: str
     copies: int
     bytes: int
@@ -50,7 +52,10 @@ class Change:
 
 
 def held(engine: sa.Engine) -> list[Held]:
-    """Return what the storages hold, a row for each storage, database, type and storage class. One query."""
+    """Return what the storages hold, a row for each storage, database, type and storage class. Two queries.
+
+    The log counts as it was listed last, and not as copies.
+    """
     keys = (copies.c.storage, backups.c.database, backups.c.type, copies.c.storage_class)
     query = (
         sa.select(*keys, sa.func.count().label("copies"), sa.func.sum(copies.c.bytes).label("bytes"))
@@ -60,11 +65,16 @@ def held(engine: sa.Engine) -> list[Held]:
         .order_by(*keys)
     )
     with engine.connect() as connection:
-        return [Held(**(dict(row._mapping) | {"bytes": int(row.bytes)})) for row in connection.execute(query)]
+        found = [Held(**(dict(row._mapping) | {"bytes": int(row.bytes)})) for row in connection.execute(query)]
+    logs = [one for one in wal_archive_states(engine) if one.bytes]
+    return found + [Held(one.storage, one.database, "wal", "STANDARD", 0, one.bytes) for one in logs]
 
 
 def changes(engine: sa.Engine, *, since: datetime) -> list[Change]:
-    """Return what was stored and what was removed on each UTC day from ``since`` on, the first day first. One query."""
+    """Return what was stored and what was removed on each UTC day from ``since`` on, the first day first. Two queries.
+
+    Of the log only the difference from day to day is known: what it grew counts as stored, what it shrank as removed.
+    """
     came, expired, lost_at = backups.c.finished_at, backups.c.expired_at, copies.c.checked_at
     of = (backups.c.id, backups.c.database)
     both = sa.union_all(
@@ -85,7 +95,7 @@ def changes(engine: sa.Engine, *, since: datetime) -> list[Change]:
         .order_by(both.c.day, both.c.storage, both.c.database)
     )
     with engine.connect() as connection:
-        return [
+        found = [
             Change(
                 row.storage,
                 row.database,
@@ -95,6 +105,19 @@ def changes(engine: sa.Engine, *, since: datetime) -> list[Change]:
             )
             for row in connection.execute(query)
         ]
+    return sorted([*found, *_log_changes(engine, since.date())], key=lambda one: (one.day, one.storage, one.database))
+
+
+def _log_changes(engine: sa.Engine, since: date) -> list[Change]:
+    """Return by how much the logs changed from one day on which they were listed to the next."""
+    before: dict[tuple[str, str], int] = {}
+    found = []
+    for level in wal_levels_since(engine, since):
+        grown = level.bytes - before.get((level.storage, level.database), 0)
+        before[level.storage, level.database] = level.bytes
+        if grown and level.day >= since:
+            found.append(Change(level.storage, level.database, level.day, max(0, grown), max(0, -grown)))
+    return found
 
 
 def _by_day(

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from services import commands
 from services.catalog.read_only_modes import ReadOnlyMode
-from services.cli.app import app
-from services.cli.backup_commands import DatabaseArgument, report_backup
+from services.cli.app import CommandGroup, app
+from services.cli.backup_commands import DatabaseArgument, Jobs, report_backup
 from services.cli.output import instant, note, printable, say, stdout, table, write_json
 from services.cli.running import Mode, Queue, Quiet, Wait, carry_out
 from services.cli.session import AsJson, actor, chosen_database, opened
@@ -20,10 +20,11 @@ from services.emergency.plan import EmergencyPlan, make_plan
 from services.emergency.request import WAIT, EmergencyRequest, Sessions, check_request
 from services.emergency.words import after_release
 from services.errors import Blocked, InputError
-from services.settings.model import parse_duration
+from services.settings.lengths import parse_duration
 from services.units import format_duration
 
 read_only = typer.Typer(
+    cls=CommandGroup,
     invoke_without_command=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "terminal_width": 100},
@@ -51,6 +52,7 @@ def emergency(
     force: Annotated[
         str, typer.Option("--force", metavar="REASON", help="Pass over blocking pre-checks; the reason is recorded.")
     ] = "",
+    jobs: Jobs = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     plan_only: Annotated[bool, typer.Option("--plan", help="Show what would be done, and do nothing.")] = False,
     queue: Queue = False,
@@ -68,10 +70,11 @@ def emergency(
             wait=_duration(wait_for, "--wait-for") or WAIT,
             limit=_duration(limit, "--limit"),
             force_reason=force,
+            jobs=jobs,
         )
         if not plan_only:
             check_request(request, installation.settings.database(request.database))
-        plan = make_plan(installation, request)
+        plan = make_plan(installation, request, queued=queue)
         if plan_only and as_json:
             write_json(_plan_form(plan))
         elif not as_json:

@@ -140,20 +140,34 @@ def restore(
     exclusive: Exclusive = False,
     timeline: Timeline = None,
     base: Base = None,
+    keep_archiving: Annotated[
+        bool, typer.Option("--keep-archiving", help="It takes its source's place at once, and archives as that did.")
+    ] = False,
     reason: Annotated[str, typer.Option(help="Why; it is recorded.")] = "",
     queue: Queue = False,
     wait: Wait = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Restore to a point in time into a folder, promoted and ready to be started. What exists is never touched."""
+    """Restore to a point in time into a folder, promoted and ready to be started. What exists is never touched.
+
+    It archives nothing until you say so: what it prints says how it takes its source's place.
+    """
     target = RecoveryTarget.parse(to, inclusive=not exclusive, timeline=timeline)
     with opened(quiet=as_json) as installation:
         chosen = chosen_database(installation, database)
         run = carry_out(
             installation,
             lambda queued: commands.submit_point_restore(
-                installation, chosen.name, target, into, base=base, actor=actor(), reason=reason, queue=queued
+                installation,
+                chosen.name,
+                target,
+                into,
+                base=base,
+                keep_archiving=keep_archiving,
+                actor=actor(),
+                reason=reason,
+                queue=queued,
             ),
             Mode(queue, wait, quiet, as_json),
         )

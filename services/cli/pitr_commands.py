@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Annotated
@@ -10,16 +10,19 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from services.catalog.wal_archives import FaultyFile, wal_archive_state
 from services.cli.output import instant, note, printable, say, stdout, table, write_json
 from services.cli.pitr_forms import check_form, gap_form, listing_form, status_form, window_form
 from services.cli.pitr_group import pitr
-from services.cli.session import AsJson, chosen_database, opened
+from services.cli.session import AsJson, actor, chosen_database, opened
+from services.commands.gate import entered
 from services.errors import BackupsError
 from services.installation import Installation
 from services.pitr.archive import WalArchive
 from services.pitr.expire import expire_window, first_needed
 from services.pitr.gaps import needed_gaps
 from services.pitr.listing import Listing, list_archive
+from services.pitr.log_checks import keep_findings
 from services.pitr.open import existing_archive
 from services.pitr.overview import load_point_in_time
 from services.pitr.setup import Step, apply_setup, open_checks
@@ -71,7 +74,8 @@ def setup_command(
         steps = []
         if apply:
             address = Address.parse(settings.url.get_secret_value())
-            steps = apply_setup(address, status, archive_command=archive_command)
+            with entered(installation, "pitr.setup", actor=actor(), arguments={"database": settings.name}):
+                steps = apply_setup(address, status, archive_command=archive_command)
     if as_json:
         open_ones = [check_form(check) for check in open_checks(status)]
         write_json({"database": status.database, "open": open_ones, "steps": [vars(step) for step in steps]})
@@ -84,7 +88,8 @@ def setup_command(
 
 @pitr.command("gaps")
 def gaps_command(database: Database = None, as_json: AsJson = False) -> None:
-    """List the log in the storage and name the segments that are missing. Exit code: 0 none, 2 some, 3 unknown."""
+    """List the log in the storage and name what is missing, or known to be damaged. Exit code: 0 none, 2 some, 3
+    unknown."""
     with opened(quiet=as_json) as installation:
         settings = chosen_database(installation, database)
         _, listing = _look(installation, settings)
@@ -92,7 +97,7 @@ def gaps_command(database: Database = None, as_json: AsJson = False) -> None:
         write_json({"database": settings.name, **listing_form(listing)})
     else:
         _draw_listing(settings.name, listing)
-    raise typer.Exit(FOUND if listing.gaps else 0)
+    raise typer.Exit(FOUND if listing.gaps or listing.bad else 0)
 
 
 @pitr.command("windows")
@@ -100,9 +105,11 @@ def windows_command(database: Database = None, as_json: AsJson = False) -> None:
     """Show from when to when can be restored to a point. Exit code: 0 fine, 1 ends at a gap, 2 none, 3 unknown."""
     with opened(quiet=as_json) as installation:
         found = load_point_in_time(installation, chosen_database(installation, database))
+    bad = found.listing.bad if found.listing is not None else ()
     if as_json:
         forms = [window_form(window) for window in found.windows]
-        write_json({"database": found.database, "error": found.error, "windows": forms})
+        faults = [{"key": one.key, "reason": one.reason} for one in bad]
+        write_json({"database": found.database, "error": found.error, "windows": forms, "bad": faults})
     elif found.error:
         note(f"Unknown: {found.error}", style="bold red")
     else:
@@ -117,7 +124,8 @@ def windows_command(database: Database = None, as_json: AsJson = False) -> None:
             stdout().print(table(["From (UTC)", "To (UTC)", "Timeline", "From", "To", "Ended by a gap"], rows))
         else:
             say("Nothing can be restored to a point in time: no base backup has its log in the storage.")
-    code = UNKNOWN if found.error else FOUND if not found.windows else 1 if found.windows[-1].gaps else 0
+        _draw_bad(bad)
+    code = UNKNOWN if found.error else FOUND if not found.windows else 1 if found.windows[-1].gaps or bad else 0
     raise typer.Exit(code)
 
 
@@ -133,17 +141,17 @@ def verify_command(
         archive, listing = _look(installation, settings)
         with _unknown():
             found = check_files(archive, listing.files, last=last)
+        keep_findings(installation, settings, found.keys, found.damaged)
     if as_json:
         damaged = [{"key": file.key, "reason": file.reason} for file in found.damaged]
         form = {"files": found.files, "plain_bytes": found.plain_bytes, "damaged": damaged}
         write_json({"database": settings.name, **form, "gaps": [gap_form(gap) for gap in listing.gaps]})
     else:
         say(f"{found.files:,} files read, {format_bytes(found.plain_bytes)} of log.")
-        for file in found.damaged:
-            say(f"DAMAGED  {file.reason}", style="bold red")
+        _draw_bad([*found.damaged, *listing.conflicts.values()])
         for gap in listing.gaps:
             say(f"MISSING  {gap}", style="bold red")
-    raise typer.Exit(FOUND if found.damaged or listing.gaps else 0)
+    raise typer.Exit(FOUND if found.damaged or listing.conflicts or listing.gaps else 0)
 
 
 @pitr.command("expire")
@@ -195,7 +203,9 @@ def _look(installation: Installation, database: DatabaseSettings) -> tuple[WalAr
         archive = existing_archive(installation.settings, database, storage)
         listing = list_archive(archive)
         begins = first_needed(installation, database, archive.system_identifier)
-        return archive, replace(listing, gaps=tuple(needed_gaps(listing.gaps, begins)))
+        known = wal_archive_state(installation.catalog.engine, database.name, storage.name)
+        listing = replace(listing, gaps=tuple(needed_gaps(listing.gaps, begins)))
+        return archive, listing.with_damaged(known.damaged)
 
 
 def _draw_check(check: StatusCheck) -> None:
@@ -244,5 +254,11 @@ def _draw_listing(database: str, listing: Listing) -> None:
     stdout().print(table(["Timeline", "First", "Last", "Segments"], rows, right=["Segments"]))
     for gap in listing.gaps:
         say(f"MISSING  {gap}", style="bold red")
-    if not listing.gaps:
+    _draw_bad(listing.bad)
+    if not listing.gaps and not listing.bad:
         say("No segment is missing.")
+
+
+def _draw_bad(files: Iterable[FaultyFile]) -> None:
+    for file in files:
+        say(f"DAMAGED  {file.reason}", style="bold red")

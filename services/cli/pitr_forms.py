@@ -64,6 +64,7 @@ def listing_form(listing: Listing) -> dict[str, Any]:
         "stored_bytes": listing.stored_bytes,
         "last_stored_at": isoformat(listing.last_stored_at),
         "gaps": [gap_form(gap) for gap in listing.gaps],
+        "bad": [{"key": one.key, "reason": one.reason} for one in listing.bad],
     }
 
 

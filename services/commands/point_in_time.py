@@ -8,12 +8,14 @@ from typing import Any
 from services.backups.naming import check_name
 from services.backups.plan import choose_recipients
 from services.backups.taken import refuse_taken
+from services.commands.gate import permitted
 from services.commands.submit import check_note, earlier_run, submit_run
 from services.errors import InputError
 from services.installation import Installation
 from services.pitr.target import RecoveryTarget, refuse_future
 
 
+@permitted("base.create")
 def submit_base_backup(
     installation: Installation,
     database: str,
@@ -49,6 +51,7 @@ def submit_base_backup(
     )
 
 
+@permitted("point.test")
 def submit_point_test(
     installation: Installation,
     database: str,
@@ -76,6 +79,7 @@ def submit_point_test(
     )
 
 
+@permitted("point.restore")
 def submit_point_restore(
     installation: Installation,
     database: str,
@@ -83,6 +87,7 @@ def submit_point_restore(
     into: Path,
     *,
     base: str | None = None,
+    keep_archiving: bool = False,
     actor: str,
     reason: str = "",
     idempotency_key: str | None = None,
@@ -90,6 +95,7 @@ def submit_point_restore(
 ) -> str:
     """Ask for a restore to a point in time into a folder that is new or empty, on the machine that works on it.
 
+    ``keep_archiving``: it takes its source's place, and archives as that did; otherwise it archives nothing.
     Raise UnknownName, InputError.
     """
     if not into.is_absolute():
@@ -98,7 +104,7 @@ def submit_point_restore(
         installation,
         "point_restore",
         database=_checked(installation, database, target, base),
-        params=_params(target, base) | {"into": str(into)},
+        params=_params(target, base) | {"into": str(into), "keep_archiving": keep_archiving},
         actor=actor,
         reason=reason,
         idempotency_key=idempotency_key,

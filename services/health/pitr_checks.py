@@ -1,4 +1,4 @@
-"""What is checked of the write-ahead log of each database with point in time on: two queries for all of them."""
+"""What is checked of the write-ahead log of each database with point in time on: three queries for all of them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from services.catalog.schema import backups
-from services.catalog.wal_samples import WalSample, latest_samples
+from services.catalog.wal_archives import WalArchiveState, wal_archive_states
+from services.catalog.wal_samples import QUIET_BYTES, WalSample, latest_samples
 from services.health.facts import Facts
 from services.health.model import HealthCheck, Measure, Severity, Subject
 from services.settings.model import DatabaseSettings
 from services.status import age
 from services.units import format_bytes
 
+_ROUND = timedelta(hours=1)
 FRESH = timedelta(minutes=5)
 """A sample that is older says nothing: the worker takes one a minute."""
 
@@ -25,9 +27,15 @@ def log(facts: Facts) -> Iterator[HealthCheck]:
     if not databases:
         return
     samples = latest_samples(facts.installation.catalog.engine, [database.name for database in databases])
+    states = {
+        (state.database, state.storage): state
+        for state in wal_archive_states(facts.installation.catalog.engine, [database.name for database in databases])
+    }
     newest = _newest_bases(facts, [database.name for database in databases])
     for database in databases:
         yield _base(facts, database, newest.get(database.name))
+        place = facts.installation.settings.pitr_storage_of(database).name
+        yield _damage(facts, database, states.get((database.name, place)))
         sample = samples.get(database.name)
         subject = Subject("database", database.name)
         if sample is None or abs(facts.now - sample.at) > FRESH:
@@ -84,8 +92,7 @@ def _delay(facts: Facts, database: DatabaseSettings, sample: WalSample, subject:
         return HealthCheck("wal_delay", subject, "failure", "Nothing of the log was archived yet.", hint)
     measure = Measure(sample.delay.total_seconds(), "s", failure=rpo.total_seconds())
     if sample.delay <= rpo:
-        behind = "all of it" if sample.delay == timedelta(0) else f"up to {age(sample.delay)} ago"
-        sentence = f"Archived {behind} · fails from {age(rpo)} on"
+        sentence = f"Archived {_behind(sample)} · fails from {age(rpo)} on"
         return HealthCheck("wal_delay", subject, "ok", sentence, measure=measure)
     sentence = (
         f"The log was archived {age(facts.now - sample.archived_at)} ago for the last time, and "
@@ -93,6 +100,16 @@ def _delay(facts: Facts, database: DatabaseSettings, sample: WalSample, subject:
     )
     hint = f"A restore would lose what came after. See `backups pitr status {database.name}`."
     return HealthCheck("wal_delay", subject, "failure", sentence, hint, sample.archived_at + rpo, measure)
+
+
+def _behind(sample: WalSample) -> str:
+    """Say how much is archived. What little no ``archive_timeout`` ends a segment for is named, since it is missing."""
+    if sample.delay > timedelta(0):
+        return f"up to {age(sample.delay)} ago"
+    if sample.lag_bytes:
+        idle = f"an idle server keeps up to {format_bytes(QUIET_BYTES)}"
+        return f"all but the last {format_bytes(sample.lag_bytes)} ({idle})"
+    return "all of it"
 
 
 def _gap(database: DatabaseSettings, sample: WalSample, subject: Subject) -> HealthCheck:
@@ -108,6 +125,33 @@ def _gap(database: DatabaseSettings, sample: WalSample, subject: Subject) -> Hea
         f"Take a base backup now, from which the log is whole again. See `backups pitr gaps {database.name}`.",
         measure=Measure(sample.missing, "", failure=1), count=sample.missing,
     )  # fmt: skip
+
+
+def _damage(facts: Facts, database: DatabaseSettings, state: WalArchiveState | None) -> HealthCheck:
+    subject, within = Subject("database", database.name), database.pitr.check_within
+    if state is None or (state.checked_at is None and not state.bad):
+        hint = "A worker reads it little by little: start one with `backups worker`."
+        return HealthCheck("wal_damage", subject, "unknown", "Nobody has read the stored log yet.", hint)
+    if state.bad:
+        more = f" And {len(state.bad) - 1:,} more." if len(state.bad) > 1 else ""
+        return HealthCheck(
+            "wal_damage", subject, "failure", f"Of the stored log: {state.bad[0].reason.rstrip('.')}.{more}",
+            f"No restore goes over it. Take a base backup now. See `backups pitr gaps {database.name}`.",
+            measure=Measure(len(state.bad), "", failure=1), count=len(state.bad),
+        )  # fmt: skip
+    if state.check_error:
+        sentence = f"The stored log cannot be read again: {state.check_error.rstrip('.')}."
+        hint = f"Where the key is: `backups pitr verify {database.name}`."
+        return HealthCheck("wal_damage", subject, "unknown", sentence, hint, state.checked_at)
+    read_at = state.round_ended_at
+    if read_at is None:
+        sentence = f"Nothing damaged in what was read of the stored log so far; all of it is read within {age(within)}."
+        return HealthCheck("wal_damage", subject, "ok", sentence)
+    sentence = f"All of the stored log was read {age(facts.now - read_at)} ago, none is damaged · within {age(within)}"
+    if facts.now - read_at <= 2 * within + _ROUND:
+        return HealthCheck("wal_damage", subject, "ok", sentence)
+    hint = f"A worker reads it little by little. By hand: `backups pitr verify {database.name}`."
+    return HealthCheck("wal_damage", subject, "warning", sentence, hint, read_at + 2 * within)
 
 
 def _slot(database: DatabaseSettings, sample: WalSample, subject: Subject) -> HealthCheck:

@@ -20,12 +20,10 @@ from services.errors import AlreadyExists, CorruptBackup, InputError, KeyMismatc
 from services.pitr.errors import OtherCluster, OtherContent, SegmentMissing
 from services.pitr.unwatched import Unwatched
 from services.pitr.wal_header import HEADER_BYTES, Filled, read_header
-from services.pitr.wal_keys import SHA_DIGITS, WalKey, cluster_prefix, file_prefix, parse_key
+from services.pitr.wal_keys import SHA_DIGITS, WalKey, cluster_prefix, file_prefix, parse_key, wal_prefix
 from services.pitr.wal_names import (
     DEFAULT_SEGMENT_BYTES,
     SegmentName,
-    TimelineHistory,
-    history_timeline,
     is_partial,
     is_segment,
 )
@@ -106,6 +104,13 @@ class WalArchive:
             if key is not None:
                 yield ArchivedFile(key, entry)
 
+    def files_of_all(self) -> Iterator[ArchivedFile]:
+        """Yield everything of every cluster that this database has been, in key order."""
+        for entry in self.storage.list(wal_prefix(self.database)):
+            key = parse_key(entry.key)
+            if key is not None:
+                yield ArchivedFile(key, entry)
+
     def segments(self) -> list[ArchivedSegment]:
         """Return every segment, the partial ones too, by timeline and number."""
         return self.segments_of(self.files())
@@ -126,20 +131,6 @@ class WalArchive:
             )  # fmt: skip
         return sorted(found, key=lambda one: (one.timeline, one.number, one.partial, one.stored_at))
 
-    def histories(self) -> dict[int, TimelineHistory]:
-        """Return the histories of the timelines that have one. Raise CorruptBackup, KeyMismatch, StorageError."""
-        return self.histories_of(self.files())
-
-    def histories_of(self, files: Iterable[ArchivedFile]) -> dict[int, TimelineHistory]:
-        """Given files of this archive, read the histories among them; see ``histories``."""
-        found = {}
-        for file in files:
-            timeline = history_timeline(file.key.file)
-            if timeline is not None:
-                text = self._small(file.key, file.stored).decode("utf-8", "replace")
-                found[timeline] = TimelineHistory.parse(text, timeline)
-        return found
-
     def push(self, path: Path) -> PushResult:
         """Store a file of ``pg_wal``, unless it is there with the same content; return once it is there for good.
 
@@ -154,13 +145,32 @@ class WalArchive:
                 if entry.key.sha_prefix == key.sha_prefix:
                     return PushResult(entry.stored.key, False, size, entry.stored.bytes)
             if known and not is_partial(path.name):
-                raise OtherContent(
-                    f"{path.name} is in the archive of {self.database} with other content, and is never replaced.",
-                    hint="Two servers archive into one place, or one was set back and started anew without a new "
-                    f"timeline. See which is right: {self.storage.location(known[0].stored.key)}",
-                )
-            stored = self._write(file, key, size, sha)
+                raise self._other_content(known[0])
+            stored, ours = self._write(file, key, size, sha)
+        if not is_partial(path.name):
+            self._refuse_second_content(key, ours=ours)
         return PushResult(key.text(), True, size, stored)
+
+    def _refuse_second_content(self, key: WalKey, *, ours: bool) -> None:
+        """Look once more, now that it is stored: somebody else may have stored another content at this very moment.
+
+        The name of an object says its content, so no conditional write tells the two apart. Of two who look after they
+        have stored at least the second sees the other, and takes back what it has stored: neither counts as archived
+        by mistake. Raise OtherContent.
+        """
+        others = [one for one in self._stored(key.file) if one.key.sha_prefix != key.sha_prefix]
+        if not others:
+            return
+        if ours:
+            self.storage.delete(key.text())
+        raise self._other_content(others[0])
+
+    def _other_content(self, other: ArchivedFile) -> OtherContent:
+        return OtherContent(
+            f"{other.key.file} is in the archive of {self.database} with other content, and is never replaced.",
+            hint="Two servers archive into one place, or one was set back and started anew without a new timeline. "
+            f"See which is right: {self.storage.location(other.stored.key)}",
+        )
 
     def remove_partial(self, name: str) -> None:
         """Remove the beginnings of a segment that is there as a whole. Raise StorageError."""
@@ -198,6 +208,12 @@ class WalArchive:
             raise SegmentMissing(f"{name} is not in the archive of {self.database} ({self.storage.name}).")
         if len(found) == 1:
             return found[0]
+        if not is_partial(found[0].key.file):
+            where = " and ".join(self.storage.location(one.stored.key) for one in found)
+            raise CorruptBackup(
+                f"{name} is in the archive of {self.database} with two contents, and nobody can tell which is right.",
+                hint=f"Two servers archived into one place. Remove the wrong one: {where}",
+            )
         return max(found, key=lambda file: (self._filled(file), file.stored.modified_at))
 
     def _filled(self, file: ArchivedFile) -> int:
@@ -234,17 +250,18 @@ class WalArchive:
         if size != header.segment_bytes:
             raise InputError(f"{path.name} has {size:,} bytes where a segment has {header.segment_bytes:,}.")
 
-    def _write(self, file: BinaryIO, key: WalKey, size: int, sha: str) -> int:
+    def _write(self, file: BinaryIO, key: WalKey, size: int, sha: str) -> tuple[int, bool]:
+        """Return the stored bytes, and whether it was us who stored them."""
         try:
             writer = self.storage.writer(key.text(), expected_bytes=size)
         except AlreadyExists:  # somebody stored the very same at this moment
-            return self.storage.stat(key.text()).bytes
+            return self.storage.stat(key.text()).bytes, False
         try:
             result = write_stream(file, writer, level=self._level, recipients=self._recipients, run=Unwatched())
             _unchanged(result, sha, key.file)
-            return writer.commit().bytes
+            return writer.commit().bytes, True
         except AlreadyExists:
-            return self.storage.stat(key.text()).bytes
+            return self.storage.stat(key.text()).bytes, False
         except BaseException:
             writer.abort()
             raise
@@ -281,9 +298,14 @@ class WalArchive:
             )
         return result.plain_bytes
 
-    def _small(self, key: WalKey, stored: StoredObject) -> bytes:
+    def has_key(self, file: ArchivedFile) -> bool:
+        """Say whether there is anything here to decrypt a file with."""
+        return bool(self._identities) or not file.key.encrypted
+
+    def read_small(self, file: ArchivedFile) -> bytes:
+        """Return a small file whole. Raise CorruptBackup, KeyMismatch, StorageError."""
         out = io.BytesIO()
-        self._read(key, stored, out.write)
+        self._read(file.key, file.stored, out.write)
         return out.getvalue()
 
 

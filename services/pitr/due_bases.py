@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from datetime import timedelta
 
 from services.catalog.model import Run
+from services.catalog.wal_archives import wal_archive_states
 from services.catalog.wal_samples import WalSample, latest_samples
 from services.commands.point_in_time import submit_base_backup
 from services.errors import InputError
 from services.installation import Installation
 from services.pitr.base_model import BaseBackup, bases_of
-from services.pitr.wal_names import SegmentName
+from services.pitr.wal_keys import parse_key
+from services.pitr.wal_names import SegmentName, is_segment
 from services.settings.model import DatabaseSettings
 
 ACTOR = "worker"
@@ -28,7 +31,11 @@ def queue_due_bases(installation: Installation) -> list[str]:
     wanted = [d for d in installation.settings.databases if d.pitr.enabled and not d.paused]
     if not wanted:
         return []
-    samples = latest_samples(installation.catalog.engine, [database.name for database in wanted])
+    names = [database.name for database in wanted]
+    samples = latest_samples(installation.catalog.engine, names)
+    damaged: dict[str, list[str]] = defaultdict(list)
+    for state in wal_archive_states(installation.catalog.engine, names):
+        damaged[state.database] += [one.key for one in state.bad]
     queued = []
     for database in wanted:
         sample = samples.get(database.name)
@@ -39,11 +46,15 @@ def queue_due_bases(installation: Installation) -> list[str]:
         runs = installation.catalog.runs.list(
             database=database.name, kind="base_backup", since=newest.backup.finished_at if newest else None, limit=_RUNS
         )
-        if _is_due(database, newest, sample, runs, installation):
+        if _is_due(database, newest, sample, damaged[database.name], runs, installation):
             key = f"base {_short(database.name)} {newest.backup.id if newest else 'first'} {len(runs)}"
             queued.append(
                 submit_base_backup(
-                    installation, database.name, actor=ACTOR, reason=_reason(newest, sample), idempotency_key=key
+                    installation,
+                    database.name,
+                    actor=ACTOR,
+                    reason=_reason(newest, sample, damaged[database.name]),
+                    idempotency_key=key,
                 )
             )
     return queued
@@ -53,6 +64,7 @@ def _is_due(
     database: DatabaseSettings,
     newest: BaseBackup | None,
     sample: WalSample,
+    damaged: list[str],
     runs: list[Run],
     installation: Installation,
 ) -> bool:
@@ -64,7 +76,17 @@ def _is_due(
         return False
     if newest is None or now - newest.stopped_at >= database.pitr.base_interval:
         return True
-    return _gap_behind(newest, sample)
+    return _gap_behind(newest, sample) or _damage_behind(newest, damaged)
+
+
+def _damage_behind(newest: BaseBackup, damaged: list[str]) -> bool:
+    """Say whether a segment is damaged that the newest base backup would need."""
+    keys = [key for text in damaged if (key := parse_key(text)) is not None and is_segment(key.file)]
+    return any(
+        key.system_identifier == newest.system_identifier
+        and SegmentName.parse(key.file, newest.segment_bytes).number >= newest.first_segment
+        for key in keys
+    )
 
 
 def _gap_behind(newest: BaseBackup, sample: WalSample) -> bool:
@@ -76,9 +98,11 @@ def _gap_behind(newest: BaseBackup, sample: WalSample) -> bool:
     return missing.number >= newest.first_segment
 
 
-def _reason(newest: BaseBackup | None, sample: WalSample) -> str:
+def _reason(newest: BaseBackup | None, sample: WalSample, damaged: list[str]) -> str:
     if newest is None:
         return "the first base backup"
+    if _damage_behind(newest, damaged):
+        return "after damage to the log"
     return "after a gap in the log" if _gap_behind(newest, sample) else "by its interval"
 
 

@@ -22,10 +22,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from services.errors import BackupsError
+from services.errors import BackupsError, CorruptBackup, KeyMismatch
 from services.pitr.archive import WalArchive
 from services.pitr.errors import SegmentMissing
-from services.pitr.wal_names import SegmentName
+from services.pitr.wal_names import SegmentName, history_timeline
 from services.pitr.way import Way
 from services.postgres.server_user import ServerUser
 
@@ -77,6 +77,8 @@ class SegmentFeeder:
         except SegmentMissing as missing:
             return self._not_there(name, missing)
         except BackupsError as error:
+            if isinstance(error, (CorruptBackup, KeyMismatch)) and self._is_another_timelines(name):
+                return self._stand_in(name, destination)
             self.failure = error
             return MUST_STOP
         except OSError as error:
@@ -116,6 +118,20 @@ class SegmentFeeder:
 
     def _aside(self, name: str) -> Path:
         return self._data_dir / "pg_wal" / f".ahead-{name}"
+
+    def _is_another_timelines(self, name: str) -> bool:
+        """Say whether it is the history of a timeline that recovery does not go over."""
+        return history_timeline(name) not in (None, *self.way.timelines)
+
+    def _stand_in(self, name: str, destination: Path) -> int:
+        """Say that a history is there which cannot be read.
+
+        Recovery asks for those of other timelines to find a number for its own, and looks for nothing but that the
+        file exists (existsTimeLineHistory in timeline.c).
+        """
+        destination.write_text(f"# {name} cannot be read in the archive\n")
+        self._user.own(destination)
+        return 0
 
     def _not_there(self, name: str, missing: SegmentMissing) -> int:
         if name in self.way.listed:

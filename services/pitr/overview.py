@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from services.catalog.wal_archives import wal_archive_state
 from services.errors import BackupsError
 from services.installation import Installation
 from services.pitr.base_model import BaseBackup, bases_of
@@ -11,7 +12,7 @@ from services.pitr.gaps import needed_gaps
 from services.pitr.listing import Listing, list_archive
 from services.pitr.open import find_archive
 from services.pitr.retention import log_begins, plan_window
-from services.pitr.window import Window, recovery_windows
+from services.pitr.window import Window
 from services.settings.model import DatabaseSettings
 
 
@@ -36,12 +37,14 @@ def load_point_in_time(installation: Installation, database: DatabaseSettings) -
         storage = installation.storage(installation.settings.pitr_storage_of(database).name)
         archive = find_archive(installation.settings, database, storage)
         listing = list_archive(archive) if archive is not None else None
+        known = wal_archive_state(installation.catalog.engine, database.name, storage.name)
     except BackupsError as error:
         return PointInTime(database.name, tuple(bases), None, (), str(error))
     if listing is None:
         return PointInTime(database.name, tuple(bases), None, ())
     ours = [base for base in bases if base.system_identifier == listing.system_identifier]
-    windows = recovery_windows(ours, listing.segments, listing.histories, segment_bytes=listing.segment_bytes)
+    listing = listing.with_damaged(known.damaged)
+    windows = listing.windows(ours)
     plan = plan_window(bases, window=database.pitr.window, now=installation.clock())
     begins = log_begins(plan, listing.system_identifier)
     listing = replace(listing, gaps=tuple(needed_gaps(listing.gaps, begins)))

@@ -12,6 +12,7 @@ from services.ids import new_id
 from services.installation import Installation
 from services.jobs.active_run import ActiveRun
 from services.pitr.errors import BaseIsBad
+from services.pitr.hold_archiving import AUTO_CONF, release_command, release_statements
 from services.pitr.point_report import PointReport
 from services.pitr.restore_point import PointPlan, plan_point, restore_to_point
 from services.pitr.target import RecoveryTarget
@@ -63,32 +64,43 @@ def perform_point_restore(installation: Installation, run: Run, active: ActiveRu
     """Restore into the folder that was asked for; the server is ended, and the folder is ready to be started."""
     plan = _plan(installation, run, active)
     into = Path(run.params["into"])
-    report = restore_to_point(installation, plan, active, into=into)
+    keep_archiving = bool(run.params.get("keep_archiving"))
+    report = restore_to_point(installation, plan, active, into=into, keep_archiving=keep_archiving)
     try:
         refuse_unreadable(report, _dbname(installation, run))
     except BackupsError as error:  # the folder stays: that is for whoever needs it to judge
         active.log(str(error), "warning")
-    steps = [*([report.warning] if report.warning else []), *next_steps(plan, into)]
+    steps = [*([report.warning] if report.warning else []), *next_steps(plan, into, keep_archiving=keep_archiving)]
     for line in steps:
         active.log(line)
     return {"report": report.to_json(), "reason": report.summary, "next_steps": steps}
 
 
-def next_steps(plan: PointPlan, into: Path) -> list[str]:
+def next_steps(plan: PointPlan, into: Path, *, keep_archiving: bool = False) -> list[str]:
     """Return what to do with a restored folder, in order, as a person reads it."""
-    pg_ctl = plan.programs.bin_dir / "pg_ctl"
+    pg_ctl, database = plan.programs.bin_dir / "pg_ctl", plan.base.backup.database
+    start = f"Start it, as the user that owns the folder: {pg_ctl} -D {into} -l {into}/server.log start"
     steps = []
     if not (into / "postgresql.conf").exists():
         steps.append(
             f"The source keeps its configuration outside of the data folder (Debian: /etc/postgresql). Put its "
             f"postgresql.conf and pg_hba.conf into {into}."
         )
-    steps += [
-        f"See {into}/postgresql.conf and postgresql.auto.conf: port, archive_command, libraries are as they were.",
-        f"Start it, as the user that owns the folder: {pg_ctl} -D {into} -l {into}/server.log start",
-        f"Point the application at it, then take a base backup: backups pitr base-backup {plan.base.backup.database}",
-    ]
-    return steps
+    steps.append(f"See {into}/postgresql.conf and {AUTO_CONF}: port, addresses, libraries are as they were.")
+    if keep_archiving:
+        return [
+            *steps,
+            "It archives as its source did: end the old server first, for two cannot store into one archive.",
+            start,
+            f"Point the application at it, then take a base backup: backups pitr base-backup {database}",
+        ]
+    statements = " ".join(release_statements(into, plan.base.server_major))
+    place = (
+        f"To have it take its source's place: end the old server, and before this one's first start run "
+        f"{release_command(into)} (once it was started: {statements} and restart it). Point the application at it, "
+        f"then take a base backup: backups pitr base-backup {database}"
+    )
+    return [*steps, f"It archives nothing, so that it can be looked at beside its source. {start}", place]
 
 
 def _plan(installation: Installation, run: Run, active: ActiveRun) -> PointPlan:

@@ -8,12 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from services.catalog.wal_archives import FaultyFile
 from services.catalog.wal_samples import WalSample, latest_samples
 from services.installation import Installation
 from services.pitr.base_model import BaseBackup
 from services.pitr.gaps import Gap
 from services.pitr.overview import load_point_in_time
 from services.pitr.status import PitrStatus, load_status
+from services.pitr.wal_keys import parse_key
 from services.pitr.window import Window
 from services.settings.model import DatabaseSettings
 from services.status import Severity
@@ -42,6 +44,8 @@ class Reach:
     """The worker's newest look at the log."""
     rpo: timedelta
     storage: str
+    bad: tuple[FaultyFile, ...] = ()
+    """Files of the log that cannot be relied on: no window goes over them."""
     error: str = ""
     """Why the storage could not be listed; then there are no windows here, and nobody knows."""
 
@@ -58,9 +62,14 @@ class Reach:
             return "unknown", "Nobody can tell now what can be restored: the storage cannot be listed."
         if window is None:
             missing = "no base backup has its log in the storage" if self.bases else "there is no sound base backup"
+            missing = self.bad[0].reason.rstrip(".") if self.bases and self.bad else missing
             return "failure", f"Nothing can be restored to a point in time: {missing}."
         if window.gaps:
-            return "failure", f"Nothing after {_said(window.to_at)} can be restored: {window.gaps[0]} is missing."
+            how = "damaged" if self._is_bad(window.gaps[0]) else "missing"
+            return "failure", f"Nothing after {_said(window.to_at)} can be restored: {window.gaps[0]} is {how}."
+        if self.bad:
+            words = f"{_said(window.from_at)} to {_said(window.to_at)} can be restored"
+            return "failure", f"{words}; what lies outside of that cannot be relied on: {self.bad[0].reason}"
         if self.sample is not None and self.sample.delay > self.rpo:
             behind = f"for {format_duration(self.sample.delay)}, and the RPO is {format_duration(self.rpo)}"
             return "warning", f"The log has not been archived {behind}: nothing after {_said(window.to_at)} is safe."
@@ -68,6 +77,10 @@ class Reach:
         if self.gaps:
             return "warning", f"{words}; a gap parts it from what was archived before."
         return "ok", f"{words}."
+
+    def _is_bad(self, gap: Gap) -> bool:
+        keys = [key for one in self.bad if (key := parse_key(one.key)) is not None]
+        return any(key.file == gap.names(1)[0] for key in keys)
 
 
 def load_reach(installation: Installation, database: DatabaseSettings) -> Reach:
@@ -87,6 +100,7 @@ def load_reach(installation: Installation, database: DatabaseSettings) -> Reach:
         sample=latest_samples(installation.catalog.engine, [database.name]).get(database.name),
         rpo=database.pitr.rpo,
         storage=installation.settings.pitr_storage_of(database).name,
+        bad=listing.bad if listing is not None else (),
         error=found.error,
     )
 

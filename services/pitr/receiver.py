@@ -17,14 +17,15 @@ from services.backups.mounted import mounted_storage
 from services.errors import BackupsError
 from services.installation import Installation
 from services.jobs.processes import Child, run_child
-from services.pitr.archive import ArchivedSegment, WalArchive
+from services.pitr.archive import ArchivedSegment
 from services.pitr.cluster import Cluster, settle_cluster
 from services.pitr.open import archive_of, check_recipients
 from services.pitr.own_log import ask_history, log_reach, newest_of
-from services.pitr.slots import SlotState, advance_slot, current_lsn, ensure_slot
+from services.pitr.slots import SlotState, current_lsn, ensure_slot
 from services.pitr.spool import Spool
+from services.pitr.spool_store import SpoolStore
 from services.pitr.unwatched import Unwatched
-from services.pitr.wal_names import SegmentName, TimelineHistory, is_segment, segment_of
+from services.pitr.wal_names import SegmentName, TimelineHistory, segment_of
 from services.postgres.clients import choose_client, find_clients
 from services.postgres.connection import Address, passfile
 from services.settings.model import DatabaseSettings
@@ -38,6 +39,8 @@ RETRY_LIMIT = 60.0
 STALL = timedelta(seconds=120)
 """A receiver that writes nothing for so long while the server's log goes on is started anew."""
 STOP_SECONDS = 10.0
+LAST_SECONDS = 15.0
+"""How long the storage may take for what is left when the worker ends."""
 
 
 class Receiver:
@@ -51,9 +54,8 @@ class Receiver:
         self._stopping = stopping
         self._still_mine = still_mine
         self._address = Address.parse(database.url.get_secret_value())
-        self._spool = Spool(spool_folder(installation, database))
+        self._place = spool_folder(installation, database)
         self._storage = installation.storage(installation.settings.pitr_storage_of(database).name)
-        self._storage_fails = ""
 
     def run(self) -> None:
         """Receive until stopped, or until another worker has the lease. Failures are logged and tried again."""
@@ -79,34 +81,37 @@ class Receiver:
         settle_cluster(self._storage, database.name, cluster, expected=database.pitr.system_identifier)
         archive = archive_of(settings, database, self._storage, cluster)
         begin = _begin_with(archive.segments(), slot, ask_history(self._address))
-        self._spool.begin(begin.name(slot.segment_bytes))
         client = choose_client(find_clients(settings.pg_bin_dirs), slot.server_major, program="pg_receivewal")
-        with ExitStack() as stack:
-            secret = stack.enter_context(passfile(self._address))
-            child = stack.enter_context(
-                run_child(
-                    [
-                        client.program("pg_receivewal"), f"--directory={self._spool.folder}", "--no-loop",
-                        "--no-password", f"--dbname={self._address.child_conninfo(client.major)}",
-                    ],
-                    environment=self._address.child_environment(secret),
-                    run=Unwatched(),
-                )
-            )  # fmt: skip
-            self._follow(child, archive)
-        self._store_partial(archive)
-        while not self._store_finished(archive) and self._still_mine():
-            if self._stopping.wait(RETRY_SECONDS):
-                return  # the server has it still
+        if not self._still_mine():  # the storage may have taken long to answer
+            return
+        spool = Spool.begin(self._place, begin.name(slot.segment_bytes))
+        store = SpoolStore(self._installation, database, archive, spool, pause=RETRY_SECONDS)
+        try:
+            with ExitStack() as stack:
+                secret = stack.enter_context(passfile(self._address))
+                child = stack.enter_context(
+                    run_child(
+                        [
+                            client.program("pg_receivewal"), f"--directory={spool.folder}", "--no-loop",
+                            "--no-password", f"--dbname={self._address.child_conninfo(client.major)}",
+                        ],
+                        environment=self._address.child_environment(secret),
+                        run=Unwatched(),
+                    )
+                )  # fmt: skip
+                self._follow(child, spool, store)
+            self._finish(store)
+        finally:
+            store.give_up()
 
-    def _follow(self, child: Child, archive: WalArchive) -> None:
-        """Store what the child finishes, until it ends, is to end, stalls, or has filled the spool."""
-        watch = _StallWatch(lambda: current_lsn(self._address), self._spool.changed_at)
+    def _follow(self, child: Child, spool: Spool, store: SpoolStore) -> None:
+        """Have stored what the child finishes, until it ends, is to end, stalls, or has filled the spool."""
+        watch = _StallWatch(lambda: current_lsn(self._address), spool.changed_at)
         while child.poll() is None:
             if self._stopping.wait(POLL_SECONDS) or not self._still_mine():
                 break
-            self._store_finished(archive)
-            if self._spool.bytes() > self._database.pitr.spool_limit:
+            store.look()
+            if spool.bytes() > self._database.pitr.spool_limit:
                 logger.warning(
                     "receiving the log of %s pauses: the spool has reached its limit, and %s does not take it",
                     self._database.name, self._storage.name,
@@ -123,32 +128,14 @@ class Receiver:
                 "pg_receivewal of %s ended with %d: %s", self._database.name, ended, " ".join(child.error_lines)
             )
 
-    def _store_finished(self, archive: WalArchive) -> bool:
-        """Store what is finished, in order, and say whether all of it is; nothing overtakes what fails."""
-        for path in [*self._spool.finished(), *self._spool.left_behind()]:
-            try:
-                mounted_storage(self._installation, self._storage.name)  # a disk may go while it is received
-                archive.push(path)
-                if is_segment(path.name):
-                    segment = SegmentName.parse(path.name, archive.segment_bytes)
-                    advance_slot(self._address, self._database.pitr.slot, segment.end_lsn(archive.segment_bytes))
-                    archive.remove_partial(path.name)
-            except BackupsError as error:
-                if str(error) != self._storage_fails:
-                    self._storage_fails = str(error)
-                    logger.warning("storing the log of %s: %s", self._database.name, error)
-                return False
-            self._storage_fails = ""
-            path.unlink(missing_ok=True)
-        return True
-
-    def _store_partial(self, archive: WalArchive) -> None:
-        """Store the beginning of the segment that was being written: if the server is gone next, it is all there is."""
-        for path in self._spool.partial():
-            try:
-                archive.push(path)
-            except BackupsError as error:
-                logger.warning("storing %s of %s: %s", path.name, self._database.name, error)
+    def _finish(self, store: SpoolStore) -> None:
+        """Wait until all is stored, keeping the lease meanwhile; when we are to stop, only as long as may be."""
+        store.finish()
+        while not store.is_done and self._still_mine():
+            if self._stopping.wait(POLL_SECONDS):
+                store.finish_once()
+                store.join(LAST_SECONDS)  # the server has the rest still
+                return
 
 
 def _begin_with(segments: Iterable[ArchivedSegment], slot: SlotState, history: TimelineHistory) -> SegmentName:
@@ -201,5 +188,5 @@ class _StallWatch:
 
 
 def spool_folder(installation: Installation, database: DatabaseSettings) -> Path:
-    """Return where the receiver of a database keeps what is not stored yet."""
+    """Return where the receivers of a database keep what is not stored yet, each in a folder of its own."""
     return installation.settings.home / "wal-spool" / database.name

@@ -13,24 +13,28 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from services.errors import BackupsError, InputError, RestoreFailed
+import psycopg
+
+from services.errors import BackupsError, CorruptBackup, InputError, RestoreFailed
 from services.installation import Installation
 from services.jobs.context import RunContext
-from services.pitr.archive import ArchivedSegment, WalArchive
+from services.pitr.archive import WalArchive
 from services.pitr.base_model import BaseBackup, bases_of
 from services.pitr.cluster import Cluster
 from services.pitr.combine import combine
 from services.pitr.feeder import SegmentFeeder
+from services.pitr.hold_archiving import hold_archiving
 from services.pitr.lay_out import Part, clear, empty_folder, fault_of, lay_out, verify_laid_out
+from services.pitr.listing import Listing, list_archive, mending
 from services.pitr.look_around import look_around
 from services.pitr.open import archive_of
 from services.pitr.parent import chain_of, usable
-from services.pitr.point_report import PointReport
+from services.pitr.point_report import DatabaseFound, PointReport
 from services.pitr.recovery_server import Recovered, recovered_server
 from services.pitr.target import RecoveryTarget, refuse_future
-from services.pitr.wal_names import TimelineHistory, format_lsn
+from services.pitr.wal_names import format_lsn
 from services.pitr.way import Way, choose_bases, find_way, first_missing, reaches
-from services.pitr.window import check_target, recovery_windows
+from services.pitr.window import check_target
 from services.postgres.server_programs import ServerPrograms, choose_server, find_servers
 from services.postgres.server_user import SHELTER, ServerUser, reachable_data_dir, remove_shelter, server_user
 from services.restores.copies import choose_copy
@@ -78,9 +82,9 @@ def plan_point(
     cluster = Cluster(newest.system_identifier, newest.segment_bytes)
     archive = archive_of(installation.settings, policy, storage, cluster)
     bases = [one for one in bases if one.system_identifier == newest.system_identifier]
-    segments, histories = archive.segments(), archive.histories()
-    timeline = _timeline(bases, target, segments, histories, installation.clock())
-    way = _choose_way(bases, target, timeline, segments, histories)
+    listing = list_archive(archive)
+    timeline = _timeline(bases, target, listing, installation.clock())
+    way = _choose_way(bases, target, timeline, listing)
     identities_for(installation.settings, way.base.backup)
     programs = choose_server(find_servers(installation.settings.pg_bin_dirs), way.base.server_major)
     parts = tuple(Part(part, choose_copy(installation, part.backup, None)) for part in chain_of(way.base, known))
@@ -92,15 +96,26 @@ def plan_point(
     return PointPlan(target, way.base, parts, archive, way, programs)
 
 
-def _timeline(
-    bases: list[BaseBackup],
-    target: RecoveryTarget,
-    segments: list[ArchivedSegment],
-    histories: dict[int, TimelineHistory],
-    now: datetime,
-) -> int:
-    """Return the timeline on which recovery is to end: the newest one that has the target. Raise TargetRefused."""
-    windows = recovery_windows(bases, segments, histories, segment_bytes=bases[0].segment_bytes)
+def _timeline(bases: list[BaseBackup], target: RecoveryTarget, listing: Listing, now: datetime) -> int:
+    """Return the timeline on which recovery is to end: the newest one that has the target.
+
+    Raise TargetRefused, CorruptBackup where that may be one whose history cannot be read.
+    """
+    windows = listing.windows(bases)
+    if target.timeline is None and listing.unreadable:
+        unknown = max(listing.unreadable)
+        if any(window.timeline < unknown for window in windows) or not windows:
+            raise CorruptBackup(
+                f"The target may lie on timeline {unknown}, whose history cannot be read: "
+                f"{listing.unreadable[unknown].reason}",
+                hint=f"Put that file right ({mending(listing.unreadable[unknown])}), or name another timeline with "
+                "--timeline.",
+            )
+    if target.timeline in listing.unreadable:
+        raise CorruptBackup(
+            f"The history of timeline {target.timeline} cannot be read: {listing.unreadable[target.timeline].reason}",
+            hint=f"Put that file right ({mending(listing.unreadable[target.timeline])}), or name another timeline.",
+        )
     if target.at is not None or target.lsn is not None:
         return check_target(windows, at=target.at, lsn=target.lsn, timeline=target.timeline, now=now).timeline
     if target.timeline is not None:
@@ -108,16 +123,10 @@ def _timeline(
     return max([window.timeline for window in windows] or [base.timeline for base in bases])
 
 
-def _choose_way(
-    bases: list[BaseBackup],
-    target: RecoveryTarget,
-    timeline: int,
-    segments: list[ArchivedSegment],
-    histories: dict[int, TimelineHistory],
-) -> Way:
+def _choose_way(bases: list[BaseBackup], target: RecoveryTarget, timeline: int, listing: Listing) -> Way:
     """Return the way from the newest base backup from which the target is reached. Raise SegmentMissing, InputError."""
-    fitting = choose_bases(bases, target, timeline, histories)
-    ways = [find_way(base, timeline, segments, histories) for base in fitting]
+    fitting = choose_bases(bases, target, timeline, listing.histories)
+    ways = [find_way(base, timeline, listing.segments, listing.histories) for base in fitting]
     found = next((way for way in ways if reaches(way, target)), None)
     if found is None:
         raise first_missing(ways[0], target)
@@ -125,13 +134,21 @@ def _choose_way(
 
 
 def restore_to_point(
-    installation: Installation, plan: PointPlan, run: RunContext, *, into: Path | None = None, look: Look | None = None
+    installation: Installation,
+    plan: PointPlan,
+    run: RunContext,
+    *,
+    into: Path | None = None,
+    keep_archiving: bool = False,
+    look: Look | None = None,
 ) -> PointReport:
     """Restore, and return what was reached and shown. ``into`` None: a test, of which nothing is left.
 
-    ``look`` is called while the server runs. Raise RestoreFailed when the point is not reached or nothing is readable,
-    SegmentMissing, CorruptBackup for a damaged segment, BaseIsBad, InputError for a folder that is not empty,
-    StorageFull, StorageError, Cancelled, TimedOut.
+    The folder of a real restore archives nothing (``hold_archiving``), unless it is to take its source's place at once
+    (``keep_archiving``). ``look`` is called while the server runs.
+    Raise RestoreFailed when the point is not reached or nothing is readable, SegmentMissing, CorruptBackup for a
+    damaged segment, BaseIsBad, InputError for a folder that is not empty, StorageFull, StorageError, Cancelled,
+    TimedOut.
     """
     base, user = plan.base, server_user()
     run.log(
@@ -155,6 +172,8 @@ def restore_to_point(
         run.phase("checking the files")
         with fault_of(parts[-1]):
             verified = verify_laid_out(installation, base, folder, user, run)
+        if into is not None and not keep_archiving:
+            hold_archiving(folder, base.server_major, user)
         fetched = time.monotonic()
         run.phase("replaying the log", total_bytes=plan.way.expected_bytes(plan.target))
         feeder = SegmentFeeder(plan.archive, plan.way, folder, user)
@@ -171,13 +190,14 @@ def restore_to_point(
             run=run,
         ) as recovered:
             ready = time.monotonic()
-            run.phase("looking around")
-            found = look_around(recovered.address, run)
-            if look is not None:
-                look(recovered)
+            found, trouble = _look_around(recovered, look, run, keeps=into is not None)
         history = _history_of(folder, recovered)
     # From here on the folder stays whatever happens: it is complete.
-    warning = _keep_history(plan.archive, history, run) if into is not None else ""
+    warnings = [_keep_history(plan.archive, history, run)] if keep_archiving and into is not None else []
+    if trouble is not None:
+        warnings.append(f"{into} is restored completely and stays, but was not looked into: {trouble}")
+        run.log(warnings[-1], "warning")
+        run.check_cancelled()
     return PointReport(
         target=plan.target.label,
         base_id=base.backup.id,
@@ -197,8 +217,27 @@ def restore_to_point(
         check_seconds=time.monotonic() - ready,
         databases=found,
         pg_verifybackup=verified,
-        warning=warning,
+        warning=" ".join(filter(None, warnings)),
     )
+
+
+def _look_around(
+    recovered: Recovered, look: Look | None, run: RunContext, *, keeps: bool
+) -> tuple[tuple[DatabaseFound, ...], Exception | None]:
+    """Return what is in the server, and with ``keeps`` what kept us from looking; without, that is raised.
+
+    A folder that is asked for is complete by then: whatever goes wrong now must not take it away.
+    """
+    run.phase("looking around")
+    try:
+        found = look_around(recovered.address, run)
+        if look is not None:
+            look(recovered)
+    except (BackupsError, psycopg.Error) as error:
+        if not keeps:
+            raise
+        return (), error
+    return found, None
 
 
 @contextmanager
@@ -243,7 +282,8 @@ def _history_of(folder: Path, recovered: Recovered) -> Path:
 def _keep_history(archive: WalArchive, history: Path, run: RunContext) -> str:
     """Store the new timeline's history at once: without it nobody could restore to a point on that timeline.
 
-    The restore itself is done: return what is wrong where this fails, and how it is made good.
+    Only of a server that takes its source's place: of every copy that is looked at, it would promise log that never
+    comes. The restore itself is done: return what is wrong where this fails, and how it is made good.
     """
     timeline = history.name.removesuffix(".history")
     try:

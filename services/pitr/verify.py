@@ -5,25 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from services.catalog.wal_archives import FaultyFile
 from services.errors import CorruptBackup, ObjectMissing
 from services.pitr.archive import ArchivedFile, WalArchive
-
-
-@dataclass(frozen=True)
-class DamagedFile:
-    """A stored file that is not what it should be."""
-
-    key: str
-    reason: str
 
 
 @dataclass(frozen=True)
 class Checked:
     """What a reading found."""
 
-    files: int
+    keys: tuple[str, ...]
+    """Of what was read."""
     plain_bytes: int
-    damaged: tuple[DamagedFile, ...]
+    damaged: tuple[FaultyFile, ...]
+
+    @property
+    def files(self) -> int:
+        return len(self.keys)
 
 
 def check_files(archive: WalArchive, files: Sequence[ArchivedFile], *, last: int | None = None) -> Checked:
@@ -33,13 +31,13 @@ def check_files(archive: WalArchive, files: Sequence[ArchivedFile], *, last: int
     """
     chosen = sorted(files, key=lambda file: file.stored.modified_at)
     chosen = chosen if last is None else chosen[-last:]
-    read, plain, damaged = 0, 0, []
+    read, plain, damaged = [], 0, []
     for file in chosen:
         try:
             plain += archive.check(file)
         except ObjectMissing:
             continue
         except CorruptBackup as error:
-            damaged.append(DamagedFile(file.stored.key, error.message))
-        read += 1
-    return Checked(read, plain, tuple(damaged))
+            damaged.append(FaultyFile(file.stored.key, error.message))
+        read.append(file.stored.key)
+    return Checked(tuple(read), plain, tuple(damaged))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from services.installation import Installation
 from services.jobs.paced import Paced
 from services.pitr.due_bases import queue_due_bases
+from services.pitr.log_checks import check_logs
 from services.pitr.receivers import Receivers
 from services.pitr.sampler import Sampler
 
@@ -21,6 +22,8 @@ class PointInTimeTasks:
         self._installation = installation
         self._receivers = Receivers(installation, by=by, stopping=stopping)
         self._sampler = Sampler(installation, by=by)
+        self._by = by
+        self._stopping = stopping
 
     def tasks(self) -> list[tuple[str, Callable[[object], None]]]:
         """Return the tasks with their names, as the worker takes them."""
@@ -28,6 +31,7 @@ class PointInTimeTasks:
             ("receivers", self._receive),
             ("samples", Paced(self._sample, EVERY_SECONDS)),
             ("bases", Paced(self._queue_bases, EVERY_SECONDS)),
+            ("log checks", Paced(self._check_logs, EVERY_SECONDS)),
         ]
 
     def join(self) -> None:
@@ -45,3 +49,7 @@ class PointInTimeTasks:
     def _queue_bases(self, _: object) -> None:
         """Ask for the base backups that are due."""
         queue_due_bases(self._installation)
+
+    def _check_logs(self, _: object) -> None:
+        """Read a share of the stored log again."""
+        check_logs(self._installation, by=self._by, stopping=self._stopping)

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from services.capacity.growth import WINDOW, add_up, days_until, levels, slope_per_day
 from services.catalog.schema import backups, copies
 from services.catalog.usage import OCCUPYING, changes
+from services.catalog.wal_archives import wal_levels_since
 from services.errors import StorageError
 from services.installation import Installation
 from services.review.week import Period
@@ -20,7 +21,7 @@ from services.settings.model import StorageSettings
 
 
 def used_at_ends(engine: sa.Engine, weeks: Sequence[Period]) -> dict[str, tuple[int, ...]]:
-    """Return the bytes in each storage at the end of each week, the oldest first, by the storage's name. One query."""
+    """Return the bytes in each storage at the end of each week, oldest first, by the storage's name. Two queries."""
     columns = [backups.c[name] for name in ("id", "finished_at", "expired_at")]
     alive = sa.union_all(
         sa.select(*columns).where(backups.c.expired_at.is_(None), backups.c.finished_at < weeks[-1].end),
@@ -36,7 +37,23 @@ def used_at_ends(engine: sa.Engine, weeks: Sequence[Period]) -> dict[str, tuple[
     query = sa.select(c.storage, *there).where(c.backup_id == b.id, c.state.in_((*OCCUPYING, "missing", "deleted")))
     query = query.group_by(c.storage)
     with engine.connect() as connection:
-        return {row[0]: tuple(int(value) for value in row[1:]) for row in connection.execute(query)}
+        found = {row[0]: tuple(int(value) for value in row[1:]) for row in connection.execute(query)}
+    return _with_logs(engine, weeks, found)
+
+
+def _with_logs(
+    engine: sa.Engine, weeks: Sequence[Period], found: dict[str, tuple[int, ...]]
+) -> dict[str, tuple[int, ...]]:
+    """Add what the logs took up at the end of each week, by the last listing before it."""
+    seen = wal_levels_since(engine, weeks[0].end.astimezone(UTC).date())
+    for storage in {level.storage for level in seen}:
+        ends = []
+        for week in weeks:
+            last = {one.database: one.bytes for one in seen if one.storage == storage and one.day < week.end.date()}
+            ends.append(sum(last.values()))
+        copied = found.get(storage, (0,) * len(weeks))
+        found[storage] = tuple(one + other for one, other in zip(copied, ends, strict=True))
+    return found
 
 
 def full_in_days(

@@ -26,7 +26,8 @@ def environ(tmp_path: Path) -> dict[str, str]:
         "BACKUPS_HOME": str(tmp_path / "home"),
         "DATABASE_URL": "postgresql://u:planted-password@127.0.0.1:1/la_factoria",
         "BACKUP_STORAGE": f"file://{tmp_path / 'storage'}",
-        "BACKUP_RECIPIENTS": "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
+        "BACKUP_RECIPIENTS": "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p "
+        "age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg",
         "BACKUP_SCHEDULE": "off",
     }
 

@@ -10,6 +10,7 @@ import pytest
 from services.errors import CorruptBackup, InputError, KeyMismatch
 from services.pitr.archive import WalArchive
 from services.pitr.errors import OtherCluster, OtherContent, SegmentMissing
+from services.pitr.listing import list_archive
 from services.storage.local import LocalStorage
 from tests.pitr.conftest import SEGMENT, SYSTEM, MakeSegment
 
@@ -79,7 +80,7 @@ def test_a_history_file_is_kept_beside_the_timelines(archive: WalArchive, tmp_pa
     path = tmp_path / "00000002.history"
     path.write_text("1\t0/3000060\tno recovery target specified\n")
     assert archive.push(path).key.startswith(f"la_factoria/wal/{SYSTEM}/00000002.history-")
-    assert archive.histories()[2].ends() == {1: 0x3000060}
+    assert list_archive(archive).histories[2].ends() == {1: 0x3000060}
     archive.fetch(path.name, tmp_path / "back")
     assert (tmp_path / "back").read_text() == path.read_text()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.pitr.gaps import find_gaps
+from services.pitr.listing import list_archive
 from services.postgres.connection import connect
 from services.postgres.server import LocalServer
 from services.postgres.server_user import server_user
@@ -20,7 +21,7 @@ def test_every_segment_arrives_as_it_is(archiving: ArchivingServer, tmp_path: Pa
     wait_for(lambda: set(names) <= set(archiving.names()), "the segments do not arrive")
     archive = archiving.archive()
     assert archive.system_identifier == str(archiving.sql("SELECT system_identifier FROM pg_control_system()"))
-    assert find_gaps(archive.segments(), archive.histories()) == []
+    assert find_gaps(archive.segments(), list_archive(archive).histories) == []
     for name in names:
         archive.fetch(name, tmp_path / name)
         local = archiving.server.data_dir / "pg_wal" / name
@@ -46,7 +47,7 @@ def test_nothing_is_lost_while_the_storage_is_down(archiving: ArchivingServer) -
     names.append(archiving.switch())
     wait_for(lambda: set(names) <= set(archiving.names()), "the segments do not arrive afterwards", 90)
     archive = archiving.archive()
-    assert find_gaps(archive.segments(), archive.histories()) == []
+    assert find_gaps(archive.segments(), list_archive(archive).histories) == []
     assert archiving.sql("SELECT count(*) FROM pg_stat_archiver WHERE last_archived_time > last_failed_time") == 1
 
 
@@ -91,9 +92,9 @@ def test_recovery_through_the_archive_ends_where_it_is_told_on_a_timeline_of_its
         # the copy archives into the same place, on its own timeline: its history tells where it left the first
         archive = archiving.archive()
         wait_for(lambda: any(s.timeline > 1 for s in archive.segments()), "the new timeline is not archived")
-        [history] = archive.histories().values()
+        [history] = list_archive(archive).histories.values()
         assert history.switches[0].timeline == 1
-        assert find_gaps(archive.segments(), archive.histories()) == []
+        assert find_gaps(archive.segments(), list_archive(archive).histories) == []
     finally:
         copied.destroy()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from services.installation import Installation
 from services.pitr import receiver as receiving
 from services.pitr.archive import WalArchive
 from services.pitr.gaps import find_gaps
+from services.pitr.listing import list_archive
 from services.pitr.open import existing_archive
 from services.pitr.receiver import Receiver, spool_folder
 from services.pitr.receivers import Receivers
@@ -33,6 +35,7 @@ from services.postgres.server_user import server_user
 from services.settings.model import PitrSettings
 from tests.pitr.servers import wait_for
 from tests.support.installations import make_installation
+from tests.support.s3 import fault_server, moto_server, plain_client, settings_for
 from tests.support.servers import make_server
 
 
@@ -90,6 +93,12 @@ def names(installation: Installation) -> set[str]:
     return {segment.name for segment in archive(installation).segments() if not segment.partial}
 
 
+def spools(installation: Installation) -> list[Path]:
+    """The folders in which receivers of this installation work."""
+    place = spool_folder(installation, installation.settings.databases[0])
+    return [path for path in place.iterdir() if path.is_dir()] if place.exists() else []
+
+
 def switch(installation: Installation) -> str:
     """Write a little, end the segment, return its name."""
     with connect(address(installation)) as connection:
@@ -109,7 +118,7 @@ def slot_lsn(installation: Installation) -> int:
 
 def gaps(installation: Installation) -> list[str]:
     found = archive(installation)
-    return [str(gap) for gap in find_gaps(found.segments(), found.histories(), found.segment_bytes)]
+    return [str(gap) for gap in find_gaps(found.segments(), list_archive(found).histories, found.segment_bytes)]
 
 
 def children(pid: int | None = None) -> list[psutil.Process]:
@@ -129,11 +138,12 @@ def test_the_log_arrives_and_the_slot_moves_only_behind_what_is_stored(installat
         wait_for(lambda: set(ended) <= names(installation), "the segments do not arrive")
         last = SegmentName.parse(ended[-1]).end_lsn()
         wait_for(lambda: slot_lsn(installation) == last, "the slot does not move on")
-        spool = spool_folder(installation, installation.settings.databases[0])
+        [spool] = spools(installation)
         wait_for(lambda: not list(spool.glob("0" * 8 + "?" * 16)), "the spool is not emptied")
         with connect(address(installation)) as connection:
             connection.execute("INSERT INTO received DEFAULT VALUES")
         wait_for(lambda: bool(Spool(spool).partial()), "the next segment does not begin")
+    assert spools(installation) == []
     # stopped in order: the beginning of the segment that was being written is stored as well
     assert [segment.partial for segment in archive(installation).segments()][-1]
     assert children() == []
@@ -179,13 +189,74 @@ def test_while_the_storage_is_down_the_spool_has_a_limit_and_the_server_keeps_th
         root.touch()
         ended = [switch(installation) for _ in range(5)]
         wait_for(lambda: not children(), "it does not pause at its limit")
-        spool = spool_folder(installation, limited)
+        [spool] = spools(installation)
         assert sum(path.stat().st_size for path in spool.iterdir()) <= 5 * (16 << 20)
         assert slot_lsn(installation) == stored_up_to
         root.unlink()
         away.rename(root)
         wait_for(lambda: set(ended) <= names(installation), "the segments do not arrive afterwards", 60)
     assert gaps(installation) == []
+
+
+def test_limit_and_lease_hold_while_the_storage_does_not_answer(
+    server18: LocalServer, slot: str, tmp_path: Path
+) -> None:
+    url, bucket = server18.address.url().get_secret_value(), f"wal-{secrets.token_hex(4)}"
+    pitr = PitrSettings(enabled=True, method="receiver", slot=slot).model_copy(update={"spool_limit": 20 << 20})
+    with moto_server() as moto, fault_server(moto) as faults:
+        plain_client(moto).create_bucket(Bucket=bucket)
+        storage = settings_for(faults.endpoint, bucket, timeout=600, name="primary")
+        inst = make_installation(tmp_path, url=url, database={"pitr": pitr}, storages=(storage,))
+        asked, mine = [0], threading.Event()
+        mine.set()
+
+        def still_mine() -> bool:
+            asked[0] += 1
+            return mine.is_set()
+
+        made = Receiver(inst, inst.settings.databases[0], threading.Event(), still_mine)
+        thread = threading.Thread(target=made.run)
+        thread.start()
+        wait_for(lambda: bool(children()), "pg_receivewal does not start")
+        first = switch(inst)
+        wait_for(lambda: first in {s.name for s in archive(inst).segments()}, "the segment does not arrive")
+        faults.fault = lambda method, path: "silent"
+        ended = [switch(inst) for _ in range(4)]
+        wait_for(lambda: not children(), "it does not pause at its limit", 60)
+        [spool] = spools(inst)
+        assert sum(path.stat().st_size for path in spool.iterdir()) <= 4 * (16 << 20)
+        before = asked[0]
+        wait_for(lambda: asked[0] > before + 2, "the lease is not kept")
+        mine.clear()  # another worker has it
+        thread.join(60)
+        assert not thread.is_alive()
+        assert spool.exists()  # whose storing still hangs
+        faults.fault = lambda method, path: None
+        with receiver(inst):
+            wait_for(
+                lambda: set(ended) <= {s.name for s in archive(inst).segments()},
+                "the segments do not arrive afterwards",
+            )
+            assert spool.exists()
+            faults.released.set()
+            wait_for(lambda: not spool.exists(), "what hung does not end")
+        assert gaps(inst) == []
+        inst.close()
+    with connect(server18.address) as connection:
+        connection.execute("SELECT pg_drop_replication_slot(%s)", [slot])
+
+
+def test_a_spool_is_its_receivers_own_and_goes_when_that_is_gone(tmp_path: Path) -> None:
+    first, second = (Spool.begin(tmp_path / "spool", "0" * 24) for _ in range(2))
+    assert first.folder.exists()
+    assert first._lock is not None
+    os.close(first._lock._descriptor)  # as the kernel does when its process is killed
+    third = Spool.begin(tmp_path / "spool", "0" * 24)
+    assert not first.folder.exists()
+    assert second.folder.exists()
+    second.end()
+    third.end()
+    assert list((tmp_path / "spool").iterdir()) == []
 
 
 @pytest.mark.parametrize("installation", [18], indirect=True)
@@ -346,7 +417,7 @@ def test_a_timeline_that_is_left_while_nobody_receives_is_received_to_its_end(tm
         with receiver(installation):
             wait_for(lambda: {last, after} <= names(installation), "the segments do not arrive")
         found = archive(installation)
-        assert found.histories()[2].switches[0].timeline == 1
+        assert list_archive(found).histories[2].switches[0].timeline == 1
         assert gaps(installation) == []
     finally:
         installation.close()

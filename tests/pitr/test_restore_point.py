@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -17,19 +19,31 @@ import psycopg
 import pytest
 
 from services import commands
-from services.errors import BackupsError, Cancelled, CorruptBackup, InputError, RestoreFailed, StorageError
-from services.pitr import recovery_server
+from services.errors import (
+    BackupsError,
+    Cancelled,
+    ConnectionFailed,
+    CorruptBackup,
+    InputError,
+    RestoreFailed,
+    StorageError,
+)
+from services.jobs.context import RunContext
+from services.pitr import recovery_server, restore_point
 from services.pitr.archive import PushResult, WalArchive
 from services.pitr.errors import SegmentMissing
+from services.pitr.hold_archiving import hold_archiving, release_command, release_statements
+from services.pitr.listing import list_archive
 from services.pitr.look_around import look_around
-from services.pitr.point_report import PointReport
+from services.pitr.point_report import DatabaseFound, PointReport
 from services.pitr.recovery_server import Recovered
 from services.pitr.restore_point import plan_point, restore_to_point
 from services.pitr.target import RecoveryTarget
 from services.pitr.wal_names import format_lsn, parse_lsn
-from services.postgres.connection import connect
+from services.postgres.connection import Address, connect
 from services.postgres.server_user import server_user
 from tests.pitr.lab import NAME, PointLab
+from tests.pitr.servers import wait_for
 from tests.support.run_context import RecordingRun
 
 
@@ -230,7 +244,8 @@ def test_for_real_the_folder_is_ready_to_start_and_the_new_timeline_can_be_resto
     lab = story.lab
     place = lab.outbox.parent / "restored"
     target = RecoveryTarget.parse(story.before_drop.isoformat())
-    run = lab.run(commands.submit_point_restore(lab.inst, NAME, target, place, actor="t", queue=False))
+    asked = commands.submit_point_restore(lab.inst, NAME, target, place, keep_archiving=True, actor="t", queue=False)
+    run = lab.run(asked)
     assert run.state == "finished", f"{run.error} {run.hint}"
     assert (place.stat().st_mode & 0o777, place.stat().st_uid) == (0o700, server_user().uid)
     assert any("pg_ctl" in step for step in run.result["next_steps"])
@@ -267,7 +282,8 @@ def test_for_real_a_complete_folder_stays_where_its_server_is_killed_and_its_his
     monkeypatch.setattr(recovery_server, "STOP_SECONDS", 0)  # it does not end in time, and is killed
     lab, place = story15.lab, story15.lab.outbox.parent / "kept"
     target = RecoveryTarget.parse("immediate", timeline=1)
-    run = lab.run(commands.submit_point_restore(lab.inst, NAME, target, place, actor="t", queue=False))
+    asked = commands.submit_point_restore(lab.inst, NAME, target, place, keep_archiving=True, actor="t", queue=False)
+    run = lab.run(asked)
     assert run.state == "finished", f"{run.error} {run.hint}"
     assert (place / "global" / "pg_control").exists()
     (history,) = (place / "pg_wal").glob("*.history")
@@ -276,6 +292,97 @@ def test_for_real_a_complete_folder_stays_where_its_server_is_killed_and_its_his
     assert f"backups pitr wal-push -d {NAME} {history}" in run.result["next_steps"][0]
     assert PointReport.from_json(run.result["report"]).warning == run.result["next_steps"][0]
     shutil.rmtree(place)
+
+
+def test_a_copy_that_is_looked_at_stores_nothing_until_a_person_says_so(story15: Story) -> None:
+    lab, place = story15.lab, story15.lab.outbox.parent / "looked at"
+    before = {file.stored.key for file in lab.archive.files()}
+    target = RecoveryTarget.parse("immediate", timeline=1)
+    run = lab.run(commands.submit_point_restore(lab.inst, NAME, target, place, actor="t", queue=False))
+    assert run.state == "finished", f"{run.error} {run.hint}"
+    with lab.started(place) as copy:
+        assert copy.sql("SELECT current_setting('archive_mode')") == ("off",)
+        copy.sql("CREATE TABLE seen (n int)", "SELECT pg_switch_wal()", "CHECKPOINT")
+        assert {file.stored.key for file in lab.archive.files()} == before
+        assert not list(lab.outbox.iterdir())
+        (step,) = [step for step in run.result["next_steps"] if "take its source's place" in step]
+        statements = re.findall(r"ALTER SYSTEM [^;]+;", step)
+        assert statements == release_statements(place, 15)
+        copy.sql(*statements)
+        copy.server.stop()
+        copy.server.start()
+        copy.sql("SELECT pg_switch_wal()")
+        wait_for(lambda: bool(list(lab.outbox.glob("*.history"))), "it does not archive afterwards")
+    for path in lab.outbox.iterdir():
+        path.unlink()  # of a copy that nobody goes on with
+
+
+def test_a_damaged_history_of_another_timeline_keeps_nobody_from_this_one(story15: Story, tmp_path: Path) -> None:
+    lab = story15.lab
+    taken = max(list_archive(lab.archive).histories, default=1)
+    history = tmp_path / f"{taken + 1:08X}.history"
+    history.write_text("1\t0/300028\tno recovery target specified\n")
+    path = Path(lab.inst.storage("primary").location(lab.archive.push(history).key).removeprefix("file://"))
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(data)
+    try:
+        assert lab.restore("immediate", timeline=1).timeline == taken + 2
+        with pytest.raises(CorruptBackup, match=f"timeline {taken + 1}, whose history cannot be read"):
+            lab.restore("latest")
+    finally:
+        path.unlink()
+
+
+def test_what_the_source_had_set_by_itself_is_put_back(tmp_path: Path) -> None:
+    command = "test ! -f '/srv/a\\b/%f' && cp %p"
+    escaped = command.replace("\\", "\\\\").replace("'", "''")
+    before = f"# Do not edit this file manually!\nport = '5433'\narchive_command = '{escaped}'\n"
+    conf = tmp_path / "postgresql.auto.conf"
+    conf.write_text(before)
+    hold_archiving(tmp_path, 18, replace(server_user(), switch=False))
+    assert release_statements(tmp_path, 18) == [
+        "ALTER SYSTEM RESET archive_mode;",
+        "ALTER SYSTEM SET archive_command = 'test ! -f ''/srv/a\\b/%f'' && cp %p';",
+        "ALTER SYSTEM RESET archive_library;",
+    ]
+    subprocess.run(["sh", "-c", release_command(tmp_path)], check=True)
+    assert conf.read_text() == before + "\n"
+
+
+def test_a_complete_folder_stays_when_looking_around_fails_or_is_cancelled(
+    story15: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = story15.lab
+
+    def fail(address: Address, run: RunContext) -> tuple[DatabaseFound, ...]:
+        raise ConnectionFailed("The connection was lost.")
+
+    def cancel(address: Address, run: RunContext) -> tuple[DatabaseFound, ...]:
+        commands.request_cancel(lab.inst, run.run_id, actor="t")
+        wait_for(lambda: is_cancelled(run), "the cancel does not come")
+        run.check_cancelled()
+        raise AssertionError
+
+    for looking, state in ((fail, "finished"), (cancel, "cancelled")):
+        monkeypatch.setattr(restore_point, "look_around", looking)
+        place = lab.outbox.parent / state
+        target = RecoveryTarget.parse("immediate", timeline=1)
+        run = lab.run(commands.submit_point_restore(lab.inst, NAME, target, place, actor="t", queue=False))
+        said = [line.message for line in lab.inst.catalog.runs.log(run.id)]
+        assert run.state == state, said
+        assert any(f"{place} is restored completely and stays" in line for line in said), said
+    with lab.started(place) as copy:
+        assert copy.sql("SELECT pg_is_in_recovery()") == (False,)
+    shutil.rmtree(lab.outbox.parent / "finished")
+
+
+def is_cancelled(run: RunContext) -> bool:
+    try:
+        run.check_cancelled()
+    except Cancelled:
+        return True
+    return False
 
 
 def test_a_database_whose_locale_is_missing_is_told_from_one_that_cannot_be_read(story15: Story) -> None:
