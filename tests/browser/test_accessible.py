@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.conftest import WAIT_MS, Site, Visit, visit
 from tests.browser.point_site import PointSite
@@ -42,7 +42,7 @@ LOOKS: tuple[tuple[str, Literal["light", "dark"]], ...] = (
 @pytest.fixture(scope="module")
 def context(chromium: Browser) -> Iterator[BrowserContext]:
     """Return a browser that serves all pages: what Streamlit's page consists of is fetched once."""
-    opened = chromium.new_context()
+    opened = chromium.new_context(viewport={"width": 1440, "height": 900})
     yield opened
     opened.close()
 
@@ -64,25 +64,20 @@ def check(tab: Visit, path: str, axe: str, heading: str, last: str) -> None:
 
     It is loaded once: a window that is made narrow shows what a phone shows.
     """
-    tab.page.set_viewport_size(_viewport("laptop"))
     page = tab.open(path)
     expect(page.get_by_role("heading", level=1)).to_contain_text(heading, timeout=WAIT_MS)
     expect(page.get_by_text(last).first).to_be_visible(timeout=WAIT_MS)
     page.evaluate(axe)
     for size, scheme in LOOKS:
-        page.set_viewport_size(_viewport(size))
+        width, height = SIZES[size]
+        page.set_viewport_size({"width": width, "height": height})
         page.emulate_media(color_scheme=scheme)  # which the page follows, as when somebody's evening begins
         expect(page.locator(".stApp")).to_have_css("color-scheme", scheme, timeout=WAIT_MS)
-        page.wait_for_function("width => document.scrollingElement.scrollWidth <= width", arg=SIZES[size][0])
+        page.wait_for_function("width => document.scrollingElement.scrollWidth <= width", arg=width)
         assert _serious(page) == [], (size, scheme)
     assert tab.errors == []
     assert tab.strangers == []
     page.close()
-
-
-def _viewport(size: str) -> ViewportSize:
-    width, height = SIZES[size]
-    return {"width": width, "height": height}
 
 
 def _serious(page: Page) -> list[str]:
