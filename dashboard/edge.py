@@ -25,7 +25,7 @@ MAX_MESSAGE_BYTES = 4 << 20
 what it is meant for, in words."""
 YEAR_SECONDS = 31_536_000
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_ANY_HOST = frozenset({"/healthz"})
+_ANY_HOST = frozenset({"/healthz", "/_stcore/health"})
 """Whoever watches over us (a load balancer, Railway, Docker) calls by a name of its own."""
 _INLINE = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 _TOO_LARGE = 1009

@@ -23,6 +23,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from dashboard import wall
+from dashboard.downloads import PATH as DOWNLOADS
+from dashboard.downloads import download
 from dashboard.edge import Edge
 from dashboard.incidents import report_incident
 from dashboard.monitor import Monitor
@@ -65,7 +67,11 @@ async def _in_time(read: Callable[[], T]) -> T | None:
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[None]:
     """Watch the alerts for as long as the server lives."""
-    _write_one_log()  # again: Streamlit has made further loggers since
+    configure_logging()
+    _write_one_log()  # again: there are further loggers by now
+    from dashboard import who  # it brings Streamlit's caches along, which complain until the server's runtime is there
+
+    who.behind_the_wall()
     logger.info("the dashboard listens on %s:%s", *map(st.get_option, ("server.address", "server.port")))
     monitor.start()
     try:
@@ -80,10 +86,11 @@ def edge(environ: dict[str, str]) -> dict[str, Any]:
         settings = load_settings(environ, thorough=False)
     except SettingsError:
         return {}
-    named = settings.alerts.dashboard_url if settings is not None else None
-    public = urlsplit(access_of(environ).url or named or "")
-    hosts = {*(settings.web.hosts if settings is not None else ()), *([public.hostname] if public.hostname else [])}
-    return {"hosts": sorted(hosts), "is_https": public.scheme == "https"}
+    if settings is None:
+        return {}
+    public = [urlsplit(url) for url in (settings.access.url, settings.alerts.dashboard_url) if url]
+    hosts = {*settings.web.hosts, *(url.hostname for url in public if url.hostname)}
+    return {"hosts": sorted(hosts), "is_https": any(url.scheme == "https" for url in public[:1])}
 
 
 def _write_one_log() -> None:
@@ -92,7 +99,6 @@ def _write_one_log() -> None:
     reformat([name for name in logging.root.manager.loggerDict if name.startswith(("streamlit", "uvicorn"))])
 
 
-configure_logging()
 _write_one_log()
 access = access_of(os.environ)
 try:
@@ -103,7 +109,7 @@ wall.build()
 app = st.App(
     Path(__file__).with_name("app.py"),
     secrets=auth_secrets(access),
-    routes=[Route("/healthz", healthz), Route("/metrics", metrics)],
+    routes=[Route("/healthz", healthz), Route("/metrics", metrics), Route(DOWNLOADS, download)],
     lifespan=lifespan,  # type: ignore[arg-type]
     middleware=[Middleware(Edge, **edge(dict(os.environ))), Middleware(Wall, access=access)],
     on_script_error=report_incident,

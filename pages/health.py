@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboard.components.alert_list import alert_history, deliveries, history_filters, open_alert
 from dashboard.components.health_list import health_list, summary
+from dashboard.components.worker_list import worker_list
 from dashboard.format import escape, instant
 from dashboard.guard import reported
 from dashboard.session import installation, remember_message
@@ -20,7 +21,7 @@ def show() -> None:
     inst = installation()
     st.markdown("# Health and alerts", anchors=False)
     with reported():
-        verdict, alerts, checks, past, sent = (st.container() for _ in range(5))
+        verdict, alerts, checks, running, past, sent = (st.container() for _ in range(6))
         with past:
             st.markdown("## History", anchors=False)
             wanted = history_filters([database.name for database in inst.settings.databases], inst.clock())
@@ -32,6 +33,9 @@ def show() -> None:
         with checks:
             st.markdown("## Checks", anchors=False)
             health_list(board.report)
+        with running:
+            st.markdown("## Workers", anchors=False)
+            worker_list(board.workers, board.version, board.report.at)
         with past:
             alert_history(board.history, board.report.at)
         with sent:

@@ -56,11 +56,12 @@ def draw(inst: Installation, database: DatabaseSettings) -> None:
         recovery_window(reach, wanted=database.pitr.window, theme=st.context.theme.type)
     with asking:
         ask(inst, reach)
-    with bases_at:
-        bases(inst, database, reach, newest)
     with checks:
         st.markdown("## What the server is set to", anchors=False)
-        point_checks(point_status(database.name))
+        status = point_status(database.name)
+        point_checks(status)
+    with bases_at:
+        bases(inst, database, reach, newest, incremental=status.can_increment)
 
 
 def runs(inst: Installation, database: DatabaseSettings) -> None:
@@ -92,12 +93,19 @@ def ask(inst: Installation, reach: Reach) -> None:
         watch_run(submit_point_test(inst, reach.database, asked.target, actor=actor(), idempotency_key=key))
 
 
-def bases(inst: Installation, database: DatabaseSettings, reach: Reach, newest: Run | None) -> None:
+def bases(
+    inst: Installation, database: DatabaseSettings, reach: Reach, newest: Run | None, *, incremental: bool
+) -> None:
     st.markdown("## Base backups", anchors=False)
-    clicked = base_list(reach, interval=database.pitr.base_interval, may_take=may("base.create"))
-    key = once(f"base:{database.name}", last_seen(newest), clicked=clicked)
-    if clicked:
-        watch_run(submit_base_backup(inst, database.name, actor=actor(), idempotency_key=key))
+    interval, may_take = database.pitr.base_interval, may("base.create")
+    asked = base_list(reach, interval=interval, incremental=incremental, may_take=may_take)
+    key = once(f"base:{database.name}", last_seen(newest), clicked=asked is not None)
+    if asked is not None:
+        watch_run(
+            submit_base_backup(
+                inst, database.name, incremental=asked == "incremental", actor=actor(), idempotency_key=key
+            )
+        )
 
 
 def watch_run(run_id: str) -> None:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Literal
 
 import streamlit as st
 
 from dashboard.components.inventory_table import NAME_WIDTH, TIME_WIDTH
-from dashboard.format import ago, counted
+from dashboard.format import ago, counted, escape
 from dashboard.frames import in_words
 from dashboard.point_frames import base_frame
 from services.pitr.reach import Reach
 from services.status import age
 
+Asked = Literal["full", "incremental"]
 
-def base_list(reach: Reach, *, interval: timedelta, may_take: bool) -> bool:
-    """Draw the base backups, and return whether another one is asked for. ``interval``: how often one is due.
 
-    ``may_take``: whether another one is offered.
+def base_list(reach: Reach, *, interval: timedelta, incremental: bool, may_take: bool) -> Asked | None:
+    """Draw the base backups, and return which kind of another one is asked for. ``interval``: how often one is due.
+
+    ``incremental``: the server can send what has changed since the newest one. ``may_take``: whether another one is
+    offered.
     """
     bases = reach.bases
     if bases:
@@ -46,4 +50,12 @@ def base_list(reach: Reach, *, interval: timedelta, may_take: bool) -> bool:
             "there. The inventory says why.",
             icon=":material/gpp_bad:",
         )
-    return may_take and st.button("Take a base backup now", icon=":material/backup:", key="base-go")
+    if not may_take:
+        return None
+    with st.container(horizontal=True, vertical_alignment="center"):
+        full = st.button("Take a base backup now", icon=":material/backup:", key="base-go")
+        if not (incremental and bases):
+            return "full" if full else None
+        further = st.button("Take an incremental one", icon=":material/difference:", key="base-incremental")
+    st.caption(f"An incremental one holds what has changed since {escape(bases[-1].backup.name)}, and needs it.")
+    return "full" if full else "incremental" if further else None

@@ -8,11 +8,15 @@ from datetime import datetime
 import streamlit as st
 
 from dashboard.format import ago, duration, escape, percent, short, size
+from dashboard.navigation import page
 from dashboard.theme import CHECK_MARKS, run_outcome
 from services.catalog.model import RUN_WORDS, Run
 from services.overview import StorageRoom
 from services.preflight import Check, Preflight
 from services.printable import visible_lines
+
+POINT_KINDS = ("base_backup", "point_test", "point_restore")
+"""Kinds of runs that the page *Point in time* shows."""
 
 
 def activity(runs: Sequence[Run], now: datetime) -> None:
@@ -22,7 +26,20 @@ def activity(runs: Sequence[Run], now: datetime) -> None:
         return
     with st.container(gap="xsmall"):  # a bullet beside each icon would be a second mark for nothing
         for run in runs:
-            st.markdown(_line(run, now))
+            if run.kind not in POINT_KINDS:
+                st.markdown(_line(run, now))
+                continue
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.markdown(_line(run, now), width="content")
+                point_link(run)
+
+
+def point_link(run: Run) -> None:
+    """Draw the way to a run of point in time, where it is watched and its result is shown."""
+    st.page_link(
+        page("point_in_time"), label="Open", icon=":material/history:",
+        query_params={"database": run.database or "", "run": run.id},
+    )  # fmt: skip
 
 
 def _line(run: Run, now: datetime) -> str:

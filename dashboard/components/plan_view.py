@@ -36,7 +36,7 @@ def archive_plan(plan: ArchivePlan) -> None:
         _table(frame, "The copies that would be moved")
     else:
         st.info("No copy there is old enough and in a warmer class that could be moved.", icon=":material/info:")
-    _skipped(plan.skipped)
+    skipped_list(plan.skipped)
 
 
 def compress_plan(plan: CompressPlan) -> None:
@@ -58,7 +58,7 @@ def compress_plan(plan: CompressPlan) -> None:
         _table(frame, "The backups that would be compressed anew")
     else:
         st.info("There is none that is old enough and not compressed, or with gzip only.", icon=":material/info:")
-    _skipped(plan.skipped)
+    skipped_list(plan.skipped)
 
 
 def confirmed(name: str, label: str, *, key: str) -> bool:
@@ -76,7 +76,8 @@ def _table(frame: pd.DataFrame, alt: str) -> None:
         st.caption(f"The first {number(SHOWN)} of {number(len(frame))}.")
 
 
-def _skipped(skipped: Sequence[Skipped]) -> None:
+def skipped_list(skipped: Sequence[Skipped]) -> None:
+    """Draw what is left as it is, and why, folded away."""
     if skipped:
         with st.expander(f"{number(len(skipped))} left as they are, and why"):
             st.markdown(

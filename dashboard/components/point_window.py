@@ -11,6 +11,7 @@ from dashboard.components.figures import figure, four_cells
 from dashboard.format import advice, ago, counted, duration, escape, instant, number, size
 from dashboard.point_frames import window_frame, window_words
 from dashboard.theme import SEVERITY_MARKS, palette
+from services.catalog.wal_archives import FaultyFile
 from services.pitr.gaps import Gap
 from services.pitr.reach import Reach
 from services.status import age
@@ -41,6 +42,8 @@ def recovery_window(reach: Reach, *, wanted: timedelta, theme: str | None) -> No
         st.caption(LEGEND)
     if reach.gaps:
         _gaps(reach.gaps, open_ended=reach.newest is None or bool(reach.newest.gaps))
+    if reach.bad:
+        _bad(reach.bad)
 
 
 def _figures(reach: Reach, wanted: timedelta) -> None:
@@ -77,6 +80,18 @@ def _gaps(gaps: tuple[Gap, ...], *, open_ended: bool) -> None:
         "  \n".join(lines) + more + f"  \nNothing in a gap can be restored. {after}",
         icon=SEVERITY_MARKS["failure"].icon,
         title=f"{counted(sum(gap.count for gap in gaps), 'segment')} of the log missing",
+    )
+
+
+def _bad(files: tuple[FaultyFile, ...]) -> None:
+    """Name the files of the log that cannot be relied on."""
+    lines = [escape(one.reason) for one in files[:NAMED]]
+    more = f"  \nand {len(files) - NAMED} more: `backups pitr gaps` names all" if len(files) > NAMED else ""
+    st.error(
+        "  \n".join(lines) + more + "  \nNo window goes over it. A base backup taken now begins a new one; the worker "
+        "takes it by itself.",
+        icon=SEVERITY_MARKS["failure"].icon,
+        title=f"{counted(len(files), 'file')} of the log cannot be relied on",
     )
 
 

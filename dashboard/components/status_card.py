@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard.charts.strip import day_strip, strip_frame, strip_words
 from dashboard.components.chart import draw_chart
 from dashboard.components.figures import four_cells
+from dashboard.components.lists import POINT_KINDS, point_link
 from dashboard.components.run_view import step_words
 from dashboard.format import NOTHING, ago, day, duration, escape, left, percent
 from dashboard.navigation import page
@@ -42,6 +43,9 @@ def status_card(status: DatabaseStatus, month: Month, *, theme: str | None) -> N
     ]
     if lines:
         st.markdown("  \n".join(lines))
+    for run in status.active:
+        if run.kind in POINT_KINDS:
+            point_link(run)
     if status.evidence.backups_ever == 0:
         return  # rows of dashes would say less than the sentence above
     _numbers(status)

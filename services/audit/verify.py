@@ -228,7 +228,7 @@ class _Witnesses:
                 walk.add(Finding("rewritten", "failure", row.number, words, f"rewritten:{anchor.key}"))
         if self._head is not None and self._head.number == row.number and self._head.hash != row.hash:
             words = f"Row {row.number} is not the one that this machine remembers: the log was rewritten."
-            walk.add(Finding("rewritten", "failure", row.number, words, f"rewritten:head:{row.number}:{row.hash[:12]}"))
+            walk.add(Finding("rewritten", "failure", row.number, words, _head_key(self._head)))
 
     def beyond(self, walk: _Walk, *, since: int = 1) -> list[Finding]:
         """Return what the witnesses know of rows that are not there, and the anchors that cannot be used."""
@@ -241,14 +241,15 @@ class _Witnesses:
                 f"{last.storage} has anchors of another log, up to row {last.number} ({chain[:12]}): it is not here."
             )
             found.append(Finding("removed", "failure", last.number, words, f"other log:{chain}:{last.number}"))
-        ours = [a for a in self._anchors if a.chain in ("", walk.chain) and not a.fault and a.trust != "untrusted"]
-        known = [(anchor.number, f"the anchor in {anchor.storage}") for anchor in ours]
-        if self._head is not None and self._head.number >= since:
-            known.append((self._head.number, "this machine's memory"))
-        highest, who = max(known, default=(0, ""))
-        if highest > walk.number and walk.chain in ({"", *chains} if chains else {walk.chain, ""}):
-            words = f"The newest rows were removed: {who} knows row {highest}, the log ends at {walk.number}."
-            found.append(Finding("removed", "failure", walk.number + 1, words, f"cut:{walk.number}-{highest}"))
+        end = f"the log ends at {walk.number}."
+        for anchor in self._anchors:
+            ours = anchor.chain in ("", walk.chain) and not anchor.fault and anchor.trust != "untrusted"
+            if ours and anchor.number > walk.number:
+                words = f"The newest rows were removed: the anchor in {anchor.storage} knows row {anchor.number}, {end}"
+                found.append(Finding("removed", "failure", walk.number + 1, words, f"rewritten:{anchor.key}"))
+        if self._head is not None and self._head.number > walk.number and self._head.number >= since:
+            words = f"The newest rows were removed: this machine remembers row {self._head.number}, {end}"
+            found.append(Finding("removed", "failure", walk.number + 1, words, _head_key(self._head)))
         for anchor in self._anchors:
             fault = anchor.fault or ("its signature is not ours" if anchor.trust == "untrusted" else "")
             if fault:
@@ -257,6 +258,10 @@ class _Witnesses:
                     Finding("anchor", "failure", anchor.number, words, f"anchor:{anchor.storage}:{anchor.key}")
                 )
         return found
+
+
+def _head_key(head: Head) -> str:
+    return f"rewritten:head:{head.number}:{head.hash[:12]}"
 
 
 def _accepted(finding: Finding, accepted: dict[str, str]) -> Finding:

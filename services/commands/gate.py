@@ -17,6 +17,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 from services.access.rate import check_rate
 from services.access.standing import require
 from services.access.table import PERMISSIONS
+from services.audit.wishes import note_refused, recorded
+from services.errors import NotPermitted, TooManyCommands
 from services.installation import Installation
 
 P = ParamSpec("P")
@@ -54,8 +56,13 @@ def entered(
     wish = Wish(permission, actor, command or permission, arguments or {})
     if not _FOLLOWING.get():
         admit(installation, wish)
-        check_rate(installation, actor, permission)
-    yield wish
+        try:
+            check_rate(installation, actor, permission)
+        except TooManyCommands as error:
+            note_refused(installation, wish, error)
+            raise
+    with recorded(installation, wish):
+        yield wish
 
 
 def admit(installation: Installation, wish: Wish) -> None:
@@ -63,7 +70,11 @@ def admit(installation: Installation, wish: Wish) -> None:
 
     By itself, without ``entered``, for the command line, which refuses before it begins what a command passes again.
     """
-    require(installation, wish.actor, wish.permission)
+    try:
+        require(installation, wish.actor, wish.permission)
+    except NotPermitted as error:
+        note_refused(installation, wish, error)
+        raise
 
 
 @contextmanager

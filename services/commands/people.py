@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from services.access.identity import parse_identity
 from services.access.roles import Role
+from services.audit.pending import settle
 from services.catalog.people import Person
 from services.commands.gate import permitted
 from services.errors import AlreadyExists, InputError
@@ -40,6 +41,7 @@ def add_person(
     try:
         with installation.catalog.engine.begin() as connection:
             installation.catalog.people.add(person, connection)
+            settle(connection)
     except sa.exc.IntegrityError as error:
         raise AlreadyExists(f"{identity} is there already.", hint="See `backups people list`.") from error
     return person
@@ -129,6 +131,7 @@ def _change(installation: Installation, identity: str, actor: str, **values: Any
             raise unknown_name("person", identity, [person.identity for person in people.all()])
         people.change(identity, connection, changed_at=installation.clock(), changed_by=actor, **values)
         _refuse_without_admin(installation, connection)
+        settle(connection, before=f"{there.role}{', disabled' if there.disabled else ''}")
         changed = people.find([identity], connection)
     assert changed is not None, "it has just been written"
     return changed

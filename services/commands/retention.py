@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from services.audit.pending import settle
 from services.catalog.pins import Pin
 from services.commands.gate import permitted
 from services.commands.submit import check_note, submit_run
@@ -73,6 +74,7 @@ def set_pin(installation: Installation, backup_id: str, *, pinned: bool, actor: 
         # The same row that a deletion takes: of a pin and a deletion at one moment, one sees the other.
         installation.catalog.deletions.hold(backup_id, transaction)
         installation.catalog.pins.set(pin, transaction)
+        settle(transaction)
     return pin
 
 

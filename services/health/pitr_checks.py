@@ -129,7 +129,7 @@ def _gap(database: DatabaseSettings, sample: WalSample, subject: Subject) -> Hea
 
 def _damage(facts: Facts, database: DatabaseSettings, state: WalArchiveState | None) -> HealthCheck:
     subject, within = Subject("database", database.name), database.pitr.check_within
-    if state is None or (state.listed_at is None and state.checked_at is None):
+    if state is None or (state.checked_at is None and not state.bad):
         hint = "A worker reads it little by little: start one with `backups worker`."
         return HealthCheck("wal_damage", subject, "unknown", "Nobody has read the stored log yet.", hint)
     if state.bad:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from services.errors import ClientProgramMissing, RestoreFailed
+from services.errors import ClientProgramMissing, RestoreFailed, StorageFull
 from services.installation import Installation
 from services.jobs.context import RunContext
 from services.pitr.base_files import BaseContents
 from services.pitr.folder_program import run_on_folder
-from services.pitr.lay_out import Part, clear, empty_folder, lay_out
+from services.pitr.lay_out import GROWTH, Part, clear, empty_folder, lay_out
 from services.postgres.server_programs import ServerPrograms
 from services.postgres.server_user import ServerUser, reachable_bin_dir, remove_shelter
+from services.restores.spool import MARGIN
+from services.units import format_bytes
 
 
 def combine(
@@ -27,7 +30,7 @@ def combine(
 ) -> BaseContents:
     """Put a chain, the full one first, together in an empty folder; ``beside`` holds the parts meanwhile, and goes.
 
-    Return what it holds. Raise RestoreFailed, ClientProgramMissing without a pg_combinebackup of the
+    Return what it holds. Raise StorageFull, RestoreFailed, ClientProgramMissing without a pg_combinebackup of the
     server's version, and what ``lay_out`` raises.
     """
     program = reachable_bin_dir(programs.bin_dir, user) / "pg_combinebackup"
@@ -38,6 +41,7 @@ def combine(
         )
     with empty_folder(beside, user, run):
         try:
+            check_chain_room(parts, folder, beside)
             laid_out: list[Path] = []
             for number, part in enumerate(parts):
                 place = beside / str(number)
@@ -53,6 +57,28 @@ def combine(
             remove_shelter(beside.parent)
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
     return replace(contents, files=len(sizes), bytes=sum(sizes))
+
+
+def check_chain_room(parts: Sequence[Part], folder: Path, beside: Path) -> None:
+    """Raise StorageFull when the parts and what is put together of them do not fit: before anything is fetched.
+
+    What comes out is about as large as the cluster was when the last part was taken, and no smaller than the full one.
+    """
+    newest, full = parts[-1].base.backup, parts[0].base.backup
+    put_together = round(max(newest.database_bytes, full.plain_bytes) * GROWTH)
+    laid_out = sum(part.base.backup.plain_bytes for part in parts)
+    places = [(folder, put_together), (beside, laid_out)]
+    if folder.stat().st_dev == beside.stat().st_dev:
+        places = [(folder, put_together + laid_out)]
+    for place, wanted in places:
+        free = shutil.disk_usage(place).free
+        if free < wanted + MARGIN:
+            raise StorageFull(
+                f"The chain of {len(parts)} base backups that {newest.name} ends needs {format_bytes(wanted + MARGIN)} "
+                f"on the disk of {place}, the parts and what is put together of them, and that has "
+                f"{format_bytes(free)} left.",
+                hint="Make room, or restore from a full base backup with --base.",
+            )
 
 
 def _refused(said: str) -> RestoreFailed:

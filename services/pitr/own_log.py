@@ -7,13 +7,14 @@ server has never had. It may have higher positions than the server's own.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from psycopg import pq
 
 from services.errors import ConnectionFailed
-from services.pitr.archive import ArchivedSegment
+from services.pitr.archive import ArchivedFile, ArchivedSegment
 from services.pitr.server_facts import replication_conninfo
-from services.pitr.wal_names import TimelineHistory
+from services.pitr.wal_names import TimelineHistory, history_timeline
 from services.postgres.connection import Address, connection_failed
 
 
@@ -36,6 +37,20 @@ def newest_of(
         if not segment.partial and (reach := log_reach(segment, history, segment_bytes)) is not None
     ]
     return max(found, key=lambda one: (one[1], one[0].timeline, one[0].stored_at), default=None)
+
+
+def began_at(
+    newest: ArchivedSegment | None, history: TimelineHistory | None, files: Iterable[ArchivedFile]
+) -> datetime | None:
+    """Return when a server's timeline began whose own log is not archived yet, as its history was stored; else None.
+
+    After a restore to a point the newest log that it shares with its parent may be days old; that is no delay of its
+    own.
+    """
+    if newest is None or history is None or newest.timeline == history.timeline:
+        return None
+    stored = [file.stored.modified_at for file in files if history_timeline(file.key.file) == history.timeline]
+    return max(stored, default=None)
 
 
 def ask_history(address: Address) -> TimelineHistory:

@@ -18,7 +18,7 @@ from services.pitr.expire import first_needed
 from services.pitr.gaps import Gap, needed_gaps
 from services.pitr.listing import Listing, list_archive
 from services.pitr.open import find_archive
-from services.pitr.own_log import ask_history, newest_of
+from services.pitr.own_log import ask_history, began_at, newest_of
 from services.pitr.server_facts import ServerFacts, ask_server
 from services.pitr.wal_names import SegmentName, TimelineHistory, segment_of
 from services.postgres.connection import Address
@@ -45,6 +45,15 @@ class _Seen:
     reach: int | None
     """Up to where it goes in the archive."""
     gaps: tuple[Gap, ...]
+    began_at: datetime | None
+    """When the server's timeline began, while nothing of it is archived yet: since when its log waits."""
+
+    @property
+    def archived_at(self) -> datetime | None:
+        """When the newest log was archived, or when the timeline began of which none is, if that was later."""
+        if self.newest is None:
+            return None
+        return max(self.newest.stored_at, self.began_at or self.newest.stored_at)
 
 
 class Sampler:
@@ -77,7 +86,6 @@ class Sampler:
             seen = self._look_at_archive(database, facts, now)
         except BackupsError as error:
             errors.append(error.message)
-        newest = seen.newest if seen is not None else None
         archived = seen.reach if seen is not None else None
         current = facts.current_lsn if facts is not None else None
         slot = facts.slot(database.pitr.slot) if facts is not None else None
@@ -87,7 +95,7 @@ class Sampler:
             at=now,
             current_lsn=current,
             archived_lsn=archived,
-            archived_at=newest.stored_at if newest is not None else None,
+            archived_at=seen.archived_at if seen is not None else None,
             lag_bytes=max(0, current - archived) if current is not None and archived is not None else None,
             slot_lag_bytes=slot.lag_bytes if slot is not None and database.pitr.method == "receiver" else None,
             missing=sum(gap.count for gap in gaps) if seen is not None else None,
@@ -111,13 +119,17 @@ class Sampler:
             begins = first_needed(self._installation, database, archive.system_identifier)
             history = _history(database, listing, facts)
             newest, reach = _newest(listing.segments, history, archive.segment_bytes)
-            seen = _Seen(now, history, newest, reach, tuple(needed_gaps(listing.gaps, begins)))
+            began = began_at(newest, history, listing.files)
+            if began is None and newest is not None and history is not None and newest.timeline != history.timeline:
+                was = seen.began_at if seen is not None and not _has_moved(seen, facts) else None
+                began = was or now  # its history comes with its first segment
+            seen = _Seen(now, history, newest, reach, tuple(needed_gaps(listing.gaps, begins)), began)
             self._seen[database.name] = seen
         elif facts is not None and facts.current_lsn is not None:
             near = _near_the_end(archive, facts.timeline, facts.current_lsn)
             newest, reach = _newest(near, seen.history, archive.segment_bytes)
             if reach is not None and (seen.reach is None or reach > seen.reach):
-                seen.newest, seen.reach = newest, reach
+                seen.newest, seen.reach, seen.began_at = newest, reach, None
         return seen
 
 

@@ -29,7 +29,12 @@ class Environment(BaseModel):
     BACKUP_STORAGE: str | None = None
     BACKUP_RECIPIENTS: str | None = None
     BACKUP_ENCRYPTION_KEY: str | None = None
+    BACKUP_OLD_ENCRYPTION_KEYS: str | None = None
     BACKUP_SIGNING_KEY: str | None = None
+    BACKUP_TWO_PERSON: str | None = None
+    BACKUP_OBJECT_LOCK: str | None = None
+    BACKUP_DELETE_ACCESS_KEY_ID: str | None = None
+    BACKUP_DELETE_SECRET_ACCESS_KEY: str | None = None
     BACKUPS_INSTALLATION_KEY: str | None = None
     BACKUP_RETENTION: str | None = None
     BACKUP_OWNER_URL: str | None = None
@@ -54,6 +59,8 @@ class Environment(BaseModel):
     BACKUP_HEARTBEAT_URL: str | None = None
     BACKUPS_HOSTS: str | None = None
     BACKUPS_LOG_FORMAT: str | None = None
+    BACKUPS_ADDRESS: str | None = None
+    BACKUPS_PORT: str | None = None
     BACKUP_ACCESS: str | None = None
     BACKUP_ADMINS: str | None = None
     BACKUP_ROLES: str | None = None
@@ -93,6 +100,9 @@ def from_environment(env: Environment, faults: list[str]) -> dict[str, Any]:
                 "access_key_id": env.AWS_ACCESS_KEY_ID,
                 "secret_access_key": env.AWS_SECRET_ACCESS_KEY,
                 "session_token": env.AWS_SESSION_TOKEN,
+                "delete_access_key_id": env.BACKUP_DELETE_ACCESS_KEY_ID,
+                "delete_secret_access_key": env.BACKUP_DELETE_SECRET_ACCESS_KEY,
+                "object_lock": env.BACKUP_OBJECT_LOCK,
             }
     values: dict[str, Any] = {"storages": [storage] if "url" in storage else []}
     more = {
@@ -144,6 +154,10 @@ def apply_environment(values: dict[str, Any], env: Environment, faults: list[str
     values["home"] = Path(home).absolute()
     if env.BACKUP_RECIPIENTS:
         values["recipients"] = env.BACKUP_RECIPIENTS.replace(",", " ").split()
+    if env.BACKUP_OLD_ENCRYPTION_KEYS:
+        values["old_encryption_keys"] = env.BACKUP_OLD_ENCRYPTION_KEYS.replace(",", " ").split()
+    if env.BACKUP_TWO_PERSON:
+        values["two_person"] = env.BACKUP_TWO_PERSON.replace(",", " ").split()
     given = {
         "encryption_key": env.BACKUP_ENCRYPTION_KEY,
         "signing_key": env.BACKUP_SIGNING_KEY,

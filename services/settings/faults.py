@@ -30,6 +30,7 @@ EXAMPLES = {
         )
     },
     "retention": "daily = 7, weekly = 4, monthly = 12, yearly = 5",
+    "databases.queue": "default",
     "databases.retention": "daily = 7, weekly = 4, monthly = 12, yearly = 5",
     "databases.pitr.method": "receiver",
     "databases.pitr.window": "14d",

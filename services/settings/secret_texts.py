@@ -23,10 +23,11 @@ def secrets_of(settings: Settings) -> set[str]:
         found |= _secrets_in(url.get_secret_value())
     found |= alert_secrets(settings.alerts)
     keys: list[SecretStr | None] = [settings.encryption_key, settings.signing_key, settings.installation_key]
+    keys += settings.old_encryption_keys
     access = settings.access
     keys += [access.client_secret, access.cookie_secret, access.metrics_token]
     for storage in settings.storages:
-        keys += [storage.secret_access_key, storage.session_token]
+        keys += [storage.secret_access_key, storage.session_token, storage.delete_secret_access_key]
     found |= {key.get_secret_value() for key in keys if key is not None}
     return {text for text in found if len(text) >= 4}
 

@@ -6,8 +6,12 @@ from datetime import date, datetime, time, timedelta
 from functools import partial
 from pathlib import Path
 
+from services.catalog.wal_archives import FaultyFile, WalArchiveState, note_check
+from services.installation import Installation
 from services.pitr.gaps import Gap
 from services.pitr.wal_names import SegmentName
+from services.postgres.connection import connect
+from services.postgres.server import LocalServer
 from tests.pages.conftest import OpenPage, everything
 from tests.pages.point_worlds import SEGMENT, add_base, add_point_test, with_log
 from tests.pages.test_queries import MOST_QUERIES, count_queries
@@ -66,6 +70,46 @@ def test_a_base_backup_is_asked_for(open_page: OpenPage, tmp_path: Path) -> None
     app.button(key="base-go").click().run()
     (run,) = inst.catalog.runs.list()
     assert (run.kind, run.actor, run.params["incremental"]) == ("base_backup", "dashboard", False)
+
+
+def test_an_incremental_one_is_offered_where_the_server_can_send_it(
+    open_page: OpenPage, tmp_path: Path, server18: LocalServer
+) -> None:
+    inst = with_log(tmp_path)
+    with connect(server18.address) as connection:
+        connection.execute("ALTER SYSTEM SET summarize_wal = on")
+        connection.execute("SELECT pg_reload_conf()")
+    [database] = inst.settings.databases
+    moved = database.model_copy(update={"url": server18.address.url()})
+    inst = Installation(inst.settings.model_copy(update={"databases": (moved,)}), inst.catalog, inst.clock)
+    try:
+        app = open_page(inst, PAGE)
+        app.button(key="base-incremental").click().run()
+    finally:
+        with connect(server18.address) as connection:
+            connection.execute("ALTER SYSTEM RESET summarize_wal")
+            connection.execute("SELECT pg_reload_conf()")
+    (run,) = inst.catalog.runs.list()
+    assert (run.kind, run.params["incremental"]) == ("base_backup", True)
+
+
+def test_a_damaged_file_of_the_log_is_named_and_ends_what_can_be_restored(open_page: OpenPage, tmp_path: Path) -> None:
+    inst = with_log(tmp_path)
+    key = next(path for path in (tmp_path / "storage").rglob(f"{SegmentName(1, 20).name(SEGMENT)}-*"))
+    fault = FaultyFile(str(key.relative_to(tmp_path / "storage")), f"{key.name} is damaged: its end is missing.")
+    note_check(inst.catalog.engine, WalArchiveState("orders", "local", damaged=(fault,)))
+    app = open_page(inst, PAGE)
+    assert f"{SegmentName(1, 20).name(SEGMENT)} is damaged" in app.markdown[1].value
+    assert any("its end is missing" in error.value for error in app.error)
+
+
+def test_the_overview_leads_to_a_run_of_point_in_time(open_page: OpenPage, tmp_path: Path) -> None:
+    inst = with_log(tmp_path, hours=3)
+    running = add_run(inst, "orders", NOW, kind="base_backup")
+    ended = add_run(inst, "orders", NOW - timedelta(hours=1), kind="base_backup", state="finished")
+    links = [link.proto for link in open_page(inst, "overview").get("page_link")]
+    asked = {link.query_string for link in links if "point_in_time" in link.page}
+    assert {f"database=orders&run={run.id}" for run in (running, ended)} == asked
 
 
 def test_a_base_backup_that_failed_its_check_is_not_among_those_to_begin_with(

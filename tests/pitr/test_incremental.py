@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from services import commands
 from services.catalog.model import Backup
-from services.errors import InputError
+from services.errors import InputError, StorageFull
 from services.pitr.base_model import BaseBackup
+from services.pitr.combine import check_chain_room
+from services.pitr.lay_out import GROWTH, Part
 from services.pitr.recovery_server import Recovered
 from services.pitr.target import RecoveryTarget
 from services.postgres.connection import connect
@@ -69,6 +73,14 @@ def test_a_chain_is_smaller_restores_whole_and_its_damaged_part_is_the_one_conde
     assert lab.restore("latest").base_name == full.name  # what stands on the damaged one is passed over
     with pytest.raises(InputError, match="what it stands on"):
         lab.restore("latest", base=second.name)
+    # before anything of it is fetched: the parts, and what is put together of them
+    parts = [Part(base, base.backup.copies[0]) for base in (BaseBackup.of(full), BaseBackup.of(second))]
+    free = shutil.disk_usage(lab.inst.settings.home).free
+    large = replace(parts[1].base.backup, database_bytes=int(free / GROWTH))
+    chain = [parts[0], replace(parts[1], base=replace(parts[1].base, backup=large))]
+    with pytest.raises(StorageFull, match="chain of 2 base backups"):
+        check_chain_room(chain, lab.inst.settings.home, lab.inst.settings.home)
+    check_chain_room(parts, lab.inst.settings.home, lab.inst.settings.home)
 
 
 def test_without_summaries_or_without_a_parent_it_is_refused_with_what_is_right(lab: PointLab) -> None:

@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.pitr.archive import ArchivedSegment
-from services.pitr.own_log import newest_of
+from services.pitr.archive import ArchivedFile, ArchivedSegment
+from services.pitr.own_log import began_at, newest_of
 from services.pitr.receiver import _begin_with
 from services.pitr.slots import SlotState
+from services.pitr.wal_keys import WalKey
 from services.pitr.wal_names import SegmentName, Switch, TimelineHistory
+from services.storage.protocol import StoredObject
 from tests.pitr.conftest import SEGMENT, SYSTEM
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -53,3 +55,17 @@ def test_only_what_the_server_has_written_itself_counts(
 def test_a_slot_that_keeps_log_from_before_the_fork_begins_on_the_parent() -> None:
     slot = SlotState(5 * SEGMENT, False, SYSTEM, 2, SEGMENT, 18)
     assert _begin_with([], slot, RESTORED) == SegmentName(1, 5)
+
+
+def test_a_restored_servers_log_waits_since_its_timeline_began_and_not_since_its_parents_last_segment() -> None:
+    key = WalKey("la_factoria", SYSTEM, "00000002.history", "0" * 32, encrypted=False)
+    began = NOON + timedelta(hours=9)
+    files = [ArchivedFile(key, StoredObject(key.text(), 40, "", began))]
+    found = newest_of(stored(1, 2, 7), RESTORED, SEGMENT)
+    assert found is not None
+    assert began_at(found[0], RESTORED, files) == began
+    assert began_at(found[0], RESTORED, []) is None
+    assert began_at(found[0], ORIGINAL, files) is None
+    own = newest_of([*stored(1, 2, 7), *stored(2, 8, 9)], RESTORED, SEGMENT)
+    assert own is not None
+    assert began_at(own[0], RESTORED, files) is None

@@ -222,7 +222,7 @@ def test_limit_and_lease_hold_while_the_storage_does_not_answer(
         wait_for(lambda: first in {s.name for s in archive(inst).segments()}, "the segment does not arrive")
         faults.fault = lambda method, path: "silent"
         ended = [switch(inst) for _ in range(4)]
-        wait_for(lambda: not children(), "it does not pause at its limit")
+        wait_for(lambda: not children(), "it does not pause at its limit", 60)
         [spool] = spools(inst)
         assert sum(path.stat().st_size for path in spool.iterdir()) <= 4 * (16 << 20)
         before = asked[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -11,9 +12,11 @@ from pydantic import SecretStr
 from services.pitr.remedies import alter_system, hba_line
 from services.pitr.server_checks import check_server
 from services.pitr.server_facts import Archiver, ServerFacts, Slot
+from services.pitr.status import load_status
 from services.pitr.status_check import StatusCheck
 from services.postgres.connection import Address
 from services.settings.model import DatabaseSettings, PitrSettings
+from tests.support.installations import make_installation
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ADDRESS = Address("db.example.com", 5432, "backup", None, "la_factoria")
@@ -124,3 +127,16 @@ def test_railway_is_recognised_by_its_host_or_by_what_its_image_archives_with() 
 def test_what_is_put_into_sql_is_quoted() -> None:
     text = alter_system("archive_command", "backups -d 'it''s' pitr wal-push %p; rm -rf /").text()
     assert text.startswith("ALTER SYSTEM SET archive_command = 'backups -d ''it''''s'' pitr wal-push %p; rm -rf /';")
+
+
+def test_a_new_folder_is_named_with_the_file_that_says_that_it_is_the_right_one(tmp_path: Path) -> None:
+    inst = make_installation(tmp_path, database={"pitr": PitrSettings(enabled=True)})
+    folder = tmp_path / "storage"
+    (folder / "la_factoria").rmdir()
+    [check] = [one for one in load_status(inst, inst.settings.databases[0]).checks if one.name == "archive"]
+    assert check.remedy is not None
+    assert (check.severity, check.remedy.text()) == ("warning", f"mkdir -p {folder} && touch {folder}/.mounted")
+    (folder / ".mounted").touch()
+    [check] = [one for one in load_status(inst, inst.settings.databases[0]).checks if one.name == "archive"]
+    assert (check.severity, check.remedy) == ("warning", None)
+    inst.close()
