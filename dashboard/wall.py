@@ -56,7 +56,7 @@ def refuse_to_serve(access: AccessSettings) -> None:
 
     A proxy's address is what the connection says, so nothing may put another one in its place.
     """
-    refuse_address(str(st.get_option("server.address") or "0.0.0.0"), access)  # noqa: S104 - what none means
+    refuse_address(str(st.get_option("server.address") or "0.0.0.0"), access)  # nosec B104  # noqa: S104 - what none means
     if access.mode == "proxy" and os.environ.get(TRUSTED_FORWARDERS) != "":
         raise SettingsError(
             "The server takes the addresses of requests from a header, so it cannot tell the proxy from others.",

@@ -25,7 +25,7 @@ def look() -> Standing | None:
     """
     access = session.installation().settings.access
     if not stands():
-        refuse_address(str(st.get_option("server.address") or "0.0.0.0"), access)  # noqa: S104 - what none means
+        refuse_address(str(st.get_option("server.address") or "0.0.0.0"), access)  # nosec B104  # noqa: S104 - what none means
         if access.mode != "none":
             raise InputError(
                 "This page was started without the server that signs people in.",

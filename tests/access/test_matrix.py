@@ -114,7 +114,9 @@ def test_every_line_of_the_program_is_in_the_table_and_no_other() -> None:
     assert {permission for permission in COMMAND_LINES.values() if permission} <= set(PERMISSIONS)
 
 
-WORDS = {"schedule set": ["--cron", "off"], "review actions change": ["--owner", "x"]}
+WORDS = {
+    "schedule set": ["--cron", "off"], "review actions change": ["--owner", "x"], "delete": ["x"], "review note": ["x"],
+}  # fmt: skip
 """What a line needs to be understood, beside what the program itself says that it needs."""
 
 
@@ -126,13 +128,12 @@ def needed_words(group: Any, line: str) -> list[str]:
     words = []
     for each in command.params:
         if each.required:
-            choices = getattr(each.type, "choices", None)
-            value = str(getattr(choices[0], "value", choices[0])) if choices else VALUES.get(each.name, "1")
+            value = VALUES.get(each.name, "1")
             words += [value] if each.param_type_name == "argument" else [each.opts[0], value]
     return words + WORDS.get(line, [])
 
 
-VALUES = {"role": "none", "older_than": "7d", "to": "latest"}
+VALUES = {"role": "viewer", "older_than": "7d", "to": "latest"}
 
 
 class Passed(BaseException):
