@@ -16,6 +16,7 @@ import typer
 from services import commands
 from services.access.roles import Role
 from services.access.table import COMMAND_LINES, PERMISSIONS
+from services.audit.query import AuditQuery, find_rows
 from services.cli import session
 from services.cli.main import app
 from services.commands import gate
@@ -84,7 +85,8 @@ def inst(tmp_path_factory: pytest.TempPathFactory) -> Installation:
 
 
 def test_every_command_of_pages_is_let_through_or_refused_as_the_table_says(inst: Installation) -> None:
-    wrong = []
+    wrong, refusals = [], 0
+    before = refused_rows(inst)
     for (name, permission, command, values), role in itertools.product(gated(), ROLES):
         try:
             command(inst, **values, actor=f"proxy:{role}")
@@ -93,10 +95,17 @@ def test_every_command_of_pages_is_let_through_or_refused_as_the_table_says(inst
             refused = True
         except Exception:  # noqa: BLE001 - what a command says of nonsense comes after the gate
             refused = False
+        refusals += refused
         expected = role is None or not role.may(PERMISSIONS[permission].role)
         if refused is not expected:
             wrong.append((name, role, "refused" if refused else "let through"))
     assert wrong == []
+    assert refused_rows(inst) - before == refusals > 100, "each refusal is in the audit log"
+
+
+def refused_rows(inst: Installation) -> int:
+    """Return how many refusals for want of a role the audit log holds: nonsense is refused as well."""
+    return sum("that needs the role" in str(row) for row in find_rows(inst, AuditQuery(outcome="refused")))
 
 
 def lines(command: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
@@ -157,6 +166,7 @@ def test_every_command_line_is_let_through_or_refused_as_the_table_says(
     monkeypatch.setenv("BACKUP_ADMINS", "root@example.com")
     monkeypatch.setenv("BACKUP_PROXY_HEADER", "Remote-User")
     monkeypatch.setenv("BACKUP_PROXY_ADDRESSES", "10.0.0.5")
+    before, refusals = refused_rows(inst), 0
     group = typer.main.get_command(app)  # built once: a runner would build it for each of these lines
     wrong = []
     for (line, permission), role in itertools.product(COMMAND_LINES.items(), ROLES):
@@ -171,10 +181,12 @@ def test_every_command_line_is_let_through_or_refused_as_the_table_says(
         except SystemExit as end:
             found = end.code
         allowed = role is not None and role.may(PERMISSIONS[permission].role)
+        refusals += not allowed
         refused = 3 if line == "health" else NotPermitted.exit_code  # Nagios takes no other codes: unknown
         if found != ("let through" if allowed else refused):
             wrong.append((line, role, found, capsys.readouterr().err[-160:]))
     assert wrong == []
+    assert refused_rows(inst) - before == refusals > 100, "each refusal is in the audit log"
 
 
 def test_the_docs_hold_the_same_table() -> None:
