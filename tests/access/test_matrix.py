@@ -16,6 +16,7 @@ import typer
 from services import commands
 from services.access.roles import Role
 from services.access.table import COMMAND_LINES, PERMISSIONS
+from services.audit.query import AuditQuery
 from services.cli import session
 from services.cli.main import app
 from services.commands import gate
@@ -84,6 +85,16 @@ CALLS: dict[str, tuple[str, Callable[[Installation, str], object]]] = {
         ("disable_person", "people.change", lambda i, a: commands.disable_person(i, NOTHING, actor=a)),
         ("enable_person", "people.change", lambda i, a: commands.enable_person(i, NOTHING, actor=a)),
         ("release_account", "people.change", lambda i, a: commands.release_account(i, NOTHING, actor=a)),
+        ("visible_audit", "audit.read", lambda i, a: commands.visible_audit(i, AuditQuery(), actor=a)),
+        ("export_audit", "audit.export", lambda i, a: commands.export_audit(i, AuditQuery(), actor=a)),
+        ("verify_audit", "audit.verify", lambda i, a: commands.verify_audit(i, storages=False, actor=a)),
+        ("anchor_audit", "audit.verify", lambda i, a: commands.anchor_audit(i, actor=a)),
+        ("accept_audit", "audit.accept", lambda i, a: commands.accept_audit(i, reason="", actor=a)),
+        ("ask_download", "backup.download", lambda i, a: commands.ask_download(i, NOTHING, actor=a)),
+        ("ask_download, decrypted", "backup.decrypt",
+         lambda i, a: commands.ask_download(i, NOTHING, form="plain", actor=a)),
+        ("download_to_file", "backup.download",
+         lambda i, a: commands.download_to_file(i, NOTHING, Path("/x"), actor=a)),
         ("note_sign_in", "read", lambda i, a: commands.note_sign_in(i, actor=a)),
         ("sign_out", "read", lambda i, a: commands.sign_out(i, actor=a)),
     )
@@ -149,6 +160,7 @@ WORDS = {
     "people set-role": [NOTHING, "none"], "people disable": [NOTHING], "people enable": [NOTHING],
     "people release": [NOTHING], "emergency": ["--reason", "x"], "read-only release": [NOTHING],
     "pitr restore-test": ["--to", "latest"], "pitr restore": ["--to", "latest", "--into", "/x"],
+    "audit accept": ["--reason", "x"], "download": [NOTHING, "/x"],
     "compress": ["--older-than", "7d"], "archive": ["--older-than", "30d"],
 }  # fmt: skip
 """What a line needs to be understood at all."""
