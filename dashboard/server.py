@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from dashboard import who
+from dashboard import wall
 from dashboard.downloads import PATH as DOWNLOADS
 from dashboard.downloads import download
 from dashboard.edge import Edge
@@ -105,7 +105,7 @@ try:
     refuse_to_serve(access)
 except BackupsError as error:
     sys.exit(f"Error: {error}")
-who.behind_the_wall()
+wall.build()
 app = st.App(
     Path(__file__).with_name("app.py"),
     secrets=auth_secrets(access),
