@@ -189,8 +189,8 @@ def drill(
 
     A text is sealed to it and opened, and the beginning of a stored backup is decrypted. Exit code: 1 when it fails.
     """
-    secrets = read_identities(identity)
     with opened(quiet=as_json) as installation:
+        secrets = read_identities(identity)
         chosen = installation.catalog.backups.find(backup, database=database) if backup else None
         held = commands.hold_key_drill(installation, secrets, backup=chosen, actor=actor())
     if as_json:

@@ -79,6 +79,10 @@ CALLS: dict[str, tuple[str, Callable[[Installation, str], object]]] = {
          lambda i, a: commands.submit_janitor(i, apply=True, actor=a, queue=False)),
         ("submit_health", "health.run", lambda i, a: commands.submit_health(i, actor=a, queue=False)),
         ("request_cancel", "run.cancel", lambda i, a: commands.request_cancel(i, NOTHING, actor=a)),
+        ("submit_rotation", "keys.rotate", lambda i, a: commands.submit_rotation(i, [], actor=a)),
+        ("hold_key_drill", "keys.drill", lambda i, a: commands.hold_key_drill(i, [], actor=a)),
+        ("approve_request", "approval.decide", lambda i, a: commands.approve_request(i, NOTHING, actor=a)),
+        ("reject_request", "approval.decide", lambda i, a: commands.reject_request(i, NOTHING, actor=a)),
         ("add_person", "people.change", lambda i, a: commands.add_person(i, "", Role.VIEWER, actor=a)),
         ("set_role", "people.change", lambda i, a: commands.set_role(i, NOTHING, None, actor=a)),
         ("disable_person", "people.change", lambda i, a: commands.disable_person(i, NOTHING, actor=a)),
@@ -149,6 +153,7 @@ WORDS = {
     "people set-role": [NOTHING, "none"], "people disable": [NOTHING], "people enable": [NOTHING],
     "people release": [NOTHING], "emergency": ["--reason", "x"], "read-only release": [NOTHING],
     "pitr restore-test": ["--to", "latest"], "pitr restore": ["--to", "latest", "--into", "/x"],
+    "keys drill": ["--identity", "/x"], "approvals approve": [NOTHING], "approvals reject": [NOTHING],
     "compress": ["--older-than", "7d"], "archive": ["--older-than", "30d"],
 }  # fmt: skip
 """What a line needs to be understood at all."""
