@@ -14,9 +14,11 @@ from dashboard.components.sign_in import refused_page, sign_in_page, signed_in
 from dashboard.guard import reported, show_error
 from dashboard.navigation import build_navigation, needed_for
 from dashboard.session import installation, show_message
-from dashboard.who import look, may
+from dashboard.visitor import know_visitors
+from dashboard.who import look, may, reason
 from services.access.identity import PAGE_WITHOUT_SIGN_IN
 from services.access.standing import Standing
+from services.audit.sessions import note_refused_visit
 from services.commands import note_sign_in
 from services.errors import BackupsError
 
@@ -42,7 +44,12 @@ def main() -> None:
             )
         needed = needed_for(page)
         if not may(needed):
-            refused_page(needed)
+            if st.session_state.get("refused") != page.title:
+                note_refused_visit(
+                    installation(), actor=found.actor, action=needed, why=reason(needed), page=page.title
+                )
+                st.session_state["refused"] = page.title
+            refused_page(page.title, needed)
             return
         read_only_banner(installation())
         show_message()
@@ -52,12 +59,16 @@ def main() -> None:
 def who_is_there() -> Standing | None:
     """Return who may look at pages; otherwise say what is needed, and return None."""
     try:
+        know_visitors(installation())
         found = look()
         if found is not None and found.role is not None:
             if found.actor != PAGE_WITHOUT_SIGN_IN and st.session_state.get("noted") != found.actor:
                 note_sign_in(installation(), actor=found.actor)
                 st.session_state["noted"] = found.actor
             return found
+        if found is not None and st.session_state.get("refused") != found.why:
+            note_refused_visit(installation(), actor=found.actor, action="sign_in", why=found.why)
+            st.session_state["refused"] = found.why
         sign_in_page(installation(), found)
     except BackupsError as error:
         show_error(error)

@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard.format import advice, escape
 from dashboard.who import has_changed
-from services.errors import BackupsError, SettingsError
+from services.errors import ApprovalNeeded, BackupsError, SettingsError
 
 
 @contextmanager
@@ -28,6 +28,10 @@ def reported() -> Iterator[None]:
 
 def show_error(error: BackupsError) -> None:
     """Show what went wrong, why and what to do."""
+    if isinstance(error, ApprovalNeeded):
+        st.info(escape(error.message), icon=":material/how_to_reg:", title="A second person has to approve this")
+        st.caption(advice(error.hint))
+        return
     st.error(escape(error.message), icon=":material/cancel:")
     if isinstance(error, SettingsError):
         for fault in error.faults:

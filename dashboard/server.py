@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,11 +22,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from dashboard import wall
+from dashboard.downloads import PATH as DOWNLOADS
+from dashboard.downloads import download
 from dashboard.edge import Edge
 from dashboard.incidents import report_incident
 from dashboard.monitor import Monitor
 from dashboard.wall import Wall, access_of, auth_secrets, refuse_to_serve
-from services.errors import SettingsError
+from services.errors import BackupsError, SettingsError
 from services.health.prometheus import CONTENT_TYPE
 from services.log_output import configure_logging, reformat
 from services.settings.load import load_settings
@@ -97,11 +101,15 @@ def _write_one_log() -> None:
 
 _write_one_log()
 access = access_of(os.environ)
-refuse_to_serve(access)
+try:
+    refuse_to_serve(access)
+except BackupsError as error:
+    sys.exit(f"Error: {error}")
+wall.build()
 app = st.App(
     Path(__file__).with_name("app.py"),
     secrets=auth_secrets(access),
-    routes=[Route("/healthz", healthz), Route("/metrics", metrics)],
+    routes=[Route("/healthz", healthz), Route("/metrics", metrics), Route(DOWNLOADS, download)],
     lifespan=lifespan,  # type: ignore[arg-type]
     middleware=[Middleware(Edge, **edge(dict(os.environ))), Middleware(Wall, access=access)],
     on_script_error=report_incident,

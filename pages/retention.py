@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from dashboard.components.approval_list import waiting_approvals
 from dashboard.components.deletion_log import SHOWN, deletion_log, log_filters
 from dashboard.components.retention_plan import (
     all_plans,
@@ -44,6 +45,7 @@ def show() -> None:
         newest = next(iter(inst.catalog.runs.list(kind="cleanup", limit=1)), None)
         plans = current_plans(inst)
         # No segmented control: in the dark its chosen word has too little contrast.
+        waiting_approvals(inst, "delete")
         view = st.radio("View", VIEWS, horizontal=True, key="view", bind="query-params", label_visibility="collapsed")
         if view == "Deletion log":
             log(inst)

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from dashboard.components.approval_list import waiting_approvals
 from dashboard.components.log_export import restore_test_log_export
 from dashboard.components.restore_result import restore_result, verification_result
 from dashboard.components.run_watch import watch
@@ -29,6 +30,7 @@ def show() -> None:
         asked = st.query_params.get("run")
         if asked and asked not in [run.id for run in running]:
             outcome(inst, inst.catalog.runs.get(asked))
+        waiting_approvals(inst, "restore")
         ask(inst)
         st.markdown("## History", anchors=False)
         checks = recent_checks(inst.catalog.engine, limit=RECENT)

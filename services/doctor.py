@@ -105,8 +105,9 @@ def _examine_installed(installation: Installation) -> Iterator[Diagnosis]:
         name = f"storage {storage.name}"
         yield from _diagnose(name, partial(check_storage, installation, storage, tried))
     for database in settings.databases:
-        if is_prepared(database):
-            yield from _diagnose(f"read-only mode of {database.name}", partial(check_readiness, database))
+        if is_prepared(database) or installation.catalog.engine.dialect.name == "postgresql":
+            look = partial(check_readiness, installation, database)
+            yield from _diagnose(f"read-only mode of {database.name}", look)
     yield from _diagnose("key", lambda: check_key(settings))
     yield from _diagnose("recovery key", lambda: check_recovery_key(installation))
     yield from _diagnose("secret key", lambda: check_secret_key(settings))

@@ -12,6 +12,7 @@ BackupsError
 ├── NotPermitted               whoever asks has not the role that this needs (exit code 77)
 ├── Blocked                    a pre-check stands in the way
 ├── TooManyCommands            one person gives more within a minute than is allowed
+├── ApprovalNeeded             it waits for a second person
 ├── Busy                       another run works on this database
 ├── Cancelled                  somebody asked the run to stop
 ├── TimedOut                   a wait had a limit, and it passed
@@ -118,6 +119,12 @@ class Blocked(BackupsError):
 
 class TooManyCommands(BackupsError):
     """One person gives more commands within a minute than is allowed."""
+
+    is_refusal = True
+
+
+class ApprovalNeeded(BackupsError):
+    """It waits for a second person: nothing was done yet, and nothing is wrong."""
 
     is_refusal = True
 

@@ -31,6 +31,7 @@ _ROWS: tuple[tuple[str, Role, str], ...] = (
     ("backup.adopt", Role.OPERATOR, "take a dump file in as a backup"),
     ("backup.copy", Role.OPERATOR, "copy a backup into another storage"),
     ("backup.verify", Role.OPERATOR, "verify a backup"),
+    ("backup.download", Role.OPERATOR, "download a backup as it is stored, encrypted"),
     ("backup.thaw", Role.OPERATOR, "thaw a backup"),
     ("backup.pin", Role.OPERATOR, "pin a backup"),
     ("base.create", Role.OPERATOR, "take a base backup"),
@@ -69,7 +70,7 @@ PERMISSIONS: dict[str, Permission] = {name: Permission(name, role, what) for nam
 COMMAND_LINES: dict[str, str | None] = {
     **dict.fromkeys(
         (
-            "status", "runs", "list", "contents", "trends", "preflight", "pick", "slo", "storage", "simulate", "health",
+            "status", "runs", "list", "contents", "trends", "preflight", "pick", "slo", "storage", "health",
             "read-only", "schedule list", "schedule show", "alert list", "alert history", "review actions",
             "keys list", "approvals list", "pitr status", "pitr gaps", "pitr windows", "pitr verify", "pitr expire",
             "pitr list",
@@ -98,6 +99,7 @@ COMMAND_LINES: dict[str, str | None] = {
     "restore": "restore.database",
     "compare": "compare",
     "copy": "backup.copy",
+    "download": "backup.download",
     "compress": "backup.compress",
     "archive": "backup.archive",
     "thaw": "backup.thaw",
@@ -128,7 +130,10 @@ COMMAND_LINES: dict[str, str | None] = {
         "people.change",
     ),
     **dict.fromkeys(
-        ("doctor", "keygen", "encrypt", "serve", "worker", "dashboard", "migrate", "pitr wal-push", "pitr wal-fetch"),
+        (
+            "doctor", "keygen", "encrypt", "simulate", "serve", "worker", "dashboard", "migrate",
+            "pitr wal-push", "pitr wal-fetch",
+        ),
         None,
     ),
 }  # fmt: skip

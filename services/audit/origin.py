@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 _sources: list[Callable[[], str | None]] = []
+_KNOWN: ContextVar[str | None] = ContextVar("origin", default=None)
 
 
 def know_origins(source: Callable[[], str | None]) -> None:
@@ -17,8 +20,20 @@ def know_origins(source: Callable[[], str | None]) -> None:
     _sources[:] = [source]
 
 
+@contextmanager
+def coming_from(origin: str) -> Iterator[None]:
+    """While the block runs, have everything come from there: for what is done later than it was asked for."""
+    token = _KNOWN.set(origin)
+    try:
+        yield
+    finally:
+        _KNOWN.reset(token)
+
+
 def present_origin() -> str:
     """Return from where the present request came; of a command typed through ssh, from which address besides."""
+    if (kept := _KNOWN.get()) is not None:
+        return kept
     for source in _sources:
         if (known := source()) is not None:
             return known

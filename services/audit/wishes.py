@@ -30,12 +30,18 @@ from services.installation import Installation
 logger = logging.getLogger(__name__)
 
 ACTS_OUTSIDE = frozenset({
-    "alert.test", "backup.decrypt", "backup.download", "catalog.rebuild", "compare", "emergency.release", "export",
+    "alert.test", "backup.decrypt", "backup.download", "catalog.rebuild", "compare", "emergency.release",
     "pitr.setup",
 })  # fmt: skip
 """Permissions whose commands act where no transaction reaches: recorded as begun first."""
 UNRECORDED = frozenset({"read", "audit.read"})
 """Looking at pages and lists; refusals of it are recorded."""
+MAKES_LINKS = frozenset({"ask_download"})
+"""Commands that only say where something can be had; having it is recorded by itself."""
+WRITES_ITSELF = frozenset({"verify_audit", "anchor_audit", "accept_audit"})
+"""Commands whose work is a row of the log."""
+VISITS = {"note_sign_in": "sign_in", "sign_out": "sign_out"}
+"""Commands that need no more than the right to look, and are recorded all the same."""
 _LEFT_OUT = frozenset({"actor", "reason", "force_reason", "idempotency_key", "queue", "slot"})
 _MOST = 200
 _ONCE_IN = timedelta(minutes=1)
@@ -63,13 +69,13 @@ class Wish(Protocol):
 @contextmanager
 def recorded(installation: Installation, wish: Wish) -> Iterator[None]:
     """Record what becomes of a wish that was let through: done, refused as it was asked for, or failed."""
-    if wish.permission in UNRECORDED:
+    if wish.permission in UNRECORDED and wish.command not in VISITS:
         yield
         return
     entry = _entry(installation, wish)
     settled: list[AuditRow] = []
     own = wish.actor in OWN
-    acts_outside = wish.permission in ACTS_OUTSIDE
+    acts_outside = wish.permission in ACTS_OUTSIDE and wish.command not in MAKES_LINKS
     if acts_outside:
         record(installation, replace(entry, outcome="begun"))
 
@@ -92,7 +98,7 @@ def recorded(installation: Installation, wish: Wish) -> Iterator[None]:
         raise
     if settled and _is_there(installation, settled[0]):
         remember_head(installation.settings.home, settled[0].number, settled[0].hash)
-    elif not own or acts_outside:
+    elif wish.command not in WRITES_ITSELF and (not own or acts_outside):
         # The same had been asked for before, say. Of the product itself that is no news.
         record(installation, replace(entry, detail=entry.detail | _became(wish.result)))
 
@@ -134,7 +140,7 @@ def _entry(installation: Installation, wish: Wish) -> Entry:
     detail = {name: _plain(value) for name, value in given.items() if name not in _LEFT_OUT and _says(value)}
     if wish.command != wish.permission:
         detail["command"] = wish.command
-    return Entry(wish.actor, wish.permission, kind, target, reason, detail=detail)
+    return Entry(wish.actor, VISITS.get(wish.command, wish.permission), kind, target, reason, detail=detail)
 
 
 def _target(installation: Installation, given: Mapping[str, Any]) -> tuple[str, str]:

@@ -6,6 +6,7 @@ It is never the only place of a fact about a backup: ``services.backups.rebuild`
 from __future__ import annotations
 
 from services.catalog import engine as engines
+from services.catalog.approvals import ApprovalStore
 from services.catalog.backups import BackupStore
 from services.catalog.deletions import DeletionStore
 from services.catalog.key_drills import KeyDrillStore
@@ -34,6 +35,7 @@ class Catalog:
         self.deletions = DeletionStore(self.engine)
         self.pins = PinStore(self.engine)
         self.read_only_modes = ReadOnlyModeStore(self.engine)
+        self.approvals = ApprovalStore(self.engine)
         self.key_drills = KeyDrillStore(self.engine)
         self.people = PeopleStore(self.engine)
 

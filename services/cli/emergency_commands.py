@@ -11,7 +11,7 @@ from rich.text import Text
 from services import commands
 from services.catalog.read_only_modes import ReadOnlyMode
 from services.cli.app import CommandGroup, app
-from services.cli.backup_commands import DatabaseArgument, report_backup
+from services.cli.backup_commands import DatabaseArgument, Jobs, report_backup
 from services.cli.output import instant, note, printable, say, stdout, table, write_json
 from services.cli.running import Mode, Queue, Quiet, Wait, carry_out
 from services.cli.session import AsJson, actor, chosen_database, opened
@@ -52,6 +52,7 @@ def emergency(
     force: Annotated[
         str, typer.Option("--force", metavar="REASON", help="Pass over blocking pre-checks; the reason is recorded.")
     ] = "",
+    jobs: Jobs = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     plan_only: Annotated[bool, typer.Option("--plan", help="Show what would be done, and do nothing.")] = False,
     queue: Queue = False,
@@ -69,10 +70,11 @@ def emergency(
             wait=_duration(wait_for, "--wait-for") or WAIT,
             limit=_duration(limit, "--limit"),
             force_reason=force,
+            jobs=jobs,
         )
         if not plan_only:
             check_request(request, installation.settings.database(request.database))
-        plan = make_plan(installation, request)
+        plan = make_plan(installation, request, queued=queue)
         if plan_only and as_json:
             write_json(_plan_form(plan))
         elif not as_json:

@@ -35,6 +35,8 @@ from services.cli import (  # noqa: F401
     upkeep_commands,
     key_commands,
     keys_group,
+    download_commands,
+    approval_commands,
     serve_commands,
     health_commands,
     alert_commands,

@@ -13,6 +13,7 @@ from services import commands
 from services.cli.app import CommandGroup, app
 from services.cli.output import note, say, stdout, table, write_json
 from services.cli.session import AsJson, DatabaseOption, actor, opened
+from services.commands.gate import entered
 from services.errors import InputError
 from services.installation import Installation
 from services.review import actions as action_store
@@ -62,6 +63,10 @@ def show(
 
     with opened(quiet=wanted != "text") as installation:
         found = load_review(installation, _week(installation, week))
+        if output is not None or wanted != "text":
+            what = {"file": f"review {found.week.label} as {wanted}"}
+            with entered(installation, "export", actor=actor(), arguments=what):
+                pass  # what follows writes what was read
     if output is None:
         write_review(found, wanted, sys.stdout.buffer)
         return

@@ -7,11 +7,13 @@ returns the same run: a second click, a reload or a second tab starts nothing tw
 
 from services.backups.request import BackupRequest
 from services.commands.alerts import ChannelTest, acknowledge_alert, send_test_messages
+from services.commands.approvals import approve_request, reject_request
 from services.commands.archives import submit_archives, submit_thaw
 from services.commands.audit import accept_audit, anchor_audit, export_audit, verify_audit, visible_audit
 from services.commands.backups import submit_adopt, submit_backup
 from services.commands.compressions import submit_compressions
 from services.commands.copies import submit_copy
+from services.commands.downloads import ask_download, download_to_file
 from services.commands.emergency import release_read_only, submit_emergency
 from services.commands.keys import hold_key_drill, submit_rotation
 from services.commands.people import (
@@ -53,15 +55,19 @@ __all__ = [
     "add_action_item",
     "add_person",
     "anchor_audit",
+    "approve_request",
+    "ask_download",
     "change_action_item",
     "complete_action_item",
     "disable_person",
+    "download_to_file",
     "edit_review_note",
     "enable_person",
     "export_audit",
     "hold_key_drill",
     "note_sign_in",
     "pause_schedule",
+    "reject_request",
     "release_account",
     "release_read_only",
     "reopen_action_item",

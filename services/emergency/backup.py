@@ -29,6 +29,7 @@ def emergency_backup(installation: Installation, request: EmergencyRequest, run:
         note=request.reason,
         type="emergency",
         force_reason=request.force_reason,
+        jobs=request.jobs,
     )
     further = [storage.name for storage in installation.settings.storages_of(database)[1:]]
     if not request.read_only:
@@ -52,7 +53,7 @@ def emergency_backup(installation: Installation, request: EmergencyRequest, run:
         return create_backup(installation, wish, run, further=further)
     run.phase("checking first")
     # Nothing is switched for a backup that cannot be made.
-    checks = preflight(installation, database, run=run)
+    checks = preflight(installation, database, jobs=request.jobs, run=run)
     if not request.force_reason and any(check.severity == "blocking" for check in checks.checks):
         pass_or_stop(checks, "", run)
     with read_only_mode(installation, request, run) as mode:

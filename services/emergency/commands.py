@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import uuid
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
@@ -32,6 +33,8 @@ _SHOWN = 300
 _END_SECONDS = 5.0
 _PURPOSE = "read-only on"
 """Marks the program among what a run would leave behind."""
+_FOUND_BY = "BACKUPS_COMMAND"
+"""The variable by which the program, and whatever it starts, is found again."""
 
 
 def run_command(
@@ -44,7 +47,8 @@ def run_command(
 ) -> str:
     """Run a program of the settings to its end, and return the last that it wrote, secrets masked.
 
-    It sees PATH, LANG and the variables that the settings name, nothing else of ours. Raise BackupsError when it is not
+    It sees PATH, LANG and the variables that the settings name, and of ours one by which it is found again when our
+    process dies. Raise BackupsError when it is not
     there, fails, takes longer than its limit, or ``run`` has to stop: it is ended with everything that it started then.
     """
     named = {name: environ[name] for name in database.read_only_command_environment if name in environ}
@@ -55,6 +59,8 @@ def run_command(
         raise BackupsError(
             f"There is no program {command[0]} in {environment['PATH']}.", hint="Give its full path in the settings."
         )
+    if run is not None:
+        environment[_FOUND_BY] = uuid.uuid4().hex
     try:
         status, said = _carry_out([program, *command[1:]], environment, settings, database, command, run)
     except OSError as error:
@@ -80,7 +86,7 @@ def _carry_out(
     """Run it to its end; return its status and the last that it wrote. Raise OSError, BackupsError."""
     seconds = database.read_only_command_timeout.total_seconds()
     # A file, not a pipe: whatever the program leaves running in the background cannot keep us waiting for its end.
-    with tempfile.TemporaryFile() as output:
+    with tempfile.TemporaryFile() as output, _announced(environment, seconds, run):
         process = subprocess.Popen(
             words,
             env=environment,
@@ -103,6 +109,15 @@ def _carry_out(
                 _end(process)
         output.seek(max(0, output.seek(0, os.SEEK_END) - 20_000))
         return status, output.read().decode("utf-8", "replace")
+
+
+def _announced(environment: Mapping[str, str], seconds: float, run: RunContext | None) -> AbstractContextManager[None]:
+    """Have the run's row say what is just going to be started: we may die before its process can be named there."""
+    if run is None:
+        return nullcontext()
+    return run.leftover(
+        "command", token=environment[_FOUND_BY], purpose=_PURPOSE, until=f"{time.time() + seconds + _END_SECONDS:.2f}"
+    )
 
 
 def _remembered(
@@ -134,11 +149,22 @@ def end_on_command(installation: Installation, mode: ReadOnlyMode) -> None:
         if entry.get("purpose") != _PURPOSE:
             continue
         if host == socket.gethostname():
-            _end_group(int(entry["pid"]), float(entry["started"]))
+            if "token" in entry:
+                _end_marked(entry["token"])
+            else:
+                _end_group(int(entry["pid"]), float(entry["started"]))
         elif installation.clock().timestamp() < float(entry["until"]):
             raise BackupsError(
                 f"The application is just being told to stop, by {host}.", hint="It is told to go on once that is over."
             )
+
+
+def _end_marked(token: str) -> None:
+    """End every process that was started with this token: the program, and what it started with its environment."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.environ().get(_FOUND_BY) == token:
+                os.kill(process.pid, signal.SIGKILL)
 
 
 def _end_group(pid: int, started: float) -> None:

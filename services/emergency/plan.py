@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from services.catalog.summaries import worker_signs
+from services.catalog.workers import SILENT_AFTER
 from services.emergency.commands import shown
 from services.emergency.read_only import ReadOnlyFacts, read_facts, shortcomings, visit
 from services.emergency.request import START_WITHIN, EmergencyRequest, check_request
@@ -13,6 +15,7 @@ from services.errors import BackupsError
 from services.installation import Installation
 from services.preflight import Check, Preflight, preflight
 from services.settings.model import DatabaseSettings
+from services.status import age
 from services.units import format_bytes, format_duration, format_limit
 
 
@@ -45,11 +48,14 @@ class EmergencyPlan:
 READ_ONLY = "read-only mode"
 
 
-def make_plan(installation: Installation, request: EmergencyRequest) -> EmergencyPlan:
-    """Return the plan, as things are now. Raise UnknownName, InputError for a request that cannot be met."""
+def make_plan(installation: Installation, request: EmergencyRequest, *, queued: bool = True) -> EmergencyPlan:
+    """Return the plan, as things are now. Raise UnknownName, InputError for a request that cannot be met.
+
+    ``queued``: a worker is to carry it out.
+    """
     database = installation.settings.database(request.database)
     check_request(replace(request, reason=request.reason or "not said yet"), database)
-    found = preflight(installation, database)
+    found = preflight(installation, database, jobs=request.jobs)
     problems = [check for check in found.checks if check.severity != "ok"]
     facts: ReadOnlyFacts | None = None
     if request.read_only and all(check.name != "connection" for check in problems):
@@ -63,6 +69,8 @@ def make_plan(installation: Installation, request: EmergencyRequest) -> Emergenc
         except BackupsError as error:
             problems.append(Check(READ_ONLY, "blocking", error.message, error.hint))
     problems += _about_queue(installation, database)
+    if queued:
+        problems += _about_worker(installation)
     storages = tuple(storage.name for storage in installation.settings.storages_of(database))
     return EmergencyPlan(
         database=database.name,
@@ -96,7 +104,9 @@ def _steps(
     size = f" of {format_bytes(found.database_bytes)}" if found.database_bytes else ""
     took = f", about {format_duration(found.expected_seconds)}" if found.expected_seconds else ""
     where = storages[0] if len(storages) == 1 else f"{', '.join(storages)}, all at once"
-    steps.append(f"Dump{size} into {where}{took}.")
+    jobs = request.jobs or database.jobs
+    how = f" by {jobs} sessions at once" if jobs > 1 else ""
+    steps.append(f"Dump{size}{how} into {where}{took}.")
     steps.append(f"Verify what was stored ({database.verify_after}).")
     if request.read_only:
         steps.append(f"Read-only mode off, whatever happened; after {limit} at the latest.")
@@ -143,6 +153,22 @@ def _about_queue(installation: Installation, database: DatabaseSettings) -> list
             "warning",
             f"Another backup of {database.name} is being made ({running[0].id}); this one would wait for it.",
             f"Cancel it, or wait: one that waits for over {format_limit(START_WITHIN)} is made without read-only mode.",
+        )
+    ]
+
+
+def _about_worker(installation: Installation) -> list[Check]:
+    now = installation.clock()
+    beat = worker_signs(installation.catalog.engine, now).heartbeat_at
+    if beat is not None and abs(now - beat) <= SILENT_AFTER:
+        return []
+    heard = "No worker runs" if beat is None else f"No worker was heard for {age(now - beat)}"
+    return [
+        Check(
+            "worker",
+            "warning",
+            f"{heard}: it would be queued, and not start.",
+            "Start one (`backups serve` or `backups worker`), or do it from here: `backups emergency` needs none.",
         )
     ]
 

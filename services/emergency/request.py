@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
-from services.backups.request import BackupRequest
+from services.backups.request import BackupRequest, check_jobs
 from services.errors import InputError
 from services.names import unknown_name
 from services.settings.model import DatabaseSettings
@@ -39,6 +39,8 @@ class EmergencyRequest:
     force_reason: str = ""
     """Why blocking pre-checks are to be passed over; empty: they stop the run."""
 
+    jobs: int | None = None
+    """Sessions that dump at the same time; None: the database's ``jobs``."""
     start_by: datetime | None = None
     """When it is too late for read-only mode: nobody expects writes to stop then. None: never."""
 
@@ -49,7 +51,7 @@ class EmergencyRequest:
     def to_params(self) -> dict[str, Any]:
         """Return what the run's row holds: the parameters of a backup, and beside them those of read-only mode."""
         backup = BackupRequest(
-            self.database, type="emergency", note=self.reason, force_reason=self.force_reason
+            self.database, type="emergency", note=self.reason, force_reason=self.force_reason, jobs=self.jobs
         ).to_params()
         return backup | {
             "emergency": {
@@ -73,12 +75,14 @@ class EmergencyRequest:
             wait=timedelta(seconds=own["wait_seconds"]),
             limit=timedelta(seconds=own["limit_seconds"]) if own["limit_seconds"] else None,
             force_reason=params["force_reason"],
+            jobs=params.get("jobs"),
             start_by=datetime.fromisoformat(own["start_by"]) if own.get("start_by") else None,
         )
 
 
 def check_request(request: EmergencyRequest, database: DatabaseSettings) -> None:
     """Raise InputError, UnknownName for what cannot be asked for."""
+    check_jobs(request.jobs)
     if not request.reason.strip():
         raise InputError("An emergency backup needs a reason.", hint="One line, for whoever looks at it later.")
     if len(request.reason) > MAX_REASON:

@@ -88,7 +88,7 @@ class Beside:
         return self._run.guarded()
 
     def leftover(
-        self, kind: Literal["process", "upload", "object", "scratch database", "folder"], **what: str
+        self, kind: Literal["process", "upload", "object", "scratch database", "folder", "command"], **what: str
     ) -> AbstractContextManager[None]:
         """Remember what a crash would leave behind, as the run does."""
         return self._run.leftover(kind, **what)

@@ -38,10 +38,10 @@ class RunContext(Protocol):
         """A catalogue transaction that is committed only while the run is still ours; raises ClaimLost otherwise."""
 
     def leftover(
-        self, kind: Literal["process", "upload", "object", "scratch database", "folder"], **what: str
+        self, kind: Literal["process", "upload", "object", "scratch database", "folder", "command"], **what: str
     ) -> AbstractContextManager[None]:
         """While the block runs, remember in the catalogue something that a crash would leave behind.
 
         ``process``: pid, started (its start time). ``upload``/``object``: storage, key.
-        ``scratch database``: name. ``folder``: path.
+        ``scratch database``: name. ``folder``: path. ``command``: token, in the environment of what is just started.
         """

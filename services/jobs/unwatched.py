@@ -44,7 +44,7 @@ class Unwatched:
         raise BackupsError("A look that is no run was to change the catalogue.")
 
     def leftover(
-        self, kind: Literal["process", "upload", "object", "scratch database", "folder"], **what: str
+        self, kind: Literal["process", "upload", "object", "scratch database", "folder", "command"], **what: str
     ) -> AbstractContextManager[None]:
         """A look leaves nothing behind."""
         return nullcontext()

@@ -24,7 +24,7 @@ def drill_words(report: KeyReport) -> str:
     due = report.due
     if due is None or due.due_at is None:
         return ""
-    which = due.name or f"{due.public_key[:12]}…"
+    which = f"“{due.name}”" if due.name else f"{due.public_key[:12]}…"
     proven = f"last proven {age(report.now - due.proven_at)} ago" if due.proven_at else "never proven in a drill"
     if report.is_overdue:
         return f"Recovery key {which} {proven}; the drill is overdue by {age(report.now - due.due_at)}."

@@ -39,6 +39,6 @@ class Unwatched:
         raise BackupsError("There is no catalogue here.")
 
     def leftover(
-        self, kind: Literal["process", "upload", "object", "scratch database", "folder"], **what: str
+        self, kind: Literal["process", "upload", "object", "scratch database", "folder", "command"], **what: str
     ) -> AbstractContextManager[None]:
         return nullcontext()

@@ -59,6 +59,8 @@ class Environment(BaseModel):
     BACKUP_HEARTBEAT_URL: str | None = None
     BACKUPS_HOSTS: str | None = None
     BACKUPS_LOG_FORMAT: str | None = None
+    BACKUPS_ADDRESS: str | None = None
+    BACKUPS_PORT: str | None = None
     BACKUP_ACCESS: str | None = None
     BACKUP_ADMINS: str | None = None
     BACKUP_ROLES: str | None = None
@@ -73,8 +75,6 @@ class Environment(BaseModel):
     BACKUP_PROXY_HEADER: str | None = None
     BACKUP_PROXY_ADDRESSES: str | None = None
     BACKUP_METRICS_TOKEN: str | None = None
-    BACKUPS_ADDRESS: str | None = None
-    BACKUPS_PORT: str | None = None
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Environment:

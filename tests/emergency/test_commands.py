@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 
 from services import commands
@@ -14,10 +19,13 @@ from services.catalog.read_only_modes import ReadOnlyMode
 from services.clock import utc_now
 from services.emergency.commands import run_command, why_not_run
 from services.emergency.readiness import check_readiness, is_prepared
+from services.emergency.request import EmergencyRequest
 from services.emergency.words import after_release, by_hand, state_of
-from services.errors import BackupsError
+from services.errors import BackupsError, InputError
+from services.installation import Installation
 from services.postgres.connection import Address
-from tests.emergency.conftest import MakeInstallation, can_write, emergency, told, wait_for
+from tests.emergency.conftest import REASON, MakeInstallation, can_write, emergency, told, wait_for
+from tests.support.catalogs import make_catalog
 
 READY = {"read_only_on_command": ("true",), "read_only_off_command": ("true",)}
 
@@ -72,7 +80,10 @@ def test_a_program_that_the_system_cannot_run_is_a_failure_like_any_other(
         program.chmod(0o755)
         installation = make(read_only_on_command=(str(program),), read_only_off_command=("true",))
         assert why in why_not_run((str(program),))
-        assert [result for result, _, _ in check_readiness(installation.settings.databases[0])] == ["ok", "failed"]
+        assert [result for result, _, _ in check_readiness(installation, installation.settings.databases[0])] == [
+            "ok",
+            "failed",
+        ]
         run = emergency(installation)
         assert run.state == "failed"
         assert "could not be run" in run.error
@@ -80,14 +91,87 @@ def test_a_program_that_the_system_cannot_run_is_a_failure_like_any_other(
 
 
 def test_doctor_says_on_a_quiet_day_what_would_be_missing(make: MakeInstallation, source: Address) -> None:
-    ready = list(check_readiness(make(**READY).settings.databases[0]))
+    prepared = make(**READY)
+    ready = list(check_readiness(prepared, prepared.settings.databases[0]))
     assert [result for result, _, _ in ready] == ["ok"]
     database = make(read_only_on_command=("railwai", "on"), read_only_off_command=("true",)).settings.databases[0]
     assert is_prepared(database)
-    found = list(check_readiness(database))
+    found = list(check_readiness(prepared, database))
     assert [result for result, _, _ in found] == ["ok", "failed"]
     assert "no program railwai" in found[1][1]
     assert not is_prepared(make().settings.databases[0])
+
+
+def test_doctor_names_a_catalogue_that_lies_in_the_database_that_would_be_switched(
+    make: MakeInstallation, source: Address
+) -> None:
+    installation = make()
+    inside = make_catalog(source.url().get_secret_value())
+    try:
+        at_home = Installation(installation.settings, inside, installation.clock)
+        with pytest.raises(InputError, match="catalogue of backups is in la_factoria itself"):
+            list(check_readiness(at_home, installation.settings.databases[0]))
+    finally:
+        inside.close()
+    [(result, message, _)] = check_readiness(installation, installation.settings.databases[0])
+    assert (result, message) == ("ok", "The catalogue of backups does not lie in it.")
+
+
+# The process stands still once the application's command has been started, and before its number is written down.
+SCRIPT = """
+import sys, time
+from services.emergency import commands
+from services.installation import open_installation
+from services.jobs.execute import execute_run
+from services.jobs.identity import process_identity
+
+def stand_still(process, seconds, run):
+    print("started", flush=True)
+    time.sleep(60)
+
+commands._remembered = stand_still
+execute_run(open_installation(), sys.argv[1], worker=process_identity())
+"""
+
+
+def test_a_command_whose_run_is_killed_before_it_could_write_it_down_is_ended_before_the_application_goes_on(
+    make: MakeInstallation, source: Address, tmp_path: Path
+) -> None:
+    settings = told(tmp_path, on="sleep 73.19 & echo on >> {file}; wait")
+    installation = make(**settings)
+    request = EmergencyRequest("la_factoria", REASON)
+    run_id = commands.submit_emergency(installation, request, actor="ada", queue=False)
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, run_id], env=environment_of(installation, tmp_path), stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"started\n"
+        wait_for((tmp_path / "told").exists)
+        child.kill()
+    wait_for(lambda: can_write(source))  # its guardian, or we
+    wait_for(lambda: (tmp_path / "told").read_text() == "on\noff\n")
+    left = [process for process in psutil.process_iter(["cmdline"]) if "73.19" in (process.info["cmdline"] or [])]
+    assert [process for process in left if process.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def environment_of(installation: Installation, folder: Path) -> dict[str, str]:
+    """The environment of another process with the same settings."""
+    settings, database = installation.settings, installation.settings.databases[0]
+    assert settings.encryption_key is not None
+    lines = [f'home = "{settings.home}"', f'recipients = ["{settings.recipients[0]}"]']
+    for storage in settings.storages:
+        lines += ["[[storages]]", f'name = "{storage.name}"', f'url = "{storage.url}"']
+    lines += ["[[databases]]", 'name = "la_factoria"', f'url = "{database.url.get_secret_value()}"']
+    lines += [f"storages = {json.dumps(database.storages)}", 'schedule = "off"', 'restore_test_schedule = "off"']
+    lines += [f"read_only_on_command = {json.dumps(database.read_only_on_command)}"]
+    lines += [f"read_only_off_command = {json.dumps(database.read_only_off_command)}"]
+    (folder / "backups.toml").write_text("\n".join(lines) + "\n")
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+        "BACKUPS_CONFIG": str(folder / "backups.toml"),
+        "BACKUP_ENCRYPTION_KEY": settings.encryption_key.get_secret_value(),
+    }
 
 
 def test_a_cancel_ends_the_command_that_is_running_and_the_application_is_told_to_go_on(

@@ -16,10 +16,11 @@ from services import commands
 from services.backups import create
 from services.emergency.plan import make_plan
 from services.emergency.request import EmergencyRequest
+from services.errors import InputError
 from services.installation import Installation
 from services.jobs.active_run import ActiveRun
 from services.postgres.connection import Address, Connection, connect
-from tests.emergency.conftest import MakeInstallation, can_write, emergency, setting
+from tests.emergency.conftest import REASON, MakeInstallation, can_write, emergency, setting
 
 AtPhase = Callable[[str, Callable[[ActiveRun], None]], list[str]]
 PHASES = (
@@ -177,6 +178,26 @@ def test_the_backup_is_given_up_when_a_session_outlasts_the_wait_and_that_was_as
         assert "1 session could still write" in run.error
         writer.execute("INSERT INTO content VALUES (-1)")
     assert can_write(source)
+
+
+def test_it_is_dumped_by_as_many_sessions_as_are_asked_for_and_the_plan_says_so(installation: Installation) -> None:
+    request = EmergencyRequest("la_factoria", REASON, jobs=2)
+    plan = make_plan(installation, request)
+    assert any("by 2 sessions at once" in step for step in plan.steps)
+    run = emergency(installation, jobs=2)
+    assert run.state == "finished", run.error
+    backup = installation.catalog.backups.get(run.backup_id or "")
+    assert (backup.format, len(backup.copies)) == ("directory", 2)
+    with pytest.raises(InputError, match="0 jobs"):
+        emergency(installation, jobs=0)
+
+
+def test_the_plan_of_what_is_queued_says_that_no_worker_runs(installation: Installation) -> None:
+    request = EmergencyRequest("la_factoria", REASON)
+    assert [check.name for check in make_plan(installation, request).problems].count("worker") == 1
+    assert "worker" not in [check.name for check in make_plan(installation, request, queued=False).problems]
+    installation.catalog.workers.beat("here:1:1", version="0", now=installation.clock())
+    assert "worker" not in [check.name for check in make_plan(installation, request).problems]
 
 
 def test_whoever_may_not_switch_the_database_is_told_before_anything_is_done(
