@@ -17,7 +17,7 @@ PYTEST_WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev run test check format bench bench-pages lock clean
+.PHONY: help install install-dev run test check audit-dependencies format bench bench-pages lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## */make \1\t/' | expand -t 20
@@ -32,11 +32,17 @@ run: $(VENV)/installed ## Install, then start the dashboard and a worker at http
 test: $(VENV)/installed-dev ## Install, then run the whole suite
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --durations=15 $(if $(BACKUPS_NO_SKIPS),-p tests.support.no_skips) $(PYTEST_ARGS)
 
-check: $(VENV)/installed-dev ## Lint, format, types and the direction of imports
+check: $(VENV)/installed-dev ## Lint, format, insecure code, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml services dashboard pages
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Not part of `check`: it asks PyPI's advisory service, which a machine without the internet or with a mirror does not
+# reach. --strict: a package that could not be looked up is a failure, not a pass.
+audit-dependencies: $(VENV)/installed-dev ## Look every locked package up among the known vulnerabilities (needs pypi.org itself)
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements.lock
 
 format: $(VENV)/installed-dev ## Rewrite the code in the project's format
 	$(BIN)/ruff check --fix .

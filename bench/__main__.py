@@ -14,7 +14,7 @@ from bench.machine import describe_machine
 from bench.memory import measure_memory
 from bench.site import open_site
 from bench.speed import measure_speed
-from services.settings.model import parse_size
+from services.settings.lengths import parse_size
 from services.units import format_bytes
 
 

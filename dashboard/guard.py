@@ -8,13 +8,19 @@ from contextlib import contextmanager
 import streamlit as st
 
 from dashboard.format import advice, escape
-from services.errors import BackupsError, SettingsError
+from dashboard.who import has_changed
+from services.errors import ApprovalNeeded, BackupsError, SettingsError
 
 
 @contextmanager
 def reported() -> Iterator[None]:
-    """Run a page, or a fragment of one; show a BackupsError in its place."""
+    """Run a page, or a fragment of one; show a BackupsError in its place.
+
+    Whoever may no longer what the page was drawn for is led before the wall: a fragment runs without the entry point.
+    """
     try:
+        if has_changed():
+            st.rerun()
         yield
     except BackupsError as error:
         show_error(error)
@@ -22,6 +28,10 @@ def reported() -> Iterator[None]:
 
 def show_error(error: BackupsError) -> None:
     """Show what went wrong, why and what to do."""
+    if isinstance(error, ApprovalNeeded):
+        st.info(escape(error.message), icon=":material/how_to_reg:", title="A second person has to approve this")
+        st.caption(advice(error.hint))
+        return
     st.error(escape(error.message), icon=":material/cancel:")
     if isinstance(error, SettingsError):
         for fault in error.faults:

@@ -20,9 +20,12 @@ PageName = Literal[
     "inventory",
     "retention",
     "storage",
+    "keys",
     "trends",
     "slo",
     "weekly_review",
+    "audit",
+    "people",
 ]
 
 _TITLES: dict[PageName, tuple[str, str]] = {
@@ -35,10 +38,15 @@ _TITLES: dict[PageName, tuple[str, str]] = {
     "inventory": ("Inventory", ":material/inventory_2:"),
     "retention": ("Retention", ":material/auto_delete:"),
     "storage": ("Storage", ":material/hard_drive:"),
+    "keys": ("Keys", ":material/key:"),
     "trends": ("Trends", ":material/monitoring:"),
     "slo": ("SLO", ":material/target:"),
     "weekly_review": ("Weekly review", ":material/event_note:"),
+    "audit": ("Audit", ":material/receipt_long:"),
+    "people": ("People", ":material/group:"),
 }
+_NEEDED: dict[str, str] = {"people": "people.change"}
+"""What each page needs beyond looking."""
 
 
 def page(name: PageName) -> Page:
@@ -47,7 +55,12 @@ def page(name: PageName) -> Page:
     return st.Page(PAGES / f"{name}.py", title=title, icon=icon, default=name == "overview")
 
 
-def build_navigation() -> Page:
-    """Return the page that the URL asks for."""
+def needed_for(chosen: Page) -> str:
+    """Return the permission that a page needs."""
+    return _NEEDED.get(chosen.url_path, "read")
+
+
+def build_navigation(*, hidden: bool = False) -> Page:
+    """Return the page that the URL asks for. ``hidden``: for whoever may not see that there are any."""
     # No sections: Streamlit 1.67 draws their headings as children of the list, which screen readers stumble over.
-    return st.navigation([page(name) for name in _TITLES], expanded=True)
+    return st.navigation([page(name) for name in _TITLES], expanded=True, position="hidden" if hidden else "sidebar")

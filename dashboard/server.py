@@ -1,31 +1,45 @@
 """The server: ``python -m streamlit run dashboard/server.py``. Streamlit's own, with two routes for monitoring.
 
-``app.py`` stays the entry point of every page; here is only what is no page. A sign-in wall for routes goes into
-``middleware``, before which nothing is answered.
+``app.py`` stays the entry point of every page; here is only what is no page, and before all of it the wall.
 """
 
 from __future__ import annotations
 
+import logging
+import os
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
 import streamlit as st
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from dashboard import wall
+from dashboard.downloads import PATH as DOWNLOADS
+from dashboard.downloads import download
+from dashboard.edge import Edge
+from dashboard.incidents import report_incident
 from dashboard.monitor import Monitor
+from dashboard.wall import Wall, access_of, auth_secrets, refuse_to_serve
+from services.errors import BackupsError, SettingsError
 from services.health.prometheus import CONTENT_TYPE
+from services.log_output import configure_logging, reformat
+from services.settings.load import load_settings
 
 T = TypeVar("T")
 LIMIT_SECONDS = 5.0
 """How long whoever asks waits for the catalogue."""
 _NOT_KEPT = {"Cache-Control": "no-store"}
 
+logger = logging.getLogger(__name__)
 monitor = Monitor()
 
 
@@ -53,6 +67,12 @@ async def _in_time(read: Callable[[], T]) -> T | None:
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[None]:
     """Watch the alerts for as long as the server lives."""
+    configure_logging()
+    _write_one_log()  # again: there are further loggers by now
+    from dashboard import who  # it brings Streamlit's caches along, which complain until the server's runtime is there
+
+    who.behind_the_wall()
+    logger.info("the dashboard listens on %s:%s", *map(st.get_option, ("server.address", "server.port")))
     monitor.start()
     try:
         yield
@@ -60,8 +80,37 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
         monitor.stop()
 
 
+def edge(environ: dict[str, str]) -> dict[str, Any]:
+    """Return what ``Edge`` is to know. Settings that are wrong are said by each page; until then: loopback alone."""
+    try:
+        settings = load_settings(environ, thorough=False)
+    except SettingsError:
+        return {}
+    if settings is None:
+        return {}
+    public = [urlsplit(url) for url in (settings.access.url, settings.alerts.dashboard_url) if url]
+    hosts = {*settings.web.hosts, *(url.hostname for url in public if url.hostname)}
+    return {"hosts": sorted(hosts), "is_https": any(url.scheme == "https" for url in public[:1])}
+
+
+def _write_one_log() -> None:
+    """Have Streamlit's and uvicorn's own lines look like ours."""
+    logging.getLogger("streamlit.error_util").setLevel(logging.CRITICAL)  # report_incident writes what it would
+    reformat([name for name in logging.root.manager.loggerDict if name.startswith(("streamlit", "uvicorn"))])
+
+
+_write_one_log()
+access = access_of(os.environ)
+try:
+    refuse_to_serve(access)
+except BackupsError as error:
+    sys.exit(f"Error: {error}")
+wall.build()
 app = st.App(
     Path(__file__).with_name("app.py"),
-    routes=[Route("/healthz", healthz), Route("/metrics", metrics)],
+    secrets=auth_secrets(access),
+    routes=[Route("/healthz", healthz), Route("/metrics", metrics), Route(DOWNLOADS, download)],
     lifespan=lifespan,  # type: ignore[arg-type]
+    middleware=[Middleware(Edge, **edge(dict(os.environ))), Middleware(Wall, access=access)],
+    on_script_error=report_incident,
 )

@@ -19,6 +19,7 @@ from services.catalog.read_only_modes import ReadOnlyMode
 from services.commands import EmergencyRequest
 from services.emergency.plan import EmergencyPlan, make_plan
 from services.installation import Installation, open_installation
+from services.keys.holders import KeyReport, load_keys
 from services.overview import Overview, load_overview
 from services.pitr.reach import Reach, load_reach, load_status_soon
 from services.pitr.status import PitrStatus
@@ -27,9 +28,6 @@ from services.preflight import Preflight, preflight
 from services.slo import Slo, load_slo
 from services.trends.query import TrendsQuery
 from services.trends.trends import Trends, load_trends
-
-ACTOR = "dashboard"
-"""Without sign-in the page knows no person; it is served to this machine alone."""
 
 
 @st.cache_resource(show_spinner="Opening the installation …")
@@ -54,6 +52,12 @@ def open_alert_counts() -> dict[str, int]:
 def held_databases() -> list[ReadOnlyMode]:
     """Return the read-only modes that are not released, read at most every 2 s."""
     return installation().catalog.read_only_modes.unreleased()
+
+
+@st.cache_data(ttl=10, show_spinner=False)
+def key_report() -> KeyReport:
+    """Return how things stand with the keys, read at most every 10 s; clear it after a command."""
+    return load_keys(installation())
 
 
 @st.cache_data(ttl=30, max_entries=64, show_spinner=False)

@@ -4,10 +4,12 @@ import streamlit as st
 
 from dashboard.components.alert_list import alert_history, deliveries, history_filters, open_alert
 from dashboard.components.health_list import health_list, summary
+from dashboard.components.worker_list import worker_list
 from dashboard.format import escape, instant
 from dashboard.guard import reported
-from dashboard.session import ACTOR, installation, remember_message
+from dashboard.session import installation, remember_message
 from dashboard.theme import SEVERITY_MARKS
+from dashboard.who import actor, offered
 from services.alerts.board import AlertBoard, load_board
 from services.alerts.store import find_alert
 from services.commands import acknowledge_alert
@@ -19,7 +21,7 @@ def show() -> None:
     inst = installation()
     st.markdown("# Health and alerts", anchors=False)
     with reported():
-        verdict, alerts, checks, past, sent = (st.container() for _ in range(5))
+        verdict, alerts, checks, running, past, sent = (st.container() for _ in range(6))
         with past:
             st.markdown("## History", anchors=False)
             wanted = history_filters([database.name for database in inst.settings.databases], inst.clock())
@@ -31,6 +33,9 @@ def show() -> None:
         with checks:
             st.markdown("## Checks", anchors=False)
             health_list(board.report)
+        with running:
+            st.markdown("## Workers", anchors=False)
+            worker_list(board.workers, board.version, board.report.at)
         with past:
             alert_history(board.history, board.report.at)
         with sent:
@@ -57,6 +62,8 @@ def opened(inst: Installation, board: AlertBoard) -> None:
         st.info(
             escape(f"{gone.sentence} {gone.resolution}"), icon=":material/task_alt:", title="This alert has resolved"
         )
+    if board.open:
+        offered("alert.acknowledge")
     for alert in board.open:
         with st.container(border=True):
             note = open_alert(alert, board.report.at, asked=alert.id == asked)
@@ -66,7 +73,7 @@ def opened(inst: Installation, board: AlertBoard) -> None:
 
 def acknowledge(inst: Installation, alert_id: str, note: str) -> None:
     try:
-        acknowledge_alert(inst, alert_id, note=note, actor=ACTOR)
+        acknowledge_alert(inst, alert_id, note=note, actor=actor())
     except BackupsError as error:
         remember_message("error", escape(str(error)))
     else:

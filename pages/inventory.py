@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from dashboard.components.download_form import download_form, download_link
 from dashboard.components.drawer import backup_details
 from dashboard.components.inventory_table import filters, inventory_table, nothing_found, pager
 from dashboard.components.keeping import pin_form
@@ -9,10 +10,11 @@ from dashboard.components.log_export import backup_log_export
 from dashboard.format import escape
 from dashboard.guard import reported
 from dashboard.navigation import page
-from dashboard.session import ACTOR, installation, last_seen, once, remember_message
+from dashboard.session import installation, last_seen, once, remember_message
+from dashboard.who import actor, may, offered
 from services.catalog.inventory import search
 from services.catalog.model import Backup
-from services.commands import set_pin, submit_verification
+from services.commands import ask_download, set_pin, submit_verification
 from services.errors import BackupsError
 from services.installation import Installation
 from services.retention.current import current_plans
@@ -60,6 +62,8 @@ def drawer(inst: Installation, backup: Backup) -> None:
 def actions(inst: Installation, backup: Backup) -> None:
     if backup.state != "finished":
         return
+    if not offered("backup.verify"):
+        return
     newest = next(iter(inst.catalog.runs.list(backup_id=backup.id, limit=1)), None)
     with st.container(horizontal=True):
         for level, label, icon in (
@@ -72,16 +76,24 @@ def actions(inst: Installation, backup: Backup) -> None:
             key = once(f"check:{backup.id}:{level}", last_seen(newest), clicked=clicked)
             if clicked:
                 submit(inst, backup, level, key)
-        wish = pin_form(backup)
+        wish = pin_form(backup) if may("backup.unpin" if backup.pinned else "backup.pin") else None
+        asked = download_form(backup)
+    kept = f"ticket-{backup.id}"
+    if asked is not None:
+        st.session_state[kept] = ask_download(
+            inst, backup.id, form=asked.form, storage=asked.storage, actor=actor(), reason=asked.reason
+        )
+    if kept in st.session_state and st.session_state[kept].expires_at > inst.clock():
+        download_link(st.session_state[kept])
     if wish is not None:
         pinned, reason = wish
-        set_pin(inst, backup.id, pinned=pinned, actor=ACTOR, reason=reason)
+        set_pin(inst, backup.id, pinned=pinned, actor=actor(), reason=reason)
         st.rerun()
 
 
 def submit(inst: Installation, backup: Backup, level: str, key: str) -> None:
     try:
-        run_id = submit_verification(inst, backup.id, level, actor=ACTOR, idempotency_key=key)
+        run_id = submit_verification(inst, backup.id, level, actor=actor(), idempotency_key=key)
     except BackupsError as error:
         remember_message("error", str(error))
         raise

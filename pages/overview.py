@@ -7,9 +7,11 @@ from dashboard.components.status_card import STRIP_LEGEND, protected_line, statu
 from dashboard.format import ago, escape, instant, short
 from dashboard.guard import reported
 from dashboard.navigation import page
-from dashboard.session import open_alert_counts, overview
+from dashboard.session import key_report, open_alert_counts, overview
 from dashboard.theme import SEVERITY_MARKS
 from services.health.model import WORST_FIRST
+from services.keys.holders import KeyReport
+from services.keys.words import drill_words
 from services.overview import Overview
 from services.status import DatabaseStatus
 
@@ -46,6 +48,7 @@ def verdict(seen: Overview) -> None:
     worker = f"{heard} {ago(beat, seen.now)}" if beat else "no worker runs"
     st.caption(f"As of {instant(seen.now)} · {worker}")
     alerts_line(open_alert_counts())
+    keys_line(key_report())
     if seen.worker_problem is not None:
         hint = "Nothing that is queued starts, and nothing scheduled runs. " + seen.worker_problem.hint
         st.warning(escape(hint), icon=":material/link_off:", title=escape(seen.worker_problem.text))
@@ -57,6 +60,13 @@ def alerts_line(counts: dict[str, int]) -> None:
         worst = next(severity for severity in WORST_FIRST if severity in counts)
         mark, label = SEVERITY_MARKS[worst], f"{many} open {'alert' if many == 1 else 'alerts'}"
         st.page_link(page("health"), label=f":{mark.tone}[{label}]", icon=mark.icon)
+
+
+def keys_line(report: KeyReport) -> None:
+    words = drill_words(report)
+    if words:
+        tone = SEVERITY_MARKS["warning"].tone if report.is_overdue else "gray"
+        st.page_link(page("keys"), label=f":{tone}[{escape(words)}]", icon=":material/key:")
 
 
 def databases(seen: Overview) -> None:

@@ -13,7 +13,8 @@ from dashboard.components.point_window import recovery_window, switched_off
 from dashboard.components.run_watch import watch
 from dashboard.components.trend_panels import panel_grid
 from dashboard.guard import reported
-from dashboard.session import ACTOR, installation, last_seen, once, point_reach, point_status
+from dashboard.session import installation, last_seen, once, point_reach, point_status
+from dashboard.who import actor, may, offered
 from services.catalog.model import Run
 from services.commands.point_in_time import submit_base_backup, submit_point_test
 from services.installation import Installation
@@ -85,23 +86,26 @@ def ask(inst: Installation, reach: Reach) -> None:
         words = "the storage can be listed again" if reach.error else "a base backup has its log in the storage"
         st.markdown(f"One can be started once {words}.")
         return
+    if not offered("point.test"):
+        return
     asked = point_form(reach, expected_seconds=inst.catalog.runs.typical_seconds("point_test", reach.database))
     newest = next(iter(inst.catalog.runs.list(database=reach.database, kind="point_test", limit=1)), None)
     key = once(f"point:{reach.database}", last_seen(newest), clicked=asked.clicked)
     if asked.clicked and asked.target is not None:
-        watch_run(submit_point_test(inst, reach.database, asked.target, actor=ACTOR, idempotency_key=key))
+        watch_run(submit_point_test(inst, reach.database, asked.target, actor=actor(), idempotency_key=key))
 
 
 def bases(
     inst: Installation, database: DatabaseSettings, reach: Reach, newest: Run | None, *, incremental: bool
 ) -> None:
     st.markdown("## Base backups", anchors=False)
-    asked = base_list(reach, interval=database.pitr.base_interval, incremental=incremental)
+    interval, may_take = database.pitr.base_interval, may("base.create")
+    asked = base_list(reach, interval=interval, incremental=incremental, may_take=may_take)
     key = once(f"base:{database.name}", last_seen(newest), clicked=asked is not None)
     if asked is not None:
         watch_run(
             submit_base_backup(
-                inst, database.name, incremental=asked == "incremental", actor=ACTOR, idempotency_key=key
+                inst, database.name, incremental=asked == "incremental", actor=actor(), idempotency_key=key
             )
         )
 

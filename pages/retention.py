@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from dashboard.components.approval_list import waiting_approvals
 from dashboard.components.deletion_log import SHOWN, deletion_log, log_filters
 from dashboard.components.retention_plan import (
     all_plans,
@@ -21,7 +22,8 @@ from dashboard.components.retention_simulator import (
 )
 from dashboard.components.run_watch import watch
 from dashboard.guard import reported
-from dashboard.session import ACTOR, database_choice, installation, last_seen, once
+from dashboard.session import database_choice, installation, last_seen, once
+from dashboard.who import actor, may, offered
 from services.catalog.model import Run
 from services.commands import submit_cleanup
 from services.installation import Installation
@@ -43,6 +45,7 @@ def show() -> None:
         newest = next(iter(inst.catalog.runs.list(kind="cleanup", limit=1)), None)
         plans = current_plans(inst)
         # No segmented control: in the dark its chosen word has too little contrast.
+        waiting_approvals(inst, "delete")
         view = st.radio("View", VIEWS, horizontal=True, key="view", bind="query-params", label_visibility="collapsed")
         if view == "Deletion log":
             log(inst)
@@ -64,13 +67,14 @@ def plan(inst: Installation, found: DatabasePlan, newest: Run | None) -> None:
     plan_numbers(found)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown("## What goes at the next cleanup", anchors=False)
-        clicked = found.going and st.button(
+        clicked = found.going and may("retention.apply") and st.button(
             "Clean up now …", icon=":material/delete_sweep:", key="clean-up",
             disabled=newest is not None and newest.is_active,
         )  # fmt: skip
     if not found.going:
         nothing_goes(found)
         return
+    offered("retention.apply")
     going_table(found.going, key="going")
     key = once(f"cleanup:{found.database}", last_seen(newest), clicked=bool(clicked))
     if clicked:
@@ -86,7 +90,7 @@ def confirm(inst: Installation, found: DatabasePlan) -> None:
             if sure:
                 key = st.session_state["cleanup-key"]
                 run_id = submit_cleanup(
-                    inst, database=found.database, apply=True, only=ids, actor=ACTOR, idempotency_key=key
+                    inst, database=found.database, apply=True, only=ids, actor=actor(), idempotency_key=key
                 )
                 st.query_params["run"] = run_id
                 st.rerun()

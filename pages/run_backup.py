@@ -11,7 +11,8 @@ from dashboard.components.run_watch import watch
 from dashboard.format import duration, escape, instant, size
 from dashboard.guard import reported, show_error
 from dashboard.navigation import page
-from dashboard.session import ACTOR, database_choice, fresh_checks, installation, last_seen, left_out, once
+from dashboard.session import database_choice, fresh_checks, installation, last_seen, left_out, once
+from dashboard.who import actor, offered
 from services.catalog.model import ENDED_STATES, Run
 from services.commands import submit_backup
 from services.errors import BackupsError
@@ -87,6 +88,8 @@ def ask(inst: Installation, database: DatabaseSettings, newest: Run | None) -> N
             st.caption(f"{basis}Checked {instant(found.at)}")
     with right:
         st.markdown("## The backup", anchors=False)
+        if not offered("backup.create"):
+            return
         excluded = exclusions()
         if excluded:
             excluded_preview(left_out(database.name, excluded.tables, excluded.data))
@@ -95,7 +98,7 @@ def ask(inst: Installation, database: DatabaseSettings, newest: Run | None) -> N
         wish = backup_form(inst.settings, database, excluded, method=method, blocked=blocked, now=inst.clock())
         key = once(f"backup:{database.name}", last_seen(newest), clicked=wish is not None)
         if wish is not None:
-            run_id = submit_backup(inst, wish, actor=ACTOR, idempotency_key=key)
+            run_id = submit_backup(inst, wish, actor=actor(), idempotency_key=key)
             st.query_params["run"] = run_id
             st.rerun()
         if newest is not None and newest.state in ("failed", "lost"):

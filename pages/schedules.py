@@ -9,7 +9,8 @@ from dashboard.components.schedules_table import day_around, forget_selection, s
 from dashboard.format import escape
 from dashboard.guard import reported, show_error
 from dashboard.navigation import page
-from dashboard.session import ACTOR, installation, last_seen, once, remember_message
+from dashboard.session import installation, last_seen, once, remember_message
+from dashboard.who import actor, may, offered
 from services.commands import pause_schedule, resume_schedule, run_schedule, set_schedule
 from services.errors import BackupsError
 from services.installation import Installation
@@ -58,12 +59,12 @@ def drawer(inst: Installation, row: ScheduleRow) -> None:
             schedule_facts(row, now)
             actions(inst, row)
             st.markdown("### Change", anchors=False)
-            change = change_form(row, now)
+            change = change_form(row, now) if offered("schedule.change") else None
             if change is not None:
                 carry_out(
                     lambda: set_schedule(
                         inst, name, cron=change.cron, time_zone=change.time_zone, deadline=change.deadline,
-                        actor=ACTOR, reason=change.reason,
+                        actor=actor(), reason=change.reason,
                     ),
                     f"{escape(name)} is changed.",
                 )  # fmt: skip
@@ -75,20 +76,24 @@ def drawer(inst: Installation, row: ScheduleRow) -> None:
 def actions(inst: Installation, row: ScheduleRow) -> None:
     name, version = row.schedule, row.version
     newest = next(iter(inst.catalog.runs.list(database=version.database, kind=version.job, limit=1)), None)
+    if not offered("schedule.run"):
+        return
     with st.container(horizontal=True):
         clicked = st.button("Run now", icon=":material/play_arrow:", type="primary", key=f"run-{name}")
         key = once(f"schedule:{name}", last_seen(newest), clicked=clicked)
         if clicked:
             run_now(inst, row, key)
+        if not may("schedule.change"):
+            return
         if version.paused and st.button("Resume", icon=":material/resume:", key=f"resume-{name}"):
-            carry_out(lambda: resume_schedule(inst, name, actor=ACTOR), f"{escape(name)} comes due again.")
+            carry_out(lambda: resume_schedule(inst, name, actor=actor()), f"{escape(name)} comes due again.")
         if version.cron and not version.paused and st.button("Pause", icon=":material/pause:", key=f"pause-{name}"):
-            carry_out(lambda: pause_schedule(inst, name, actor=ACTOR), f"{escape(name)} is paused.")
+            carry_out(lambda: pause_schedule(inst, name, actor=actor()), f"{escape(name)} is paused.")
 
 
 def run_now(inst: Installation, row: ScheduleRow, key: str) -> None:
     try:
-        run_id = run_schedule(inst, row.schedule, actor=ACTOR, idempotency_key=key)
+        run_id = run_schedule(inst, row.schedule, actor=actor(), idempotency_key=key)
     except BackupsError as error:
         show_error(error)
         return

@@ -10,9 +10,10 @@ from dashboard.components.wanting_copies import wanting_copies
 from dashboard.format import escape, instant
 from dashboard.frames import in_words
 from dashboard.guard import reported
-from dashboard.session import ACTOR, installation, last_seen, once, remember_message, storage_report
+from dashboard.session import installation, last_seen, once, remember_message, storage_report
 from dashboard.storage_frames import class_frame, tier_frame
 from dashboard.theme import SEVERITY_MARKS, palette
+from dashboard.who import actor, may, offered
 from services.backups.archive_plan import classes_of
 from services.backups.thaws import find_frozen, find_thaws
 from services.capacity.storage_use import StorageReport
@@ -61,7 +62,7 @@ def copies(inst: Installation, report: StorageReport) -> None:
     key = once("copy", last_seen(newest), clicked=pressed is not None)
     if pressed is not None:
         key = f"{key}:{pressed.backup_id}:{pressed.storage}"
-        submit_copy(inst, pressed.backup_id, pressed.storage, actor=ACTOR, idempotency_key=key)
+        submit_copy(inst, pressed.backup_id, pressed.storage, actor=actor(), idempotency_key=key)
         remember_message("success", f"The copy of {escape(pressed.backup_name)} is queued.")
         storage_report.clear()
         st.rerun()
@@ -79,11 +80,16 @@ def cold(inst: Installation) -> None:
         "thaw": ("Thaw a backup …", ":material/severe_cold:", bool(frozen)),
         "compress": ("Compress older backups …", ":material/compress:", True),
     }
+    mine = {name: offer for name, offer in offers.items() if may(f"backup.{name}")}
+    for name in sorted(offers.keys() - mine.keys()):
+        offered(f"backup.{name}")
     with st.container(horizontal=True):
-        for name, (label, icon, possible) in offers.items():
+        for name, (label, icon, possible) in mine.items():
             if st.button(label, icon=icon, disabled=not possible):
                 st.query_params["do"] = name
     asked = st.query_params.get("do")
+    if asked not in mine:
+        return
     if asked == "archive" and classes:
         archive_dialog(inst, classes)
     elif asked == "thaw" and frozen:

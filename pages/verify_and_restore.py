@@ -2,13 +2,15 @@
 
 import streamlit as st
 
+from dashboard.components.approval_list import waiting_approvals
 from dashboard.components.log_export import restore_test_log_export
 from dashboard.components.restore_result import restore_result, verification_result
 from dashboard.components.run_watch import watch
 from dashboard.components.verify_form import history, verify_form
 from dashboard.format import escape
 from dashboard.guard import reported
-from dashboard.session import ACTOR, installation, last_seen, once
+from dashboard.session import installation, last_seen, once
+from dashboard.who import actor, offered
 from services.catalog.inventory import InventoryQuery, search
 from services.catalog.model import Run, Verification
 from services.catalog.summaries import recent_checks
@@ -28,6 +30,7 @@ def show() -> None:
         asked = st.query_params.get("run")
         if asked and asked not in [run.id for run in running]:
             outcome(inst, inst.catalog.runs.get(asked))
+        waiting_approvals(inst, "restore")
         ask(inst)
         st.markdown("## History", anchors=False)
         checks = recent_checks(inst.catalog.engine, limit=RECENT)
@@ -57,6 +60,8 @@ def result(inst: Installation, found: Verification) -> None:
 
 def ask(inst: Installation) -> None:
     st.markdown("## Check a backup", anchors=False)
+    if not offered("backup.verify"):
+        return
     rows, _ = search(inst.catalog.engine, InventoryQuery(state="finished", limit=200))
     chosen = verify_form([row for row in rows if row.storages], st.query_params.get("backup"))
     if chosen is None:
@@ -65,7 +70,7 @@ def ask(inst: Installation) -> None:
     newest = next(iter(inst.catalog.runs.list(backup_id=row.id, limit=1)), None)
     key = once(f"check:{row.id}:{level}", last_seen(newest), clicked=clicked)
     if clicked:
-        run_id = submit_verification(inst, row.id, level, actor=ACTOR, idempotency_key=key)
+        run_id = submit_verification(inst, row.id, level, actor=actor(), idempotency_key=key)
         st.query_params["run"] = run_id
         st.rerun()
 

@@ -8,6 +8,7 @@ from dashboard.format import escape
 from dashboard.guard import reported, show_error
 from dashboard.navigation import page
 from dashboard.session import installation, remember_message
+from dashboard.visitor import exported
 from services.errors import BackupsError
 from services.installation import Installation
 from services.review.export import MIME, Form, export_name, export_review
@@ -73,7 +74,8 @@ def link(week: Week, icon: str) -> None:
 
 
 def exporter(inst: Installation, week: Week, form: Form):
-    return lambda: export_review(load_review(inst, week), form)  # made when somebody clicks, from what is known then
+    # Made when somebody clicks, from what is known then.
+    return exported(f"review-{week.label}.{form}", lambda: export_review(load_review(inst, week), form))
 
 
 def people(inst: Installation, review: Review) -> None:

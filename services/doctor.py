@@ -24,9 +24,14 @@ from services.backups.signing import signing_key
 from services.catalog.catalog import Catalog
 from services.catalog.model import Backup
 from services.clock import Clock, utc_now
+from services.credentials.keys import check_secret_key
+from services.credentials.role import check_role
+from services.credentials.storage import check_credentials, check_lock
 from services.emergency.readiness import check_readiness, is_prepared
 from services.errors import BackupsError, InputError, NotTestable, SettingsError
 from services.installation import Installation, make_home
+from services.keys.holders import load_keys
+from services.keys.words import ADD_A_KEY, drill_words, recipients_words
 from services.notify.channels import open_channels
 from services.postgres.collations import DEFAULT, has_icu, icu_in_use
 from services.postgres.connection import Address, connect
@@ -104,6 +109,14 @@ def _examine_installed(installation: Installation) -> Iterator[Diagnosis]:
             look = partial(check_readiness, installation, database)
             yield from _diagnose(f"read-only mode of {database.name}", look)
     yield from _diagnose("key", lambda: check_key(settings))
+    yield from _diagnose("recovery key", lambda: check_recovery_key(installation))
+    yield from _diagnose("secret key", lambda: check_secret_key(settings))
+    for database in settings.databases:
+        yield from _diagnose(f"role of {database.name}", partial(check_role, database))
+    for storage in settings.storages:
+        place = partial(installation.storage, storage.name)
+        yield from _diagnose(f"credentials of {storage.name}", partial(_with, place, check_credentials, storage))
+        yield from _diagnose(f"lock of {storage.name}", partial(_with, place, check_lock, storage))
     for database in settings.databases:
         name = f"restore test of {database.name}"
         yield from _diagnose(name, partial(check_scratch_server, installation, database))
@@ -123,6 +136,14 @@ def _examine_without_catalogue(installation: Installation) -> Iterator[Diagnosis
         name = f"storage {storage.name}"
         yield from _diagnose(name, partial(try_storage, installation.storage(storage.name)))
     yield from _diagnose("key", lambda: check_key(installation.settings))
+
+
+def _with(
+    place: Callable[[], Storage],
+    check: Callable[[StorageSettings, Storage], Iterator[tuple[Result, str, str]]],
+    settings: StorageSettings,
+) -> Iterator[tuple[Result, str, str]]:
+    yield from check(settings, place())
 
 
 def _diagnose(name: str, check: Callable[[], Iterator[tuple[Result, str, str]]]) -> Iterator[Diagnosis]:
@@ -273,6 +294,19 @@ def check_key(settings: Settings) -> Iterator[tuple[Result, str, str]]:
     )
     hint = "Set BACKUP_ENCRYPTION_KEY to the secret key of a recipient, or add its public key to BACKUP_RECIPIENTS."
     yield "warning", message, hint
+
+
+def check_recovery_key(installation: Installation) -> Iterator[tuple[Result, str, str]]:
+    """Is there a key beside the worker's, and was it proven lately?"""
+    if not installation.settings.recipients or installation.settings.sample:
+        return
+    report = load_keys(installation)
+    if len(report.present) == 1:
+        yield "warning", recipients_words(report), ADD_A_KEY
+    else:
+        yield "ok", recipients_words(report), ""
+    if report.is_overdue:
+        yield "warning", drill_words(report), "`backups keys drill --identity FILE`, by whoever keeps the key."
 
 
 def check_scratch_server(installation: Installation, database: DatabaseSettings) -> Iterator[tuple[Result, str, str]]:

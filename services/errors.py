@@ -9,7 +9,10 @@ BackupsError
 │   ├── NothingMatches         a pattern that matches nothing
 │   ├── NotADump               a file that is no dump
 │   └── NoStorageClass         a storage that has no such storage class
+├── NotPermitted               whoever asks has not the role that this needs (exit code 77)
 ├── Blocked                    a pre-check stands in the way
+├── TooManyCommands            one person gives more within a minute than is allowed
+├── ApprovalNeeded             it waits for a second person
 ├── Busy                       another run works on this database
 ├── Cancelled                  somebody asked the run to stop
 ├── TimedOut                   a wait had a limit, and it passed
@@ -24,6 +27,7 @@ BackupsError
 │   ├── NoSuchBucket
 │   ├── StorageFull
 │   ├── StorageUnavailable
+│   ├── ObjectLocked           the storage keeps everybody from deleting the object before its time
 │   └── NotThawed              the object lies in cold storage and cannot be read as it is
 ├── CorruptBackup              the stored bytes are not those that were sent
 ├── KeyMismatch                the key at hand does not open the file
@@ -99,8 +103,28 @@ class NoStorageClass(InputError):
     """The storage has no such storage class."""
 
 
+class NotPermitted(BackupsError):
+    """Whoever asks has not the role that this needs. The exit code is EX_NOPERM of sysexits.h."""
+
+    exit_code = 77
+    may_pass = False
+    is_refusal = True
+
+
 class Blocked(BackupsError):
     """A pre-check stands in the way."""
+
+    is_refusal = True
+
+
+class TooManyCommands(BackupsError):
+    """One person gives more commands within a minute than is allowed."""
+
+    is_refusal = True
+
+
+class ApprovalNeeded(BackupsError):
+    """It waits for a second person: nothing was done yet, and nothing is wrong."""
 
     is_refusal = True
 
@@ -173,6 +197,12 @@ class StorageFull(StorageError):
 
 class StorageUnavailable(StorageError):
     """The storage does not answer, or answers with a server error."""
+
+
+class ObjectLocked(StorageError):
+    """The storage keeps everybody from deleting the object before its time."""
+
+    may_pass = False
 
 
 class NotThawed(StorageError):

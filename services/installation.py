@@ -7,10 +7,12 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from services.catalog.catalog import Catalog
 from services.clock import Clock, utc_now
 from services.errors import SettingsError
-from services.settings.load import load_alerts, load_settings
+from services.settings.load import load_access, load_alerts, load_settings
 from services.settings.model import Settings
 from services.storage.protocol import Storage
 
@@ -24,6 +26,7 @@ class Installation:
         self.clock = clock
         self._storages: dict[str, Storage] = {}
         self._lock = threading.Lock()
+        catalog.runs.on_end = lambda connection, run_id: _record_end(self, connection, run_id)
 
     def storage(self, name: str) -> Storage:
         """Return the storage of that name, opened once. Raise UnknownName."""
@@ -54,7 +57,7 @@ def open_installation(
         from services.sample.environment import ensure_sample
 
         settings = ensure_sample(Path(environ.get("BACKUPS_HOME") or "var").absolute(), clock)
-        settings = settings.model_copy(update={"alerts": load_alerts(environ)})
+        settings = settings.model_copy(update={"alerts": load_alerts(environ), "access": load_access(environ)})
     return open_configured(settings, migrate=migrate, clock=clock)
 
 
@@ -66,6 +69,13 @@ def open_configured(settings: Settings, *, migrate: bool = False, clock: Clock =
         catalog.migrate()
     catalog.check_revision()
     return Installation(settings, catalog, clock)
+
+
+def _record_end(installation: Installation, connection: sa.Connection, run_id: str) -> None:
+    # Imported here: who only looks at an installation needs no audit log.
+    from services.audit.runs import record_end
+
+    record_end(installation, connection, run_id)
 
 
 def make_home(home: Path) -> None:

@@ -25,7 +25,7 @@ from services.storage.protocol import Storage, StoredObject
 
 GRACE = timedelta(hours=24)
 _OBJECT = re.compile(
-    r"(?P<database>[^/]+)/(?P<name>[^/]+)(\.(dump\.(zst|tar)|base\.tar\.zst)(\.age)?|\.mark-[a-z]+\.json)\Z"
+    r"(?P<database>[^/]+)/(?P<name>[^/]+)(\.(dump\.(zst|tar)|base\.tar\.zst)((\.r\d+)?\.age)?|\.mark-[a-z]+\.json)\Z"
 )
 """As ``services.backups.naming`` names the objects and marks that this product stores."""
 
@@ -142,7 +142,7 @@ def _without_manifest(
     """
     objects = list(storage.list())
     by_key = {entry.key: entry for entry in objects}
-    compressing = any(run.kind == "compress" for run in installation.catalog.runs.active())
+    replacing = any(run.kind in ("compress", "rotate") for run in installation.catalog.runs.active())
     named: set[str] = set()
     replaced: dict[str, StoredObject] = {}
     closed: set[str] = set()
@@ -154,7 +154,7 @@ def _without_manifest(
             manifest = read_manifest(installation.settings, storage, entry.key)
             named.update(copy.key for copy in manifest.backup.copies)
             named.update(mark_key(manifest.backup.database, manifest.backup.name, kind) for kind in MARKS)
-            if not compressing and (old := _replaced(manifest, by_key)) is not None:
+            if not replacing and (old := _replaced(manifest, by_key)) is not None:
                 replaced[old.key] = replace(old, modified_at=max(old.modified_at, entry.modified_at))
         except (UntrustedManifest, InvalidName) as error:
             closed.add(database)

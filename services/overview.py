@@ -100,7 +100,7 @@ def load_statuses(inst: Installation, *, probes: LastProbes | None = None) -> tu
 
 
 def load_overview(inst: Installation, *, recent: int = 8) -> Overview:
-    """Return the read model of the overview. Sixteen queries, whatever the catalogue holds; local disks are asked."""
+    """Return the read model of the overview. At most 17 queries, however much there is; local disks are asked."""
     engine = inst.catalog.engine
     now = inst.clock()
     signs = summaries.worker_signs(engine, now)
@@ -136,6 +136,8 @@ def _statuses(
     last_good = summaries.last_good_backups(engine)
     passed = summaries.last_restore_tests(engine, passed_only=True)
     tested = _with_damage_as_it_is(inst, summaries.last_restore_tests(engine, passed_only=False))
+    unproven = [d.name for d in inst.settings.databases if d.name not in passed and d.name in holdings]
+    undone = summaries.undone_restore_tests(engine, unproven) if unproven else {}
     ended = summaries.last_ended_backup_runs(engine)
     active = inst.catalog.runs.active()
     nothing = summaries.Holding(0, 0, None)
@@ -156,6 +158,7 @@ def _statuses(
             last_failed_run=last_run if last_run is not None and last_run.state != "finished" else None,
             last_passed=passed.get(name),
             last_test=tested.get(name),
+            undone_test=undone.get(name),
             active=tuple(run for run in active if run.database == name),
             storages_away=tuple(away[s.name] for s in inst.settings.storages_of(database) if s.name in away),
             wanted_copies=len(inst.settings.storages_of(database)),

@@ -23,12 +23,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.errors import BackupsError, InputError
-from services.settings.load import load_settings
+from services.settings.access import AccessSettings
+from services.settings.load import load_access, load_settings
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_ADDRESS = "127.0.0.1"
 DEFAULT_PORT = 8501
+TRUSTED_FORWARDERS = "FORWARDED_ALLOW_IPS"
+"""uvicorn's variable: who may say in X-Forwarded-For where a request comes from; by default this machine."""
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 HEALTHY_AFTER = 60.0
@@ -37,19 +40,33 @@ END_SECONDS = 30.0
 """How long children may clean up after SIGTERM before they are killed; longer than a worker takes (20 s)."""
 _POLL_SECONDS = 0.2
 _ROOT = Path(__file__).resolve().parents[1]
+SERVER = _ROOT / "dashboard" / "server.py"
+"""The script that Streamlit runs."""
 
 
-def check_address(address: str, port: int) -> None:
-    """Raise InputError unless the dashboard may be served there: a loopback address, and a free port."""
+def is_loopback(address: str) -> bool:
+    """Say whether an address is this machine's own, which no other reaches."""
     try:
-        is_loopback = address == "localhost" or ipaddress.ip_address(address).is_loopback
+        return address == "localhost" or ipaddress.ip_address(address).is_loopback
     except ValueError:
-        is_loopback = False
-    if not is_loopback:
+        return False
+
+
+def refuse_address(address: str, access: AccessSettings) -> None:
+    """Raise InputError where whoever reaches the address would get in without signing in."""
+    if access.mode == "none" and not is_loopback(address):
         raise InputError(
-            f"The dashboard has no sign-in yet, so it is served on this machine only, not on {address}.",
-            hint="Use 127.0.0.1, and reach it from elsewhere through ssh -L 8501:127.0.0.1:8501.",
+            f"Nobody signs in (access.mode is none), so the dashboard is for this machine only, not for {address}.",
+            hint="Set up sign-in (docs/access.md), or use 127.0.0.1 and ssh -L 8501:127.0.0.1:8501 HOST.",
         )
+
+
+def check_address(address: str, port: int, access: AccessSettings | None = None) -> None:
+    """Raise InputError unless the dashboard may be served there: where people sign in, or on this machine; a free port.
+
+    ``access``: None is without sign-in.
+    """
+    refuse_address(address, access or AccessSettings())
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a connection of the last run may be lingering
@@ -67,8 +84,11 @@ def worker_command() -> list[str]:
     return [sys.executable, "-m", "services.cli.main", "worker"]
 
 
-def dashboard_command(address: str, port: int) -> list[str]:
-    """Return the command line of the dashboard. ``python -m`` is what makes ``services`` importable in it."""
+def dashboard_command(address: str, port: int, script: Path = SERVER) -> list[str]:
+    """Return the command line that serves the dashboard, or another Streamlit script in the same way.
+
+    ``python -m`` is what makes ``services`` importable in it.
+    """
     options = {
         "server.address": address,
         "server.port": str(port),
@@ -76,14 +96,16 @@ def dashboard_command(address: str, port: int) -> list[str]:
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
         "browser.serverAddress": address,
+        "logger.hideWelcomeMessage": "true",  # its lines are no log's; the server says itself where it listens
     }
     words = [f"--{name}={value}" for name, value in options.items()]
-    return [sys.executable, "-m", "streamlit", "run", str(_ROOT / "dashboard" / "server.py"), *words]
+    return [sys.executable, "-m", "streamlit", "run", str(script), *words]
 
 
 def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return our environment with absolute paths: children run in the program's folder. Raise SettingsError."""
     own = dict(environ)
+    own[TRUSTED_FORWARDERS] = ""  # a request's address is the connection's, whatever its headers say
     settings = load_settings(environ)
     own["BACKUPS_HOME"] = str(settings.home if settings else Path(environ.get("BACKUPS_HOME") or "var").absolute())
     if environ.get("BACKUPS_CONFIG"):
@@ -91,13 +113,19 @@ def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return own
 
 
+def access_settings(environ: Mapping[str, str]) -> AccessSettings:
+    """Return who may get in, of the settings or of the sample environment. Raise SettingsError."""
+    settings = load_settings(environ)
+    return settings.access if settings is not None else load_access(environ)
+
+
 def exec_dashboard(address: str, port: int, environ: Mapping[str, str]) -> None:
     """Become the dashboard. Raise InputError, SettingsError; does not return otherwise."""
-    check_address(address, port)
+    check_address(address, port, access_settings(environ))
     command = dashboard_command(address, port)
     environment = child_environment(environ)
     os.chdir(_ROOT)
-    os.execve(command[0], command, environment)  # noqa: S606 - no shell is wanted
+    os.execve(command[0], command, environment)  # nosec B606  # noqa: S606 - no shell is wanted
 
 
 @dataclass
@@ -191,11 +219,13 @@ def _ends_with_parent() -> tuple[str, ...]:
 
 def wait_until_served(address: str, port: int, *, seconds: float, ended: Callable[[], bool]) -> None:
     """Wait until the dashboard answers, or ``ended`` says so. Raise BackupsError when neither comes in ``seconds``."""
+    address = {"0.0.0.0": DEFAULT_ADDRESS, "::": "::1"}.get(address, address)  # nosec B104  # noqa: S104 - what it means
     host = f"[{address}]" if ":" in address else address
     deadline = time.monotonic() + seconds
     while not ended():
         try:
-            with urllib.request.urlopen(f"http://{host}:{port}/_stcore/health", timeout=2) as answer:
+            url = f"http://{host}:{port}/_stcore/health"
+            with urllib.request.urlopen(url, timeout=2) as answer:  # nosec B310  # our own address, always http
                 if answer.status == 200:
                     return
         except (urllib.error.URLError, OSError):

@@ -107,6 +107,8 @@ class Evidence:
     """The newest backup run, when it failed or was lost; None when the newest one went well."""
     last_passed: RestoreTest | None = None
     last_test: RestoreTest | None = None
+    undone_test: RestoreTest | None = None
+    """Where no test proves anything: the newest that passed and whose backup was found damaged since."""
     active: tuple[Run, ...] = ()
     last_slot: SlotOutcome | None = None
     """The newest slot of its backup schedule of which it is known how it ended."""
@@ -272,6 +274,10 @@ def _proof(evidence: Evidence, now: datetime) -> Reason:
         text = f"Last restore test failed {age(now - last.finished_at)} ago: {last.reason}"
         return Reason("failure", text, "Test another backup, and take a new one.", last.finished_at)
     if passed is None:
+        undone = evidence.undone_test
+        if undone is not None:
+            text = f"No proof is left: {undone.backup_name}, whose restore test passed, was found damaged since."
+            return Reason("warning", text, "Run a restore test of another backup.", undone.finished_at)
         if last is not None:
             text = f"No restore test has passed; the last one was not testable here: {last.reason}"
             hint = "Set restore_test_url to a server that has what is missing."

@@ -82,6 +82,14 @@ def test_there_is_no_pages_folder_beside_the_entry_point() -> None:
     assert not (ROOT / "dashboard" / "pages").exists()
 
 
+def test_no_file_of_the_repository_holds_a_secret_key() -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    files = [ROOT / name for name in listed.split("\0") if name]
+    assert len(files) > 500
+    secret = re.compile(rb"AGE-SECRET-KEY-1[02-9AC-HJ-NP-Z]{58}|-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/]{40}")
+    assert [path.name for path in files if path.exists() and secret.search(path.read_bytes().upper())] == []
+
+
 def test_the_integration_script_is_valid_and_executable() -> None:
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
@@ -198,10 +206,10 @@ def test_the_settings_page_names_every_setting_and_no_other() -> None:
     assert variables <= set(re.findall(r"`(\w+)`", text))
     sections = (
         *(model.Settings, model.StorageSettings, model.DatabaseSettings, model.AlertSettings),
-        *(model.RetentionSettings, model.PitrSettings),
+        *(model.RetentionSettings, model.PitrSettings, model.AccessSettings, model.WebSettings),
     )
     fields = {name for section in sections for name in section.model_fields}
-    not_set_by_people = {"sample", "databases", "storages", "alerts", "retention", "pitr"}
+    not_set_by_people = {"sample", "databases", "storages", "alerts", "access", "retention", "pitr", "web"}
     assert rows >= fields - not_set_by_people
     assert rows <= fields | variables | {"BACKUP_OPENSSL_PASSPHRASE"}
 

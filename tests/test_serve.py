@@ -45,7 +45,7 @@ def _free_port() -> int:
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.0.2.7", "example.com", ""])
 def test_without_sign_in_only_this_machine_is_served(address: str) -> None:
-    with pytest.raises(InputError, match="no sign-in"):
+    with pytest.raises(InputError, match="Nobody signs in"):
         serve.check_address(address, _free_port())
 
 

@@ -79,6 +79,8 @@ CASES: list[tuple[str, Evidence, WorkerSigns, State, str]] = [
         "RPO breached", evidence(last_good=good(26 * HOUR)), ALIVE, "AT RISK",
         "Last good backup 26 h ago · RPO 24 h · breached 2 h ago",
     ),
+    ("the proven backup was damaged since", evidence(last_passed=None, last_test=None, undone_test=restored(DAY)),
+     ALIVE, "AT RISK", "No proof is left: orders_backup_1, whose restore test passed, was found damaged since."),
     ("never tested", evidence(last_passed=None, last_test=None), ALIVE, "AT RISK", "No restore test has passed."),
     (
         "the proof is too old", evidence(last_passed=restored(40 * DAY), last_test=restored(40 * DAY)), ALIVE,

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
 
 from bench.pages.alerts import tell_alerts
+from bench.pages.log import tell_samples
 from bench.pages.past import STORAGES, DatabasePast, PastRow, tell_past
 from services.catalog import schema
 from services.catalog.catalog import Catalog
@@ -43,6 +45,11 @@ class Plan:
         return tuple(_NAMES[n] if n < len(_NAMES) else f"tenant_{n:03d}" for n in range(self.databases))
 
     @property
+    def with_log(self) -> str:
+        """The one database with point in time."""
+        return self.names[0]
+
+    @property
     def storages(self) -> tuple[str, ...]:
         """The storages' names; every database has copies in the first, every second one in the other, too."""
         return STORAGES
@@ -61,7 +68,8 @@ def fill_catalogue(catalog: Catalog, plan: Plan) -> dict[str, int]:
                 connection.execute(table.insert(), rows)
                 counts[table.name] = counts.get(table.name, 0) + len(rows)
     with catalog.engine.begin() as connection:
-        for table, rows in _batches(tell_alerts(plan.names, plan.now, plan.days)):
+        told = chain(tell_alerts(plan.names, plan.now, plan.days), tell_samples(plan.with_log, plan.now))
+        for table, rows in _batches(told):
             connection.execute(table.insert(), rows)
             counts[table.name] = counts.get(table.name, 0) + len(rows)
     _settle(catalog.engine)
@@ -72,6 +80,7 @@ def _batches(rows: Iterator[PastRow]) -> Iterator[tuple[sa.Table, list[dict[str,
     """Gather rows by table. What others refer to is written before them: the tables keep their order in each batch."""
     order = (
         schema.runs, schema.run_log, schema.backups, schema.copies, schema.verifications, schema.alerts, schema.outbox,
+        schema.wal_samples,
     )  # fmt: skip
     waiting: dict[sa.Table, list[dict[str, Any]]] = {table: [] for table in order}
     for count, row in enumerate(rows, start=1):

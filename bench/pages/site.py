@@ -18,10 +18,11 @@ from psycopg import sql
 
 from bench.by_hand import ContestantFailed
 from bench.pages.catalogue import Plan, fill_catalogue
+from bench.pages.log import SYSTEM_IDENTIFIER, write_archive
 from services.catalog.catalog import Catalog
 from services.postgres.connection import connect
 from services.postgres.server import LocalServer
-from services.serve import dashboard_command, wait_until_served
+from services.serve import SERVER, dashboard_command, wait_until_served
 from services.stream import generate_key
 
 Engine = Literal["sqlite", "postgresql"]
@@ -73,6 +74,7 @@ def install(folder: Path, server: LocalServer, engine: Engine, plan: Plan) -> In
     config.touch(mode=0o600)
     config.write_text(_settings(home, server, url, plan))
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    write_archive(home / plan.storages[0], plan.with_log)
     return Installed(engine, {**kept, "BACKUPS_CONFIG": str(config), "BACKUPS_HOME": str(home)}, rows, seconds)
 
 
@@ -82,9 +84,7 @@ def served(environ: Mapping[str, str], *, blank: bool = False) -> Iterator[Serve
     with socket.socket() as probe:
         probe.bind((ADDRESS, 0))
         port = probe.getsockname()[1]
-    command = dashboard_command(ADDRESS, port)
-    if blank:
-        command = [str(BLANK) if word.endswith("app.py") else word for word in command]
+    command = dashboard_command(ADDRESS, port, BLANK if blank else SERVER)
     process = _start(command, environ)
     try:
         wait_until_served(ADDRESS, port, seconds=120, ended=lambda: process.poll() is not None)
@@ -118,6 +118,8 @@ def _settings(home: Path, server: LocalServer, catalog_url: str, plan: Plan) -> 
         ]
     for name in plan.names:
         lines += ["[[databases]]", f'name = "{name}"', f'url = "{source}"', 'storages = ["local", "offsite"]']
+        if name == plan.with_log:
+            lines.append(f'pitr = {{ enabled = true, system_identifier = "{SYSTEM_IDENTIFIER}" }}')
     return "\n".join(lines) + "\n"
 
 

@@ -16,6 +16,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import ClientConnection, connect
 
 from bench.by_hand import ContestantFailed
+from dashboard.incidents import UNFORESEEN
 
 PATIENCE = 60.0
 """Seconds that a page may take before the measurement is given up."""
@@ -73,6 +74,8 @@ def _refuse_exception(page: str, message: ForwardMsg) -> None:
     if kind == "delta" and message.delta.new_element.WhichOneof("type") == "exception":
         found = message.delta.new_element.exception
         raise ContestantFailed(f"Page {page or 'overview'!r} raised {found.type}: {found.message}")
+    if kind == "delta" and message.delta.new_element.alert.title == UNFORESEEN:
+        raise ContestantFailed(f"Page {page or 'overview'!r} failed: {message.delta.new_element.alert.body}")
 
 
 @contextmanager

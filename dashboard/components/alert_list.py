@@ -11,6 +11,7 @@ import streamlit as st
 from dashboard.components.health_list import KIND_ICONS, SEVERITY_WORDS
 from dashboard.format import advice, ago, day, escape, naive
 from dashboard.theme import SEVERITY_MARKS
+from dashboard.who import may
 from services.alerts.model import Alert
 from services.alerts.rules import RULES, rule_of
 from services.alerts.store import HistoryQuery
@@ -35,7 +36,8 @@ def open_alert(alert: Alert, now: datetime, *, asked: bool) -> str | None:
     note = None
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(f"### {rule_of(alert.check).title} · {about} {badge}", anchors=False)
-        if not alert.is_acknowledged and not asked:
+        locked = not may("alert.acknowledge")
+        if not alert.is_acknowledged and not asked and not locked:
             with st.popover("Acknowledge", icon=":material/person_check:", type="tertiary", key=f"pop-{alert.id}"):
                 note = _acknowledge(alert)
     lines = [escape(alert.sentence)]
@@ -50,7 +52,7 @@ def open_alert(alert: Alert, now: datetime, *, asked: bool) -> str | None:
         who = f"by {escape(alert.acknowledged_by or '')}, {ago(alert.acknowledged_at, now)}"
         lines.append(f":blue[:material/person_check: **Acknowledged**] {who}: {escape(alert.note)}")
     st.markdown("  \n".join(lines))
-    if asked and not alert.is_acknowledged:
+    if asked and not alert.is_acknowledged and not locked:
         note = _acknowledge(alert)
     st.caption(f"Opened {day(alert.opened_at)}, {ago(alert.opened_at, now)}{_since(alert)} · {_told(alert, now)}")
     return note

@@ -17,10 +17,11 @@ from services.status import age
 Asked = Literal["full", "incremental"]
 
 
-def base_list(reach: Reach, *, interval: timedelta, incremental: bool) -> Asked | None:
+def base_list(reach: Reach, *, interval: timedelta, incremental: bool, may_take: bool) -> Asked | None:
     """Draw the base backups, and return which kind of another one is asked for. ``interval``: how often one is due.
 
-    ``incremental``: the server can send what has changed since the newest one.
+    ``incremental``: the server can send what has changed since the newest one. ``may_take``: whether another one is
+    offered.
     """
     bases = reach.bases
     if bases:
@@ -49,6 +50,8 @@ def base_list(reach: Reach, *, interval: timedelta, incremental: bool) -> Asked 
             "there. The inventory says why.",
             icon=":material/gpp_bad:",
         )
+    if not may_take:
+        return None
     with st.container(horizontal=True, vertical_alignment="center"):
         full = st.button("Take a base backup now", icon=":material/backup:", key="base-go")
         if not (incremental and bases):

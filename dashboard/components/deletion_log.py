@@ -10,6 +10,7 @@ import streamlit as st
 from dashboard.format import number
 from dashboard.frames import in_words
 from dashboard.retention_frames import as_csv, deletions_frame
+from dashboard.visitor import exported
 from services.catalog.deletions import Deletion, DeletionOutcome
 
 SHOWN = 300
@@ -40,8 +41,8 @@ def deletion_log(log: Sequence[Deletion], total: int, everything: Callable[[], S
         shown = f"The newest {number(len(log))} of {number(total)}" if total > len(log) else number(total)
         st.caption(f"{shown} deletion{'' if total == 1 else 's'} of copies, the newest first.")
         st.download_button(
-            "Export as CSV", lambda: as_csv(deletions_frame(everything())), "deletions.csv", "text/csv",
-            icon=":material/download:", on_click="ignore",
+            "Export as CSV", exported("deletions.csv", lambda: as_csv(deletions_frame(everything()))),
+            "deletions.csv", "text/csv", icon=":material/download:", on_click="ignore",
         )  # fmt: skip
     st.dataframe(
         in_words(deletions_frame(log), sizes=["Size"]),

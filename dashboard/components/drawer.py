@@ -135,6 +135,8 @@ def _copies(inst: Installation, backup: Backup) -> None:
         looked = f" · last checked {day(copy.checked_at)}" if copy.checked_at else ""
         kind = "" if copy.storage in folders else f" · {class_title(copy.storage_class)}"  # a folder has no classes
         st.markdown(f"{state} in **{escape(copy.storage)}** · {size(copy.bytes)}{kind}{looked}")
+        if copy.is_locked(now):
+            st.markdown(f":gray[:material/lock: locked until {instant(copy.locked_until)} ({copy.lock_mode})]")
         if copy.error:
             again = f" Tried again {ago(copy.next_attempt_at, now)}." if copy.next_attempt_at else ""
             st.markdown(f":gray[{escape(short(copy.error, 300))}{again}]")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard.format import advice, escape
-from dashboard.session import ACTOR, fresh_plan, last_seen, once
+from dashboard.session import fresh_plan, last_seen, once
 from dashboard.theme import CHECK_MARKS
+from dashboard.who import actor, offered
 from services.catalog.model import Run
 from services.commands import EmergencyRequest, submit_emergency
 from services.emergency.plan import EmergencyPlan
@@ -32,10 +33,12 @@ def ask_emergency(inst: Installation, database: DatabaseSettings, newest: Run | 
         emergency_plan(plan)
     with right:
         st.markdown("## Emergency backup", anchors=False)
+        if not offered("emergency.create"):
+            return
         wish = emergency_form(plan, options)
         key = once(f"emergency:{database.name}", last_seen(newest), clicked=wish is not None)
         if wish is not None:
-            st.query_params["run"] = submit_emergency(inst, wish, actor=ACTOR, idempotency_key=key)
+            st.query_params["run"] = submit_emergency(inst, wish, actor=actor(), idempotency_key=key)
             st.rerun()
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import streamlit as st
 
+from dashboard.visitor import exported
 from services.catalog.inventory import InventoryQuery, conditions
 from services.installation import Installation
 from services.logbook.backups import backup_log
@@ -42,6 +44,10 @@ def _files(name: str, label: str, pieces: Callable[[LogForm], Iterator[str]]) ->
     with st.popover(label, icon=":material/download:", type="tertiary"):
         for form, words, suffix, mime, icon in _FORMS:
             st.download_button(
-                words, lambda form=form: "".join(pieces(form)), f"{name}.{suffix}", mime, key=f"log-{name}-{form}",
-                on_click="ignore", type="tertiary", icon=icon,
-            )  # type: ignore[misc]  # fmt: skip
+                words, exported(f"{name}.{suffix}", partial(_whole, pieces, form)), f"{name}.{suffix}", mime,
+                key=f"log-{name}-{form}", on_click="ignore", type="tertiary", icon=icon,
+            )  # fmt: skip
+
+
+def _whole(pieces: Callable[[LogForm], Iterator[str]], form: LogForm) -> str:
+    return "".join(pieces(form))

@@ -12,6 +12,7 @@ from dashboard.frames import in_words
 from dashboard.storage_frames import class_title
 from services.backups.archive_plan import ArchivePlan, Skipped
 from services.backups.compress_plan import CompressPlan, stored_copies
+from services.keys.rotate_plan import RotatePlan
 
 MOST_ROWS = 8  # that are seen without scrolling
 SHOWN = 500  # rows; what is confirmed is the whole plan, whose sum stands above
@@ -36,7 +37,7 @@ def archive_plan(plan: ArchivePlan) -> None:
         _table(frame, "The copies that would be moved")
     else:
         st.info("No copy there is old enough and in a warmer class that could be moved.", icon=":material/info:")
-    _skipped(plan.skipped)
+    skipped_list(plan.skipped)
 
 
 def compress_plan(plan: CompressPlan) -> None:
@@ -58,7 +59,23 @@ def compress_plan(plan: CompressPlan) -> None:
         _table(frame, "The backups that would be compressed anew")
     else:
         st.info("There is none that is old enough and not compressed, or with gzip only.", icon=":material/info:")
-    _skipped(plan.skipped)
+    skipped_list(plan.skipped)
+
+
+def rotation_table(plan: RotatePlan) -> None:
+    """Draw the backups that would be encrypted anew."""
+    frame = pd.DataFrame(
+        {
+            "Backup": [each.backup.name for each in plan.backups],
+            "Finished (UTC)": [naive(each.backup.finished_at) for each in plan.backups],
+            "Takes up": [sum(copy.bytes for copy in stored_copies(each.backup)) for each in plan.backups],
+            "Encrypted to now": [
+                ", ".join(f"{key[:12]}…" for key in each.backup.recipients) or "nothing" for each in plan.backups
+            ],
+            "Copies": [len(stored_copies(each.backup)) for each in plan.backups],
+        }
+    )
+    _table(frame, "The backups that would be encrypted anew")
 
 
 def confirmed(name: str, label: str, *, key: str) -> bool:
@@ -76,7 +93,8 @@ def _table(frame: pd.DataFrame, alt: str) -> None:
         st.caption(f"The first {number(SHOWN)} of {number(len(frame))}.")
 
 
-def _skipped(skipped: Sequence[Skipped]) -> None:
+def skipped_list(skipped: Sequence[Skipped]) -> None:
+    """Draw what is left as it is, and why, folded away."""
     if skipped:
         with st.expander(f"{number(len(skipped))} left as they are, and why"):
             st.markdown(

@@ -8,7 +8,8 @@ import streamlit as st
 
 from dashboard.format import duration, escape
 from dashboard.guard import reported
-from dashboard.session import ACTOR, held_databases, remember_message
+from dashboard.session import held_databases, remember_message
+from dashboard.who import actor, may
 from services.catalog.read_only_modes import ReadOnlyMode
 from services.commands import release_read_only
 from services.emergency.words import after_release, state_of
@@ -27,9 +28,11 @@ def _banner(inst: Installation) -> None:
         for mode in held_databases():
             with st.container(horizontal=True, vertical_alignment="center", key=f"held-{mode.database}"):
                 st.warning(_words(mode, inst.clock()), icon=":material/edit_off:", title=_title(mode))
-                if st.button("Release now", key=f"release-{mode.id}", icon=":material/lock_open:", type="primary"):
+                if may("emergency.release") and st.button(
+                    "Release now", key=f"release-{mode.id}", icon=":material/lock_open:", type="primary"
+                ):
                     with st.spinner("Releasing …"):
-                        release_read_only(inst, mode.database, actor=ACTOR)
+                        release_read_only(inst, mode.database, actor=actor())
                     held_databases.clear()
                     remember_message("success", escape(after_release(mode)))
                     st.rerun()

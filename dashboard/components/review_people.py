@@ -11,7 +11,7 @@ import streamlit as st
 
 from dashboard.components.review_view import quote
 from dashboard.format import escape
-from dashboard.session import ACTOR
+from dashboard.who import actor, may, offered
 from services import commands
 from services.installation import Installation
 from services.review.actions import ActionItem
@@ -52,8 +52,10 @@ def questions(found: Sequence[Question]) -> None:
         text, button = st.columns([8, 1], vertical_alignment="center")
         text.markdown(f":blue[:material/help:] {escape(question.text)}")
         with button:
-            if question.action and st.button(
-                "Take it on", key=f"take-{n}", icon=":material/add_task:", type="tertiary"
+            if (
+                question.action
+                and may("review.write")
+                and st.button("Take it on", key=f"take-{n}", icon=":material/add_task:", type="tertiary")
             ):
                 st.session_state[f"action-{form_key('action')}"] = question.action
 
@@ -64,7 +66,8 @@ def actions(review: Review) -> Wish | None:
     wishes = [_action(item, review) for item in review.actions]
     if not review.actions:
         st.markdown("No action item is open. What was agreed is carried over to each next review until it is done.")
-    wishes.append(_new_action(review))
+    if offered("review.write"):
+        wishes.append(_new_action(review))
     return next((wish for wish in wishes if wish is not None), None)
 
 
@@ -74,24 +77,28 @@ def notes(review: Review) -> Wish | None:
     wishes = [_note(note) for note in review.notes]
     if not review.notes:
         st.markdown("No note yet. What was found out about this week is kept here, for whoever looks back.")
-    wishes.append(_new_note(review))
+    if may("review.write"):
+        wishes.append(_new_note(review))
     return next((wish for wish in wishes if wish is not None), None)
 
 
 def _action(item: ActionItem, review: Review) -> Wish | None:
     with st.container(horizontal=True, vertical_alignment="center"):
         text = f"~~{escape(item.text)}~~" if item.is_done else escape(item.text)
-        ticked = st.checkbox(text, value=item.is_done, key=f"done-{item.id}-{item.done_at}", width="stretch")
+        locked = not may("review.write")
+        ticked = st.checkbox(
+            text, value=item.is_done, key=f"done-{item.id}-{item.done_at}", width="stretch", disabled=locked
+        )
         st.markdown(_who(item, review.now))
-        change = None if item.is_done else _change_action(item)
+        change = None if item.is_done or locked else _change_action(item)
     words = action_words(item, review.week)
     if words:
         st.caption(escape(words))
     if ticked == item.is_done:
         return change
     if ticked:
-        return Wish(lambda inst: commands.complete_action_item(inst, item.id, actor=ACTOR), "Ticked off.")
-    return Wish(lambda inst: commands.reopen_action_item(inst, item.id), "Open again.")
+        return Wish(lambda inst: commands.complete_action_item(inst, item.id, actor=actor()), "Ticked off.")
+    return Wish(lambda inst: commands.reopen_action_item(inst, item.id, actor=actor()), "Open again.")
 
 
 def _who(item: ActionItem, now: datetime) -> str:
@@ -109,7 +116,8 @@ def _change_action(item: ActionItem) -> Wish | None:
         due = st.date_input("Due", item.due, format="YYYY-MM-DD")
         if not st.form_submit_button("Save"):
             return None
-    return Wish(lambda inst: commands.change_action_item(inst, item.id, owner=owner, due=due), "Changed.")
+    me = actor()
+    return Wish(lambda inst: commands.change_action_item(inst, item.id, owner=owner, due=due, actor=me), "Changed.")
 
 
 def _new_action(review: Review) -> Wish | None:
@@ -124,7 +132,7 @@ def _new_action(review: Review) -> Wish | None:
 
     def add(inst: Installation) -> None:
         commands.add_action_item(
-            inst, review.week.label, text, owner=owner, due=due, actor=ACTOR, idempotency_key=f"action:{key}"
+            inst, review.week.label, text, owner=owner, due=due, actor=actor(), idempotency_key=f"action:{key}"
         )
         new_form("action")
 
@@ -134,6 +142,8 @@ def _new_action(review: Review) -> Wish | None:
 def _note(note: Note) -> Wish | None:
     with st.container(border=True):
         quote(Quote(note.text, note_words(note)))
+        if not may("review.write"):
+            return None
         with st.popover("Edit", type="tertiary", icon=":material/edit:"):
             for version in note.versions[:-1]:
                 st.caption(f"Version {version.number}, {escape(version.author)}: {escape(version.text)}")
@@ -145,9 +155,9 @@ def _note(note: Note) -> Wish | None:
                 withdraw = st.form_submit_button("Withdraw it", key=f"withdraw-{note.id}-{note.latest.number}")
     seen = note.latest.number
     if withdraw:
-        return Wish(lambda inst: commands.withdraw_review_note(inst, note.id, seen=seen, actor=ACTOR), "Withdrawn.")
+        return Wish(lambda inst: commands.withdraw_review_note(inst, note.id, seen=seen, actor=actor()), "Withdrawn.")
     if save:
-        return Wish(lambda inst: commands.edit_review_note(inst, note.id, text, seen=seen, actor=ACTOR), "Changed.")
+        return Wish(lambda inst: commands.edit_review_note(inst, note.id, text, seen=seen, actor=actor()), "Changed.")
     return None
 
 
@@ -166,7 +176,7 @@ def _new_note(review: Review) -> Wish | None:
 
     def write(inst: Installation) -> None:
         commands.write_review_note(
-            inst, review.week.label, text, database=database, actor=ACTOR, idempotency_key=f"note:{key}"
+            inst, review.week.label, text, database=database, actor=actor(), idempotency_key=f"note:{key}"
         )
         new_form("note")
 

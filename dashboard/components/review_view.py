@@ -11,7 +11,8 @@ from dashboard.charts.week_strip import week_frame, week_strip
 from dashboard.components.chart import draw_chart
 from dashboard.format import advice, escape
 from dashboard.theme import SEVERITY_MARKS, Tone, palette
-from services.review.document import Block, Cell, Chart, Items, Mark, Paragraph, Quote, Section, Table
+from services.printable import visible_lines
+from services.review.document import Block, Cell, Chart, Code, Items, Mark, Paragraph, Quote, Section, Table
 from services.review.figures import Figure
 from services.review.figures import Tone as Judgement
 from services.review.model import Review
@@ -90,6 +91,8 @@ def draw_block(block: Block, *, alt: str) -> None:
             (st.caption if block.quiet else st.markdown)(advice(block.text))
         case Items():
             st.markdown("\n".join(f"- {_markdown(item)}" for item in block.items))
+        case Code():
+            st.code(visible_lines(block.text), language="bash", wrap_lines=True)
         case Quote():
             quote(block)
 

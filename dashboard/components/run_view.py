@@ -168,7 +168,7 @@ def next_action(run: Run) -> str:
         return f"{nothing} What was half-stored has been removed; earlier backups are untouched."
     if run.kind == "copy":
         return "the worker tries it again, after a longer pause each time. The backup's other copies are untouched."
-    if run.kind in ("archive", "compress"):
+    if run.kind in ("archive", "compress", "rotate"):
         return f"{nothing} What was moved or compressed by then stays so; every other backup is as it was."
     if run.kind == "point_test":
         return f"{nothing} What it had laid out is gone; base backups and log stay stored."

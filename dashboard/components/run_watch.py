@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard.components.run_view import LOG_LINES, ended, progress
 from dashboard.guard import reported
-from dashboard.session import ACTOR
+from dashboard.who import actor, may
 from services.catalog.model import Run
 from services.commands import request_cancel
 from services.installation import Installation
@@ -36,8 +36,10 @@ def _cancel(inst: Installation, run: Run) -> None:
     if run.cancel_requested_at is not None:
         st.caption("Asked to stop: the run ends its programs and removes what it has stored so far.")
         return
+    if not may("run.cancel"):
+        return
     with st.popover("Cancel this run", icon=":material/stop_circle:"):
         st.markdown("The programs are ended and what is half-stored is removed. Earlier backups are not touched.")
         if st.button("Yes, cancel it", key=f"cancel-{run.id}", type="primary"):
-            request_cancel(inst, run.id, actor=ACTOR)
+            request_cancel(inst, run.id, actor=actor())
             st.rerun(scope="fragment")

@@ -11,7 +11,8 @@ from dashboard.components.plan_view import archive_plan, compress_plan, confirme
 from dashboard.components.storage_forms import archive_form, compress_form, thaw_form
 from dashboard.format import escape
 from dashboard.guard import reported
-from dashboard.session import ACTOR, last_seen, once, remember_message, storage_report
+from dashboard.session import last_seen, once, remember_message, storage_report
+from dashboard.who import actor
 from services.backups.archive_plan import plan_archive
 from services.backups.compress_plan import plan_compress
 from services.backups.thaws import Thaw
@@ -44,7 +45,7 @@ def archive_dialog(inst: Installation, classes: Mapping[str, Sequence[str]]) -> 
             clicked = bool(plan.moves) and confirmed(wish.storage, "Move them", key="archive")
             key = _key(inst, "archive", clicked=clicked)
             if clicked:
-                submit_archives(inst, plan.moves, wish.older_than, actor=ACTOR, idempotency_key=key)
+                submit_archives(inst, plan.moves, wish.older_than, actor=actor(), idempotency_key=key)
                 _done(f"{len(plan.moves)} copies are queued to be moved. The runs are listed on the overview.")
 
     draw()
@@ -68,7 +69,7 @@ def compress_dialog(inst: Installation) -> None:
             clicked = bool(plan.backups) and confirmed("compress", "Compress them", key="compress")
             key = _key(inst, "compress", clicked=clicked)
             if clicked:
-                submit_compressions(inst, plan.backups, actor=ACTOR, idempotency_key=key)
+                submit_compressions(inst, plan.backups, actor=actor(), idempotency_key=key)
                 _done(f"{len(plan.backups)} backups are queued to be compressed.")
 
     draw()
@@ -90,7 +91,7 @@ def thaw_dialog(inst: Installation, frozen: Sequence[Thaw]) -> None:
                     storage=copy.storage,
                     days=wish.days,
                     tier=wish.tier,
-                    actor=ACTOR,
+                    actor=actor(),
                     idempotency_key=f"{key}:{wish.thaw.backup_id}:{copy.storage}",
                 )
                 _done(f"The thaw of {escape(wish.thaw.backup_name)} is queued.")

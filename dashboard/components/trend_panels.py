@@ -14,6 +14,7 @@ from dashboard.format import escape
 from dashboard.frames import csv_file
 from dashboard.navigation import page
 from dashboard.theme import palette
+from dashboard.visitor import exported
 from services.catalog.backups import BackupStore
 from services.errors import UnknownName
 
@@ -58,15 +59,18 @@ def _files(panel: Panel) -> None:
     with st.popover("Export", icon=":material/download:", type="tertiary"):
         # Each file is made when it is asked for, not when the page is drawn.
         st.download_button(
-            "Numbers (CSV)", lambda: csv_file(panel.table), f"{panel.key}.csv", "text/csv",
+            "Numbers (CSV)", exported(f"{panel.key}.csv", lambda: csv_file(panel.table)),
+            f"{panel.key}.csv", "text/csv",
             key=f"csv-{panel.key}", on_click="ignore", type="tertiary", icon=":material/table:",
         )  # fmt: skip
         st.download_button(
-            "Picture (PNG)", lambda: chart_png(make, rows, *options, title=title), f"{panel.key}.png", "image/png",
+            "Picture (PNG)", exported(f"{panel.key}.png", lambda: chart_png(make, rows, *options, title=title)),
+            f"{panel.key}.png", "image/png",
             key=f"png-{panel.key}", on_click="ignore", type="tertiary", icon=":material/image:",
         )  # fmt: skip
         st.download_button(
-            "Drawing (SVG)", lambda: chart_svg(make, rows, *options, title=title), f"{panel.key}.svg",
+            "Drawing (SVG)", exported(f"{panel.key}.svg", lambda: chart_svg(make, rows, *options, title=title)),
+            f"{panel.key}.svg",
             "image/svg+xml", key=f"svg-{panel.key}", on_click="ignore", type="tertiary", icon=":material/draw:",
         )  # fmt: skip
 

@@ -10,6 +10,7 @@ import streamlit as st
 
 from dashboard.format import ago, day, escape, number, short, size
 from dashboard.theme import COPY_MARKS, RUN_MARKS
+from dashboard.who import may
 from services.catalog.copies import MissingCopy
 from services.catalog.model import Run, RunState
 
@@ -50,7 +51,8 @@ def _rows(
             running = working.get((each.backup_id, each.storage))
             text.markdown(_words(each, running=running, now=now))
             label = f"copy-{each.backup_id}-{each.storage}"
-            if not running and each.has_source and button.button("Copy now", icon=":material/sync:", key=label):
+            possible = not running and each.has_source and may("backup.copy")
+            if possible and button.button("Copy now", icon=":material/sync:", key=label):
                 pressed = each
     return pressed
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import version
 
 from services.alerts.model import Alert
 from services.alerts.store import HistoryQuery, history, open_alerts
 from services.catalog.duties import last_done
+from services.catalog.workers import Worker
 from services.health.checks import examine
 from services.health.model import HealthReport
 from services.installation import Installation
@@ -29,6 +31,10 @@ class AlertBoard:
     channels: tuple[str, ...]
     looked: bool
     """Whether anybody has ever evaluated the alerts."""
+    workers: tuple[Worker, ...]
+    """Those that were heard and have not taken their leave, the latest first."""
+    version: str
+    """Of the product that runs here."""
 
 
 def load_board(installation: Installation, wanted: HistoryQuery, *, messages: int = 50) -> AlertBoard:
@@ -42,4 +48,6 @@ def load_board(installation: Installation, wanted: HistoryQuery, *, messages: in
         delivery=delivery(engine, installation.clock()),
         channels=tuple(channel_labels(installation.settings.alerts)),
         looked=last_done(engine, "alerts") is not None,
+        workers=tuple(installation.catalog.workers.list()),
+        version=version("proven-backups"),
     )

@@ -46,6 +46,8 @@ RULES: dict[str, AlertRule] = {
     # A worker that is started anew, for an update say, is silent for a moment.
     "worker": AlertRule("Worker silent", fires_on=_ALSO_UNKNOWN, after=timedelta(minutes=2)),
     "queue": AlertRule("Queue stuck"),
+    "queues": AlertRule("Queue without a worker", after=timedelta(minutes=2)),
+    "folders": AlertRule("Folder of several machines"),
     "connection": AlertRule("Database cannot be reached or backed up", fires_on=frozenset({"failure"})),
     "access": AlertRule("Storage cannot be used"),
     "keys": AlertRule("Keys do not fit", fires_on=frozenset({"failure"})),
@@ -56,6 +58,12 @@ RULES: dict[str, AlertRule] = {
     "base_backup_age": AlertRule("No recent base backup", after=timedelta(hours=1)),
     "slot_lag": AlertRule("Replication slot holds back too much"),
     "read_only": AlertRule("Read-only mode still on"),
+    "audit_log": AlertRule("Audit log was changed"),
+    "audit_anchor": AlertRule("Audit log not anchored"),
+    "key_drill": AlertRule("Drill of the recovery key overdue"),
+    "object_lock": AlertRule("Backups are not locked", fires_on=frozenset({"failure"})),
+    # It is so by its settings, not by an event: the page, the doctor and the list of checks say it.
+    "recovery_key": AlertRule("One key alone opens the backups", fires_on=_NEVER),
     # A message about messages that cannot be delivered would wait behind them; the page and the watchdog say it.
     "notifications": AlertRule("Messages are not delivered", fires_on=_NEVER),
     "catalogue": AlertRule("Catalogue out of reach", fires_on=_NEVER),

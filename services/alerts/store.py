@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from services.alerts.model import Alert
+from services.audit.pending import settle
 from services.catalog.schema import alerts, outbox
 from services.errors import InputError, UnknownName
 from services.health.model import WORST_FIRST, HealthCheck, Subject
@@ -106,6 +107,8 @@ def acknowledge(engine: sa.Engine, alert_id: str, *, by: str, note: str, now: da
             .where(alerts.c.id == alert_id, alerts.c.open_key.is_not(None))
             .values(acknowledged_at=now, acknowledged_by=by, note=note)
         )
+        if changed.rowcount:
+            settle(connection)
     if changed.rowcount == 0:
         raise InputError("This alert has resolved already; there is nothing to acknowledge.")
 

@@ -108,7 +108,6 @@ def kind_of(path: Path) -> str:
 def _unpack(installation: Installation, path: Path, folder: Path, run: RunContext) -> Path:
     """Return a plain archive: the file itself, or what comes out after decryption and decompression."""
     current, layer = path, 0
-    key = installation.settings.encryption_key
     while (kind := kind_of(current)) != "a dump":
         layer += 1
         if layer > 3:
@@ -125,7 +124,7 @@ def _unpack(installation: Installation, path: Path, folder: Path, run: RunContex
                 write,
                 compression="none" if kind == "age" else kind,
                 encryption="age" if kind == "age" else "none",
-                identities=[key.get_secret_value()] if key else [],
+                identities=installation.settings.secret_keys(),
                 run=run,
             )
         if current != path:

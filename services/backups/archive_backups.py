@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from services.backups.archive_plan import needed_now, refusal
+from services.backups.archive_plan import lock_words, needed_now, refusal
 from services.backups.copy_sources import copy_in
 from services.backups.holding import hold_backup
 from services.backups.thaw_state import not_thawed, title_of
@@ -111,6 +111,7 @@ def _move(
     if not is_colder(wish.storage_class, copy.storage_class):
         return f"it lies in {title_of(copy.storage_class)} already"
     reason = refusal(backup, copy, needed_now(installation, backup.database))
+    reason = reason or lock_words(copy, installation.clock())
     if reason:
         return reason
     if not _is_known_whole(installation, backup, copy):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from services.catalog.model import Backup, Copy
 from services.errors import InputError, NoStorageClass
@@ -85,12 +85,19 @@ def plan_archive(
             target = targets[copy.storage]
             if not is_colder(target, copy.storage_class):
                 continue  # it lies there already, or colder still
-            reason = refusal(backup, copy, needed)
+            reason = refusal(backup, copy, needed) or lock_words(copy, installation.clock())
             if reason:
                 skipped.append(Skipped(backup.name, copy.storage, reason))
             else:
                 moves.append(Move(backup, copy, target))
     return ArchivePlan(tuple(moves), tuple(skipped))
+
+
+def lock_words(copy: Copy, now: datetime) -> str:
+    """Say that a copy is locked and until when; empty for one that is not."""
+    if not copy.is_locked(now):
+        return ""
+    return f"its copy in {copy.storage} is locked until {copy.locked_until:%Y-%m-%d %H:%M} UTC"
 
 
 def refusal(backup: Backup, copy: Copy, needed: dict[str, str]) -> str:

@@ -29,7 +29,7 @@ def write_new_object(installation: Installation, backup: Backup, old: Copy, key:
     level = installation.settings.database(backup.database).compression_level
     storage = installation.storage(old.storage)
     run.phase("compressing", total_bytes=backup.plain_bytes)
-    with closing(storage.reader(old.key)) as reader, _new_object(storage, key, backup.stored_bytes) as writer:
+    with closing(storage.reader(old.key)) as reader, new_object(storage, key, backup.stored_bytes) as writer:
         read, written = recompress_stream(
             reader,
             writer,
@@ -66,7 +66,7 @@ def store_new_copy(installation: Installation, new: Backup, source: Copy, storag
     refuse_without_room(installation, storage_name, new.stored_bytes)
     run.phase("copying", total_bytes=new.stored_bytes)
     reader = installation.storage(source.storage).reader(source.key)
-    with closing(reader), _new_object(storage, source.key, new.stored_bytes) as writer:
+    with closing(reader), new_object(storage, source.key, new.stored_bytes) as writer:
         sent = copy_stream(reader, writer, run=run)
         if (sent.bytes, sent.sha256) != (new.stored_bytes, new.sha256):
             raise CorruptBackup(
@@ -91,7 +91,7 @@ def copy_of(installation: Installation, storage: str, stored: StoredObject) -> C
 
 
 @contextmanager
-def _new_object(storage: Storage, key: str, expected: int) -> Iterator[ObjectWriter]:
+def new_object(storage: Storage, key: str, expected: int) -> Iterator[ObjectWriter]:
     """Begin an object, and abort it unless the block commits it. What lies under its key is a dead attempt's."""
     there = any(entry.key == key for entry in storage.list(key))
     writer = storage.writer(key, expected_bytes=expected, replace=there)

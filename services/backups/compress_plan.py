@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from services.backups.archive_plan import Skipped
+from services.backups.archive_plan import Skipped, lock_words
 from services.catalog.model import Backup, Copy
 from services.errors import InputError, KeyMismatch
 from services.installation import Installation
@@ -80,6 +80,9 @@ def refusal(installation: Installation, backup: Backup) -> str:
     cold = [copy for copy in there if copy.storage_class != STANDARD]
     if cold:
         return f"its copy in {cold[0].storage} lies in the storage class {cold[0].storage_class}"
+    locked = next((why for copy in there if (why := lock_words(copy, installation.clock()))), "")
+    if locked:
+        return locked
     known = {storage.name for storage in installation.settings.storages}
     if any(copy.storage not in known for copy in there):
         return "one of its storages is not in the settings any more"

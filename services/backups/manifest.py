@@ -13,8 +13,9 @@ Version 1 holds::
     excluded_data    [[schema, name], …]                       tables whose rows were left out, and nothing else
     files     {name: [bytes, packed bytes]}                    of directory format: before compression, in the archive
     fingerprint                                                see ``Fingerprint.to_json``; null for an adopted file
-    made_from {key, bytes, sha256, compression, compression_level, encryption, recipients}
-                                                               of one that was compressed anew: the object before that
+    made_from {key, bytes, sha256, compression, compression_level, encryption, recipients, earlier}
+                                                               of one that was compressed or encrypted anew: the object
+                                                               before that, and the sha256 of those before it
     physical                                                   of a base backup: see ``BaseBackup.to_json``
     signature {algorithm, public_key, value}                   see ``services.backups.signing``
 """
@@ -39,6 +40,8 @@ from services.storage.keys import check_key
 from services.storage.protocol import Storage, StoredObject
 
 VERSION = 1
+EARLIER = 50
+"""So many objects that a backup once was its manifest remembers."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class MadeFrom:
     compression_level: int | None
     encryption: str
     recipients: tuple[str, ...]
+    earlier: tuple[str, ...] = ()
+    """sha256 of what it was before that, if it was made anew several times: checks of it speak for the dump, too."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +187,7 @@ def parse_manifest(settings: Settings, storage: Storage, data: bytes, *, where: 
 
 
 def compressed_anew(document: dict[str, Any], backup: Backup) -> dict[str, Any]:
-    """Given a manifest and its backup as it is now, compressed anew, return the manifest for that, unsigned."""
+    """Given a manifest and its backup as it is now, made anew, return the manifest for that, unsigned."""
     members = ("key", "bytes", "sha256", "compression", "compression_level", "encryption", "recipients")
     before = {name: document["object"][name] for name in members}
     stored = {
@@ -194,6 +199,9 @@ def compressed_anew(document: dict[str, Any], backup: Backup) -> dict[str, Any]:
         "encryption": backup.encryption,
         "recipients": list(backup.recipients),
     }
+    if document.get("made_from"):
+        earlier = [*document["made_from"].get("earlier", ()), document["made_from"]["sha256"]]
+        before["earlier"] = earlier[-EARLIER:]
     unsigned = {name: value for name, value in document.items() if name != "signature"}
     return unsigned | {"object": document["object"] | stored, "made_from": before}
 
@@ -212,6 +220,7 @@ def _made_from(document: dict[str, Any], backup: Backup) -> MadeFrom | None:
         compression_level=None if level is None else number(before, "compression_level", most=100),
         encryption=text(before, "encryption", 12),
         recipients=texts(before, "recipients"),
+        earlier=texts(before, "earlier") if "earlier" in before else (),
     )
 
 

@@ -14,6 +14,7 @@ NAME_RULE = "1 to 100 letters, digits, '_', '-' or '.', starting with a letter o
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")
 MANIFEST_SUFFIX = ".manifest.json"
 BASE_SUFFIX = ".base.tar"
+_ROTATED = re.compile(r"\.r(\d{1,6})\.age\Z")
 _CHECK = ".check-"
 _MARK = ".mark-{}.json"
 MARKS: tuple[MarkKind, ...] = get_args(MarkKind)
@@ -52,6 +53,23 @@ def base_key(database: str, name: str, *, encrypted: bool) -> str:
     return f"{database}/{name}{BASE_SUFFIX}.zst{'.age' if encrypted else ''}"
 
 
+def rotated_key(key: str) -> str:
+    """Given an object's key, return the one that it gets when it is encrypted anew: ``….zst.r2.age``, then ``.r3``.
+
+    Both lie side by side until the new one is proven and the manifest names it. One that was not encrypted gets the
+    key that it would have had.
+    """
+    if not key.endswith(".age"):
+        return f"{key}.age"
+    found = _ROTATED.search(key)
+    number = int(found[1]) + 1 if found else 2
+    return f"{_before_rotation(key).removesuffix('.age')}.r{number}.age"
+
+
+def _before_rotation(key: str) -> str:
+    return _ROTATED.sub(".age", key)
+
+
 def manifest_key(database: str, name: str) -> str:
     """Return the key of a backup's manifest."""
     return f"{database}/{name}{MANIFEST_SUFFIX}"
@@ -73,7 +91,7 @@ def is_key_of(key: str, database: str, name: str) -> bool:
     A name may hold dots, so ``D/a.b.dump.zst`` begins like a key of the backup ``a`` and is none.
     """
     bases = [base_key(database, name, encrypted=encrypted) for encrypted in (False, True)]
-    return key in bases or key.startswith(
+    return _before_rotation(key) in bases or key.startswith(
         (f"{database}/{name}.dump", manifest_key(database, name), *_beside(database, name))
     )
 

@@ -174,6 +174,8 @@ def _read_storage(installation: Installation, storage: Storage, found: _Found, r
                 found.candidates.append(Candidate(backup, storage.location(key), entry.modified_at, made_from))
                 if made_from and backup.trust != "untrusted":
                     found.made_from[backup.id].add(made_from)
+                if manifest.made_from is not None and backup.trust != "untrusted":
+                    found.made_from[backup.id].update(manifest.made_from.earlier)
             elif is_check_key(key):
                 record = read_check_record(installation.settings, storage, key)
                 found.records[record.verification.backup_id].append(record)

@@ -15,6 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from pydantic import SecretStr
 
 from services.catalog.model import Trust
 from services.settings.model import Settings
@@ -35,10 +36,14 @@ def signing_key(settings: Settings) -> Ed25519PrivateKey | None:
     if settings.signing_key is not None:
         return Ed25519PrivateKey.from_private_bytes(base64.b64decode(settings.signing_key.get_secret_value().strip()))
     if settings.encryption_key is not None:
-        secret = settings.encryption_key.get_secret_value().strip().encode()
-        seed = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=_DERIVATION).derive(secret)
-        return Ed25519PrivateKey.from_private_bytes(seed)
+        return _derived_from(settings.encryption_key)
     return None
+
+
+def _derived_from(secret: SecretStr) -> Ed25519PrivateKey:
+    text = secret.get_secret_value().strip().encode()
+    seed = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=_DERIVATION).derive(text)
+    return Ed25519PrivateKey.from_private_bytes(seed)
 
 
 def public_key_text(key: Ed25519PublicKey) -> str:
@@ -77,6 +82,8 @@ def check_document(settings: Settings, document: dict[str, Any]) -> Trust:
     trusted = set(settings.trusted_signers)
     if own is not None:
         trusted.add(public_key_text(own.public_key()))
+    for old in settings.old_encryption_keys:  # what was signed before a rotation
+        trusted.add(public_key_text(_derived_from(old).public_key()))
     signature = document.get("signature")
     if signature is None:
         return "untrusted" if trusted else "unsigned"

@@ -6,8 +6,11 @@ It is never the only place of a fact about a backup: ``services.backups.rebuild`
 from __future__ import annotations
 
 from services.catalog import engine as engines
+from services.catalog.approvals import ApprovalStore
 from services.catalog.backups import BackupStore
 from services.catalog.deletions import DeletionStore
+from services.catalog.key_drills import KeyDrillStore
+from services.catalog.people import PeopleStore
 from services.catalog.pins import PinStore
 from services.catalog.read_only_modes import ReadOnlyModeStore
 from services.catalog.runs import RunStore
@@ -32,6 +35,9 @@ class Catalog:
         self.deletions = DeletionStore(self.engine)
         self.pins = PinStore(self.engine)
         self.read_only_modes = ReadOnlyModeStore(self.engine)
+        self.approvals = ApprovalStore(self.engine)
+        self.key_drills = KeyDrillStore(self.engine)
+        self.people = PeopleStore(self.engine)
 
     def migrate(self) -> tuple[str | None, str]:
         """Bring the tables up to date; return the revision before and after."""

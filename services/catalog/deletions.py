@@ -75,7 +75,7 @@ class Begun:
 class Refused:
     """Why a deletion was not begun."""
 
-    because: Literal["expired", "active", "pinned", "minimum", "proven"]
+    because: Literal["expired", "active", "pinned", "minimum", "proven", "locked"]
     backup: Backup
 
 
@@ -125,6 +125,8 @@ class DeletionStore:
         resumed = backup.state == "deleting"
         if backup.pinned and not (resumed and cause.minimum is None):
             return Refused("pinned", backup)
+        if not resumed and any(copy.is_locked(now) and copy.state in ("stored", "damaged") for copy in backup.copies):
+            return Refused("locked", backup)
         needed = None if cause.minimum is None else _needed(backup, cause.minimum, now, connection)
         if needed is not None:
             return Refused(needed, backup)

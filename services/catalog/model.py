@@ -10,7 +10,7 @@ from services.storage.classes import is_frozen
 
 RunKind = Literal[
     "backup", "verification", "restore_test", "restore", "adopt", "janitor", "health",
-    "copy", "compress", "archive", "thaw", "cleanup", "base_backup", "point_test", "point_restore",
+    "copy", "compress", "archive", "thaw", "cleanup", "base_backup", "point_test", "point_restore", "rotate",
 ]  # fmt: skip
 RUN_WORDS: dict[RunKind, str] = {
     "backup": "Backup",
@@ -28,6 +28,7 @@ RUN_WORDS: dict[RunKind, str] = {
     "base_backup": "Base backup",
     "point_test": "Restore test to a point in time",
     "point_restore": "Restore to a point in time",
+    "rotate": "Change of keys",
 }
 """What people call a kind of run."""
 RunState = Literal["queued", "running", "finished", "failed", "cancelled", "lost"]
@@ -137,6 +138,13 @@ class Copy:
     deletion_error: str = ""
     """Why the last attempt to delete it failed; empty when none was made, or it succeeded."""
     deletion_failed_at: datetime | None = None
+    lock_mode: str = ""
+    """``governance`` or ``compliance`` where the storage keeps anybody from deleting it (object lock); else empty."""
+    locked_until: datetime | None = None
+
+    def is_locked(self, now: datetime) -> bool:
+        """Whether the storage refuses to delete it now."""
+        return self.locked_until is not None and self.locked_until > now
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from services.audit.pending import settle
 from services.catalog.model import ACTIVE_STATES, LogLine, Run, RunKind, RunState
 from services.catalog.schema import active, locks, run_log, runs
 from services.errors import BackupsError, Busy, InputError
@@ -41,9 +42,12 @@ _LANES: dict[RunKind, Lane] = {
     "base_backup": "base",
     "point_test": "checks",
     "point_restore": "checks",
+    "rotate": "checks",
 }
 Enqueue = Callable[[Run, sa.Connection], None]
 """Puts a queued run into the queue, within a transaction on the catalogue."""
+OnEnd = Callable[[sa.Connection, str], None]
+"""Given a connection and the id of a run that has just ended in its transaction, does what belongs to that."""
 _RUN_COLUMNS = [column for column in runs.c if column.name not in ("idempotency_key", "leftovers")]
 
 
@@ -89,6 +93,8 @@ class RunStore:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
+        self.on_end: OnEnd = lambda _connection, _run_id: None
+        """Told of each run that ends, however it does, in the transaction that ends it."""
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
@@ -317,6 +323,7 @@ class RunStore:
             if changed.rowcount != 1:
                 raise ClaimLost(f"Run {claim.run_id} was taken over or ended by somebody else.")
             connection.execute(locks.delete().where(locks.c.run_id == claim.run_id))
+            self.on_end(connection, claim.run_id)
 
     def take_over(self, run: Run, *, worker: str, now: datetime) -> bool:
         """Take a dead worker's run, to clean up after it; return False if another did so first.
@@ -366,6 +373,8 @@ class RunStore:
                 connection.execute(locks.delete().where(locks.c.run_id == run.id))
                 if enqueue is not None:
                     enqueue(replace(run, state=state), connection)
+                if state != "queued":
+                    self.on_end(connection, run.id)
         return changed.rowcount == 1
 
     def enqueue_again(self, run: Run, enqueue: Enqueue) -> bool:
@@ -388,6 +397,8 @@ class RunStore:
                 .where(runs.c.id == run_id, runs.c.state == "queued")
                 .values(state="failed", finished_at=now, error=error, hint=hint)
             )
+            if changed.rowcount == 1:
+                self.on_end(connection, run_id)
         return changed.rowcount == 1
 
     def request_cancel(self, run_id: str, *, actor: str, now: datetime) -> Run:
@@ -400,7 +411,11 @@ class RunStore:
                 .values(state="cancelled", finished_at=now, error=f"Cancelled by {actor} before it started.", **asked)
             )
             if ended.rowcount == 0:
-                connection.execute(runs.update().where(runs.c.id == run_id, runs.c.state == "running").values(**asked))
+                ended = connection.execute(
+                    runs.update().where(runs.c.id == run_id, runs.c.state == "running").values(**asked)
+                )
+            if ended.rowcount:
+                settle(connection)
         run = self.get(run_id)
         if run.cancel_requested_at is None:
             raise InputError(f"Run {run_id} is {run.state}; it cannot be cancelled any more.")

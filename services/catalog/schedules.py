@@ -8,6 +8,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from services.audit.pending import settle
 from services.catalog.schema import schedules
 from services.schedules.model import ScheduleVersion
 
@@ -35,6 +36,7 @@ class ScheduleStore:
         try:
             with self._engine.begin() as connection:
                 connection.execute(schedules.insert().values(values))
+                settle(connection, version=version.number)
         except IntegrityError:
             return False
         return True

@@ -109,6 +109,7 @@ workers = sa.Table(
     sa.Column("version", sa.String(40), nullable=False),
     sa.Column("started_at", Instant, nullable=False),
     sa.Column("heartbeat_at", Instant, nullable=False),
+    sa.Column("queues", sa.String(2000), nullable=False, server_default="default"),  # separated by spaces
 )
 
 backups = sa.Table(
@@ -176,6 +177,8 @@ copies = sa.Table(
     sa.Column("thawed_until", Instant),
     sa.Column("deletion_error", sa.Text, nullable=False, server_default=""),
     sa.Column("deletion_failed_at", Instant),
+    sa.Column("lock_mode", sa.String(12), nullable=False, server_default=""),
+    sa.Column("locked_until", Instant),
     sa.Index(
         "ix_copies_deletion_failed",
         "backup_id",
@@ -414,6 +417,85 @@ read_only_modes = sa.Table(
     sa.Column("attempted_at", Instant),
     sa.Index("ix_read_only_modes_released_at", "released_at"),
     sa.Index("ix_read_only_modes_run_id", "run_id"),
+)
+key_drills = sa.Table(
+    "key_drills",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("public_key", sa.String(120), nullable=False),
+    sa.Column("backup_id", sa.String(40)),
+    sa.Column("backup_name", sa.String(120), nullable=False),
+    sa.Column("storage", sa.String(63), nullable=False),
+    sa.Column("passed", sa.Boolean, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Index("ix_key_drills_public_key_at", "public_key", "at"),
+)
+approvals = sa.Table(
+    "approvals",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("rule", sa.String(12), nullable=False),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("database", sa.String(63)),
+    sa.Column("backup_id", sa.String(40)),
+    sa.Column("params", sa.JSON, nullable=False),
+    sa.Column("summary", sa.Text, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("asked_by", sa.String(200), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("asked_at", Instant, nullable=False),
+    sa.Column("expires_at", Instant, nullable=False),
+    sa.Column("state", sa.String(12), nullable=False),
+    sa.Column("decided_by", sa.String(200), nullable=False),
+    sa.Column("decided_at", Instant),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("run_id", sa.String(40)),
+    sa.Column("idempotency_key", sa.String(80), unique=True),
+    sa.Index("ix_approvals_state_asked_at", "state", "asked_at"),
+    sa.Index("ix_approvals_run_id", "run_id"),
+)
+audit_log = sa.Table(
+    "audit_log",
+    metadata,
+    # Triggers (migration 0014) refuse to change or remove a row, and to add one out of order.
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("actor", sa.String(300), nullable=False),
+    sa.Column("origin", sa.String(300), nullable=False),
+    sa.Column("action", sa.String(60), nullable=False),
+    sa.Column("target_kind", sa.String(20), nullable=False),
+    sa.Column("target", sa.String(300), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("outcome", sa.String(12), nullable=False),
+    # JSON as text: what was hashed, to the character.
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("previous", sa.String(64), nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False),
+    sa.Column("seal", sa.String(80), nullable=False),
+    sa.Index("ix_audit_log_at", "at"),
+    sa.Index("ix_audit_log_actor_number", "actor", "number"),
+    sa.Index("ix_audit_log_action_number", "action", "number"),
+    sa.Index("ix_audit_log_outcome_number", "outcome", "number"),
+    sa.Index("ix_audit_log_target_number", "target", "number"),
+)
+people = sa.Table(
+    "people",
+    metadata,
+    sa.Column("identity", sa.String(200), primary_key=True),
+    sa.Column("subject", sa.String(500), unique=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("email", sa.String(320), nullable=False),
+    sa.Column("role", sa.String(12)),
+    sa.Column("source", sa.String(12), nullable=False),
+    sa.Column("disabled", sa.Boolean, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("created_by", sa.String(200), nullable=False),
+    sa.Column("changed_at", Instant, nullable=False),
+    sa.Column("changed_by", sa.String(200), nullable=False),
+    sa.Column("last_seen_at", Instant),
+    sa.Column("signed_out_at", Instant),
 )
 # -- for the pages: what they ask costs as much with 100,000 backups as with few --------------------------------------
 

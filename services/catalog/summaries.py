@@ -6,7 +6,7 @@ databases or backups.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
@@ -199,6 +199,27 @@ def last_restore_tests(engine: sa.Engine, *, passed_only: bool) -> dict[str, Res
             )
             for row in connection.execute(query)
         }
+
+
+def undone_restore_tests(engine: sa.Engine, databases: Iterable[str]) -> dict[str, RestoreTest]:
+    """Return each database's newest passed restore test whose backup failed a check since: it proves nothing any more.
+
+    Ask for databases of which no test proves anything; of those there are few such rows.
+    """
+    columns = [verifications.c[name] for name in ("database", "backup_id", "outcome", "reason", "finished_at")]
+    seconds = verifications.c.detail["rto_seconds"].as_float().label("seconds")
+    query = sa.select(*columns, backups.c.name.label("backup_name"), seconds).join_from(verifications, backups)
+    query = query.where(
+        verifications.c.database.in_(databases),
+        verifications.c.level == "restore",
+        verifications.c.outcome == "passed",
+        backups.c.proven_at.is_(None),
+        backups.c.verification_passed.is_(False),
+        _could_be_good(),
+    ).order_by(verifications.c.finished_at)
+    with engine.connect() as connection:
+        rows = [row._asdict() for row in connection.execute(query)]
+    return {row.pop("database"): RestoreTest(**row) for row in rows}
 
 
 def last_ended_backup_runs(engine: sa.Engine) -> dict[str, Run]:

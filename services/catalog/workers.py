@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -28,6 +29,17 @@ class Worker:
     version: str
     started_at: datetime
     heartbeat_at: datetime
+    queues: str
+    """The queues that it serves, separated by spaces."""
+
+    @property
+    def serves(self) -> tuple[str, ...]:
+        return tuple(self.queues.split())
+
+    @property
+    def host(self) -> str:
+        """The machine that it runs on, as that calls itself."""
+        return self.id.rsplit(":", 2)[0]
 
     def is_alive(self, now: datetime) -> bool:
         return abs(now - self.heartbeat_at) <= SILENT_AFTER
@@ -49,15 +61,20 @@ class WorkerStore:
         """Return the workers whose heart beats."""
         return [worker for worker in self.list() if worker.is_alive(now)]
 
-    def beat(self, worker_id: str, *, version: str, now: datetime) -> None:
-        """Say that a worker is alive."""
+    def beat(self, worker_id: str, *, version: str, now: datetime, queues: Sequence[str] = ("default",)) -> None:
+        """Say that a worker is alive, and which queues it serves."""
+        served = " ".join(queues)
         with self._engine.begin() as connection:
             changed = connection.execute(
-                workers.update().where(workers.c.id == worker_id).values(heartbeat_at=now, version=version)
+                workers.update()
+                .where(workers.c.id == worker_id)
+                .values(heartbeat_at=now, version=version, queues=served)
             )
             if changed.rowcount == 0:
                 connection.execute(
-                    workers.insert().values(id=worker_id, version=version, started_at=now, heartbeat_at=now)
+                    workers.insert().values(
+                        id=worker_id, version=version, started_at=now, heartbeat_at=now, queues=served
+                    )
                 )
 
     def remove(self, worker_id: str) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, cast
 import typer
 
 from services.errors import InputError
-from services.settings.model import parse_duration
+from services.settings.lengths import parse_duration
 
 RequiredAge = Annotated[str, typer.Option("--older-than", metavar="AGE", help="Older than 12h, 30d, 8w.")]
 

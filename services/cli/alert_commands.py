@@ -12,16 +12,18 @@ from services.alerts.evaluate import evaluate
 from services.alerts.model import Alert
 from services.alerts.rules import rule_of
 from services.alerts.store import HistoryQuery, history, open_alerts
-from services.cli.app import app
+from services.cli.app import CommandGroup, app
 from services.cli.output import instant, note, printable, say, stdout, table, write_json
 from services.cli.session import AsJson, DatabaseOption, actor, opened
 from services.clock import isoformat
+from services.commands.gate import entered
 from services.health.model import join_sentences
 from services.health.nagios import EXIT_CODES
 from services.notify.deliver import deliver_due
 from services.status import age
 
 alert = typer.Typer(
+    cls=CommandGroup,
     no_args_is_help=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "terminal_width": 100},
@@ -122,7 +124,7 @@ def list_history(
 @alert.command("check")
 def check_now(as_json: AsJson = False) -> None:
     """Look at all checks and deliver what waits, once: what a worker does each minute. For cron, without a worker."""
-    with opened(quiet=as_json) as installation:
+    with opened(quiet=as_json) as installation, entered(installation, "alert.test", actor=actor()):
         done = evaluate(installation, by=actor(), force=True)
         sent = deliver_due(installation)
         assert done is not None, "forced"

@@ -10,6 +10,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import typer
@@ -24,6 +25,14 @@ DEBUG = "BACKUPS_DEBUG"
 INTERRUPTED = 130
 READER_GONE = 141
 """As the shell says it of programs that SIGPIPE ended: ``backups list | head``."""
+
+
+_COMMAND_LINE: ContextVar[str] = ContextVar("command_line", default="")
+
+
+def command_line() -> str:
+    """Return which command runs, without the program's name and its options: ``schedule set``."""
+    return _COMMAND_LINE.get()
 
 
 class CommandGroup(TyperGroup):
@@ -71,6 +80,12 @@ class CommandGroup(TyperGroup):
             note(f"Error: {type(error).__name__}: {first}. Run it again as `backups --debug …` for the details.")
             code = 1
         sys.exit(code or 0)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that the words name, and note which one it is."""
+        name, command, rest = super().resolve_command(ctx, args)
+        _COMMAND_LINE.set(" ".join([*ctx.command_path.split()[1:], name or ""]))
+        return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; that nobody reads its output any more is no fault of it, and nothing to write about."""

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from services import commands
 from services.catalog.read_only_modes import ReadOnlyMode
-from services.cli.app import app
+from services.cli.app import CommandGroup, app
 from services.cli.backup_commands import DatabaseArgument, Jobs, report_backup
 from services.cli.output import instant, note, printable, say, stdout, table, write_json
 from services.cli.running import Mode, Queue, Quiet, Wait, carry_out
@@ -20,10 +20,11 @@ from services.emergency.plan import EmergencyPlan, make_plan
 from services.emergency.request import WAIT, EmergencyRequest, Sessions, check_request
 from services.emergency.words import after_release
 from services.errors import Blocked, InputError
-from services.settings.model import parse_duration
+from services.settings.lengths import parse_duration
 from services.units import format_duration
 
 read_only = typer.Typer(
+    cls=CommandGroup,
     invoke_without_command=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "terminal_width": 100},

@@ -62,6 +62,8 @@ def backup_form(backup: Backup, decision: Decision | None) -> dict[str, Any]:
                 "state": copy.state,
                 "bytes": copy.bytes,
                 "checked_at": isoformat(copy.checked_at),
+                "locked_until": isoformat(copy.locked_until),
+                "lock_mode": copy.lock_mode or None,
                 "error": copy.error,
                 "attempts": copy.attempts,
                 "next_attempt_at": isoformat(copy.next_attempt_at),

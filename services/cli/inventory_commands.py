@@ -14,6 +14,7 @@ from services.cli.app import app
 from services.cli.forms import backup_forms
 from services.cli.output import instant, note, stdout, table, write_json
 from services.cli.session import AsJson, DatabaseOption, opened
+from services.clock import utc_now
 from services.installation import Installation
 from services.units import format_bytes
 
@@ -95,6 +96,7 @@ def _remarks(backup: Backup) -> str:
     remarks = {
         "pinned": backup.pinned,
         "partial": backup.is_partial,
+        "locked": any(copy.is_locked(utc_now()) for copy in backup.copies),
         "deletion failed": any(copy.deletion_failed_at for copy in backup.copies),
     }
     return "".join(f" ({remark})" for remark, holds in remarks.items() if holds)

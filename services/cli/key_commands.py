@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +12,9 @@ import typer
 
 from services.cli.app import app
 from services.cli.output import note, say
+from services.cli.session import actor, opened
 from services.clock import isoformat, utc_now
+from services.commands.gate import entered
 from services.errors import InputError
 from services.settings.load import load_settings
 from services.stream.encryption import generate_key
@@ -74,6 +78,19 @@ def decrypt(
     iterations: Annotated[int, typer.Option(min=1, help="Of pbkdf2, where openssl was given -iter.")] = PBKDF2_ROUNDS,
 ) -> None:
     """Decrypt a file. Nothing is left behind when the key does not fit or the file is damaged."""
+    with _permitted_to_decrypt(file):
+        target = _decrypt(file, output, key_file, passphrase_file, derivation, iterations)
+    say(str(target))
+
+
+def _decrypt(
+    file: Path,
+    output: Path | None,
+    key_file: Path | None,
+    passphrase_file: Path | None,
+    derivation: Derivation | None,
+    iterations: int,
+) -> Path:
     with existing_file(file) as source:
         head = source.read(len(_AGE_MAGIC))
     if head.startswith(MAGIC):
@@ -90,7 +107,21 @@ def decrypt(
             f"{file} is neither an age file nor one of `openssl enc`.",
             hint="The former begins with age-encryption.org/v1, the latter with Salted__.",
         )
-    say(str(target))
+    return target
+
+
+@contextmanager
+def _permitted_to_decrypt(file: Path) -> Iterator[None]:
+    """Pass the gate where the settings say who may. Where nobody signs in, files are handled without any catalogue."""
+    settings = load_settings(os.environ) if _is_configured() else None
+    if settings is None or settings.access.mode == "none":
+        yield
+        return
+    with (
+        opened(quiet=True) as installation,
+        entered(installation, "backup.decrypt", actor=actor(), arguments={"file": str(file)}),
+    ):
+        yield
 
 
 def _passphrase(path: Path | None) -> str:

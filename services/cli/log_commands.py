@@ -15,8 +15,9 @@ from services.catalog.schema import backups
 from services.cli.ages import age_of
 from services.cli.app import app
 from services.cli.inventory_commands import OlderThan, TypeOption
-from services.cli.session import DatabaseOption, opened
+from services.cli.session import DatabaseOption, actor, opened
 from services.clock import parse_instant
+from services.commands.gate import entered
 from services.errors import InputError
 from services.installation import Installation
 from services.logbook.backups import backup_log
@@ -57,8 +58,11 @@ def log(
         )
     if backup is not None and (narrowed or since is not None or until is not None or kind is not None):
         raise InputError("A backup has one entry.", hint="Name the backup alone, or narrow the whole log down.")
-    begin, end = _range(since, until)
-    with opened(quiet=form != "template") as installation:
+    begin, end = range_of(since, until)
+    with (
+        opened(quiet=form != "template") as installation,
+        entered(installation, "export", actor=actor(), command="log", arguments={"file": f"log as {form}"}),
+    ):
         if database is not None:
             installation.settings.database(database)
         if restore_tests:
@@ -100,7 +104,8 @@ def _backups(
     return store.iterate(*conditions)
 
 
-def _range(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
+def range_of(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
+    """Return the range that ``--since`` and ``--until`` mean. Raise InputError."""
     begin = _instant("--since", since) if since is not None else None
     end = _instant("--until", until, whole_day=True) if until is not None else None
     if begin is not None and end is not None and end <= begin:

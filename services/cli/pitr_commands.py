@@ -14,7 +14,8 @@ from services.catalog.wal_archives import FaultyFile, wal_archive_state
 from services.cli.output import instant, note, printable, say, stdout, table, write_json
 from services.cli.pitr_forms import check_form, gap_form, listing_form, status_form, window_form
 from services.cli.pitr_group import pitr
-from services.cli.session import AsJson, chosen_database, opened
+from services.cli.session import AsJson, actor, chosen_database, opened
+from services.commands.gate import entered
 from services.errors import BackupsError
 from services.installation import Installation
 from services.pitr.archive import WalArchive
@@ -73,7 +74,8 @@ def setup_command(
         steps = []
         if apply:
             address = Address.parse(settings.url.get_secret_value())
-            steps = apply_setup(address, status, archive_command=archive_command)
+            with entered(installation, "pitr.setup", actor=actor(), arguments={"database": settings.name}):
+                steps = apply_setup(address, status, archive_command=archive_command)
     if as_json:
         open_ones = [check_form(check) for check in open_checks(status)]
         write_json({"database": status.database, "open": open_ones, "steps": [vars(step) for step in steps]})

@@ -10,9 +10,10 @@ from typing import Annotated, Literal
 import typer
 
 from services import commands
-from services.cli.app import app
+from services.cli.app import CommandGroup, app
 from services.cli.output import note, say, stdout, table, write_json
 from services.cli.session import AsJson, DatabaseOption, actor, opened
+from services.commands.gate import entered
 from services.errors import InputError
 from services.installation import Installation
 from services.review import actions as action_store
@@ -21,8 +22,8 @@ from services.review.week import Week
 from services.stream.partial import new_file
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "terminal_width": 100}
-review = typer.Typer(rich_markup_mode=None, context_settings=_CONTEXT)
-actions = typer.Typer(rich_markup_mode=None, context_settings=_CONTEXT)
+review = typer.Typer(cls=CommandGroup, rich_markup_mode=None, context_settings=_CONTEXT)
+actions = typer.Typer(cls=CommandGroup, rich_markup_mode=None, context_settings=_CONTEXT)
 app.add_typer(review, name="review", help="Review a week: show it, export it, and write down what came of it.")
 review.add_typer(actions, name="actions", help="List, add and tick off action items.")
 
@@ -62,6 +63,10 @@ def show(
 
     with opened(quiet=wanted != "text") as installation:
         found = load_review(installation, _week(installation, week))
+        if output is not None or wanted != "text":
+            what = {"file": f"review {found.week.label} as {wanted}"}
+            with entered(installation, "export", actor=actor(), arguments=what):
+                pass  # what follows writes what was read
     if output is None:
         write_review(found, wanted, sys.stdout.buffer)
         return
@@ -151,7 +156,7 @@ def finish_action(
         raise InputError("--undo takes no note.", hint="Leave one of them out.")
     with opened(quiet=as_json) as installation:
         if undo:
-            found = commands.reopen_action_item(installation, item)
+            found = commands.reopen_action_item(installation, item, actor=actor())
         else:
             found = commands.complete_action_item(installation, item, note=text, actor=actor())
     _answer(found, "open again" if undo else "done", as_json=as_json)
@@ -174,6 +179,7 @@ def change_action(
             item,
             owner=known.owner if owner is None else owner,
             due=known.due if due is None else _day(due),
+            actor=actor(),
         )
     _answer(found, "changed", as_json=as_json)
 

@@ -11,7 +11,7 @@ from typing import BinaryIO, Literal
 from rich.text import Text
 
 from services.cli.output import printable, say, stdout, table, write_json
-from services.review.document import Block, Cell, Chart, Document, Items, Mark, Paragraph, Quote, Table
+from services.review.document import Block, Cell, Chart, Code, Document, Items, Mark, Paragraph, Quote, Table
 from services.review.export import export_review
 from services.review.forms import review_form
 from services.review.model import Review
@@ -71,6 +71,9 @@ def _draw(block: Block) -> None:
         case Items():
             for item in block.items:
                 say(f"- {item.text}")
+        case Code():
+            for line in block.text.split("\n"):
+                say(f"    {line}")
         case Quote():
             for line in block.text.split("\n"):
                 say(f"  {line}")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import webbrowser
@@ -17,12 +17,15 @@ from services import serve as serving
 from services.cli.app import app
 from services.cli.output import note, say, write_json
 from services.cli.session import AsJson, opened
-from services.errors import BackupsError
+from services.errors import BackupsError, InputError
 from services.installation import open_installation
+from services.log_output import configure_logging, hide
 from services.schedules.sync import sync_schedules
 
-Address = Annotated[str, typer.Option(help="A loopback address: there is no sign-in yet.")]
-Port = Annotated[int, typer.Option(min=1, max=65535)]
+Address = Annotated[
+    str, typer.Option(envvar="BACKUPS_ADDRESS", help="Without sign-in (docs/access.md) a loopback address.")
+]
+Port = Annotated[int, typer.Option(envvar=["BACKUPS_PORT", "PORT"], min=1, max=65535)]
 START_SECONDS = 60.0
 
 
@@ -36,7 +39,7 @@ def serve(
 ) -> None:
     """Run a worker and the dashboard until Ctrl-C; the catalogue is brought up to date first."""
     _log_to_stderr()
-    serving.check_address(address, port)
+    serving.check_address(address, port, serving.access_settings(os.environ))
     note("Preparing…")
     installation = open_installation(os.environ, migrate=True)
     sync_schedules(installation)
@@ -76,13 +79,28 @@ def serve(
 
 
 @app.command()
-def worker() -> None:
+def worker(
+    queues: Annotated[
+        str | None,
+        typer.Option(metavar="QUEUE,…", help="Work on the databases of these queues alone (setting `queue`)."),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Start none; say whether one of this machine is alive: 0 or 1.")
+    ] = False,
+) -> None:
     """Work on what is queued, until SIGTERM or Ctrl-C. Several may run, also on several machines."""
     from services.jobs.worker import run_worker
 
+    if check:
+        _check_worker()
+        return
+    named = queues.replace(",", " ").split() if queues is not None else None
+    if named == []:
+        raise InputError("--queues names no queue.", hint="Leave it out, and the worker serves all.")
     _log_to_stderr()
     with opened() as installation:
-        run_worker(installation)
+        hide(installation.settings)  # the sample environment's are in no variable
+        run_worker(installation, queues=named)
 
 
 @app.command()
@@ -105,12 +123,19 @@ def migrate(as_json: AsJson = False) -> None:
         say(f"The catalogue is up to date (revision {revision}).")
 
 
+def _check_worker() -> None:
+    """Exit with 1 unless a worker of this machine (of this container) is heard: for whoever starts it again."""
+    with opened(quiet=True) as installation:
+        alive = installation.catalog.workers.alive(installation.clock())
+    here = [worker for worker in alive if worker.host == socket.gethostname()]
+    if not here:
+        say("No worker of this machine is heard.")
+        raise typer.Exit(1)
+    say(f"{here[0].id}, version {here[0].version}, is alive.")
+
+
 def _log_to_stderr() -> None:
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True
-    )
-    for chatty in ("botocore", "boto3", "urllib3", "alembic", "dbos", "requests"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    configure_logging(os.environ)
 
 
 def _has_a_screen() -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 import logging
 import os
+import pwd
 import socket
 import sys
 from collections.abc import Iterator
@@ -13,8 +13,11 @@ from typing import Annotated
 
 import typer
 
+from services.access.table import COMMAND_LINES
 from services.catalog.model import Backup
+from services.cli.app import command_line
 from services.cli.output import note, stderr
+from services.commands.gate import Wish, admit
 from services.errors import InputError, UnknownName
 from services.installation import Installation, open_installation
 from services.settings.model import DatabaseSettings
@@ -33,7 +36,8 @@ StorageOption = Annotated[str | None, typer.Option("--storage", metavar="STORAGE
 def opened(*, quiet: bool = False) -> Iterator[Installation]:
     """Open the installation that the environment names, and close it afterwards. Raise SettingsError, BackupsError.
 
-    Without any configuration it is the sample environment, which standard error says unless ``quiet``.
+    Without any configuration it is the sample environment, which standard error says unless ``quiet``. Raise
+    NotPermitted when this user may not run this command (``services.access.table``).
     """
     if sys.stderr.isatty():
         with stderr().status("Opening…"):  # the first start of the sample environment takes some seconds
@@ -43,6 +47,7 @@ def opened(*, quiet: bool = False) -> Iterator[Installation]:
     try:
         if installation.settings.sample and not quiet:
             note("Sample environment: set DATABASE_URL or BACKUPS_CONFIG for databases of your own.")
+        refuse_unless_permitted(installation)
         yield installation
     finally:
         installation.close()
@@ -64,12 +69,24 @@ def release_what_is_due(installation: Installation) -> None:
         logger.exception("read-only modes could not be looked at")
 
 
+def refuse_unless_permitted(installation: Installation) -> None:
+    """Refuse the command that runs before it begins. Raise NotPermitted."""
+    line = command_line()
+    permission = COMMAND_LINES.get(line, "read")
+    if permission is not None:
+        admit(installation, Wish(permission, actor(), line))
+
+
 def actor() -> str:
-    """Return who asks, for the records: ``cli:user@host``."""
+    """Return who asks, for the records and for what they may: ``cli:user@host``, as the system knows this process.
+
+    Not from ``USER`` or ``LOGNAME``, which whoever types the command sets.
+    """
+    number = os.geteuid()
     try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container whose user has no name
-        user = str(os.getuid())
+        user = pwd.getpwuid(number).pw_name
+    except KeyError:  # a container whose user has no name
+        user = str(number)
     return f"cli:{user}@{socket.gethostname()}"
 
 

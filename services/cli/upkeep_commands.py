@@ -12,6 +12,7 @@ from services.cli.app import app
 from services.cli.output import note, printable, say, stdout, table, write_json
 from services.cli.running import Mode, Queue, Quiet, Wait, carry_out, fail_unless_finished
 from services.cli.session import AsJson, actor, opened
+from services.commands.gate import entered
 from services.doctor import Diagnosis, examine
 from services.units import format_bytes
 
@@ -46,7 +47,7 @@ def rebuild(as_json: AsJson = False) -> None:
     """
     from services.backups.rebuild import rebuild as rebuild_catalog
 
-    with opened(quiet=as_json) as installation:
+    with opened(quiet=as_json) as installation, entered(installation, "catalog.rebuild", actor=actor()):
         report = rebuild_catalog(installation)
     if as_json:
         write_json(report.to_json())

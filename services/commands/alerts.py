@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from services.alerts.messages import write_test
 from services.alerts.model import Alert
 from services.alerts.store import acknowledge, find_alert
+from services.commands.gate import permitted
 from services.commands.submit import check_note
 from services.errors import InputError
 from services.installation import Installation
@@ -26,6 +27,7 @@ class ChannelTest:
     seconds: float
 
 
+@permitted("alert.acknowledge")
 def acknowledge_alert(installation: Installation, alert: str, *, note: str, actor: str) -> Alert:
     """Note that somebody looks after an open alert: it is said again only when it gets worse or resolves.
 
@@ -41,6 +43,7 @@ def acknowledge_alert(installation: Installation, alert: str, *, note: str, acto
     return find_alert(engine, found.id)
 
 
+@permitted("alert.test")
 def send_test_messages(installation: Installation, *, actor: str) -> list[ChannelTest]:
     """Send one message to each channel now, and return what each said. Raise InputError when there is no channel.
 

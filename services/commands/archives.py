@@ -9,11 +9,13 @@ from services.backups.archive_plan import Move
 from services.backups.copy_sources import refuse_to_copy
 from services.backups.thaw_backup import refuse_thaw
 from services.catalog.model import Backup, Copy
+from services.commands.gate import permitted
 from services.commands.submit import submit_run
 from services.errors import InputError
 from services.installation import Installation
 
 
+@permitted("backup.archive")
 def submit_archives(
     installation: Installation,
     moves: Sequence[Move],
@@ -48,6 +50,7 @@ def submit_archives(
     ]
 
 
+@permitted("backup.thaw")
 def submit_thaw(
     installation: Installation,
     backup_id: str,

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from services.backups.naming import check_name, default_name
 from services.backups.plan import choose_recipients
 from services.backups.request import BackupRequest, jobs_of
 from services.backups.taken import refuse_taken
+from services.commands.gate import permitted
 from services.commands.submit import check_note, earlier_run, submit_run
 from services.errors import InputError
 from services.installation import Installation
 
 
+def _unencrypted(given: Mapping[str, Any]) -> str | None:
+    return "backup.unencrypted" if given["request"].encrypt is False else None
+
+
+@permitted("backup.create", instead=_unencrypted)
 def submit_backup(
     installation: Installation,
     request: BackupRequest,
@@ -46,6 +54,7 @@ def submit_backup(
     )
 
 
+@permitted("backup.adopt")
 def submit_adopt(
     installation: Installation,
     path: Path,

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.backups.compress_plan import Compression
+from services.commands.gate import permitted
 from services.commands.submit import submit_run
 from services.installation import Installation
 
 
+@permitted("backup.compress")
 def submit_compressions(
     installation: Installation,
     wishes: Sequence[Compression],

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from services.backups.copy_sources import refuse_to_copy
+from services.commands.gate import permitted
 from services.commands.submit import earlier_run, submit_run
 from services.errors import InputError
 from services.installation import Installation
 
 
+@permitted("backup.copy")
 def submit_copy(
     installation: Installation,
     backup_id: str,

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from services.backups.plan import choose_recipients
 from services.catalog.read_only_modes import ReadOnlyMode
+from services.commands.gate import permitted
 from services.commands.submit import submit_run
 from services.emergency.release import release
 from services.emergency.request import START_WITHIN, EmergencyRequest, check_request
@@ -14,6 +15,7 @@ from services.errors import BackupsError, InputError
 from services.installation import Installation
 
 
+@permitted("emergency.create")
 def submit_emergency(
     installation: Installation,
     request: EmergencyRequest,
@@ -39,6 +41,7 @@ def submit_emergency(
     )
 
 
+@permitted("emergency.release")
 def release_read_only(installation: Installation, database: str, *, actor: str) -> list[ReadOnlyMode]:
     """Release the read-only modes of a database now; return them as they are then.
 

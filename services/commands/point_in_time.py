@@ -8,12 +8,14 @@ from typing import Any
 from services.backups.naming import check_name
 from services.backups.plan import choose_recipients
 from services.backups.taken import refuse_taken
+from services.commands.gate import permitted
 from services.commands.submit import check_note, earlier_run, submit_run
 from services.errors import InputError
 from services.installation import Installation
 from services.pitr.target import RecoveryTarget, refuse_future
 
 
+@permitted("base.create")
 def submit_base_backup(
     installation: Installation,
     database: str,
@@ -49,6 +51,7 @@ def submit_base_backup(
     )
 
 
+@permitted("point.test")
 def submit_point_test(
     installation: Installation,
     database: str,
@@ -76,6 +79,7 @@ def submit_point_test(
     )
 
 
+@permitted("point.restore")
 def submit_point_restore(
     installation: Installation,
     database: str,

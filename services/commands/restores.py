@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from services.catalog.model import Backup, RunKind
+from services.commands.gate import permitted
 from services.commands.submit import submit_run
 from services.errors import InputError, UntrustedManifest
 from services.installation import Installation
@@ -14,6 +15,7 @@ from services.restores.restore import check_target
 from services.settings.model import VerificationLevel
 
 
+@permitted("backup.verify", instead=lambda given: "restore.test" if given["level"] == "restore" else None)
 def submit_verification(
     installation: Installation,
     backup_id: str,
@@ -51,6 +53,7 @@ def submit_verification(
     )
 
 
+@permitted("restore.database")
 def submit_restore(
     installation: Installation,
     backup_id: str,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from services.audit.pending import settle
 from services.catalog.pins import Pin
+from services.commands.gate import permitted
 from services.commands.submit import check_note, submit_run
 from services.errors import InputError
 from services.installation import Installation
@@ -14,6 +16,7 @@ MAX_AT_ONCE = 5000
 """So many backups one confirmation may name."""
 
 
+@permitted("retention.plan", instead=lambda given: "retention.apply" if given["apply"] else None)
 def submit_cleanup(
     installation: Installation,
     *,
@@ -34,6 +37,7 @@ def submit_cleanup(
     return _submit(installation, request, actor, reason, idempotency_key, slot=slot, queue=queue)
 
 
+@permitted("backup.delete")
 def submit_deletion(
     installation: Installation,
     backup_ids: Sequence[str],
@@ -57,6 +61,7 @@ def submit_deletion(
     return _submit(installation, request, actor, reason, idempotency_key, queue=queue)
 
 
+@permitted("backup.pin", instead=lambda given: None if given["pinned"] else "backup.unpin")
 def set_pin(installation: Installation, backup_id: str, *, pinned: bool, actor: str, reason: str = "") -> Pin:
     """Pin a backup, or take its pin away. Raise UnknownName, InputError for one that has expired or is being deleted.
 
@@ -69,6 +74,7 @@ def set_pin(installation: Installation, backup_id: str, *, pinned: bool, actor: 
         # The same row that a deletion takes: of a pin and a deletion at one moment, one sees the other.
         installation.catalog.deletions.hold(backup_id, transaction)
         installation.catalog.pins.set(pin, transaction)
+        settle(transaction)
     return pin
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 from services.catalog.runs import stored_key
+from services.commands.gate import permitted
 from services.commands.submit import check_note
 from services.errors import Busy, InputError
 from services.installation import Installation
@@ -18,6 +19,7 @@ FARTHEST = timedelta(days=3 * 366)
 """An action item that is due later than this was mistyped."""
 
 
+@permitted("review.write")
 def write_review_note(
     installation: Installation,
     week: str,
@@ -39,6 +41,7 @@ def write_review_note(
     )  # fmt: skip
 
 
+@permitted("review.write")
 def edit_review_note(
     installation: Installation, note_id: str, text: str, *, seen: int | None = None, actor: str
 ) -> Note:
@@ -49,11 +52,13 @@ def edit_review_note(
     return _change(installation, note_id, _checked(text, "note"), seen, actor)
 
 
+@permitted("review.write")
 def withdraw_review_note(installation: Installation, note_id: str, *, seen: int | None = None, actor: str) -> Note:
     """Take a note out of its review; what it said is kept. Raise UnknownName, InputError, Busy."""
     return _change(installation, note_id, "", seen, actor)
 
 
+@permitted("review.write")
 def add_action_item(
     installation: Installation,
     week: str,
@@ -74,7 +79,15 @@ def add_action_item(
     )  # fmt: skip
 
 
-def change_action_item(installation: Installation, action_id: str, *, owner: str, due: date | None) -> ActionItem:
+@permitted("review.write")
+def change_action_item(
+    installation: Installation,
+    action_id: str,
+    *,
+    owner: str,
+    due: date | None,
+    actor: str,  # noqa: ARG001 - the gate reads it
+) -> ActionItem:
     """Give an open action item another owner or day. Raise InputError when it is done, UnknownName."""
     engine, now = installation.catalog.engine, installation.clock()
     known = actions.get_action(engine, action_id)
@@ -83,6 +96,7 @@ def change_action_item(installation: Installation, action_id: str, *, owner: str
     return actions.change_action(engine, action_id, was_done=False, owner=_checked_owner(owner), due=due)
 
 
+@permitted("review.write")
 def complete_action_item(installation: Installation, action_id: str, *, note: str = "", actor: str) -> ActionItem:
     """Tick an action item off. Raise InputError when it is done already, UnknownName."""
     note = _checked(note, "note") if note.strip() else ""
@@ -93,7 +107,13 @@ def complete_action_item(installation: Installation, action_id: str, *, note: st
     )
 
 
-def reopen_action_item(installation: Installation, action_id: str) -> ActionItem:
+@permitted("review.write")
+def reopen_action_item(
+    installation: Installation,
+    action_id: str,
+    *,
+    actor: str,  # noqa: ARG001 - the gate reads it
+) -> ActionItem:
     """Take back that an action item was done. Raise InputError when it is open, UnknownName."""
     engine = installation.catalog.engine
     actions.get_action(engine, action_id)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import cast
 
+from services.commands.gate import permitted
 from services.commands.submit import check_note
 from services.errors import Busy, InputError
 from services.installation import Installation
@@ -13,12 +14,13 @@ from services.names import unknown_name
 from services.schedules import jobs, sync  # as modules: they import the commands
 from services.schedules.cron import check_cron, check_time_zone
 from services.schedules.model import ScheduleVersion
-from services.settings.model import parse_duration
+from services.settings.lengths import parse_duration
 
 LONGEST_DEADLINE = timedelta(days=31)
 _ATTEMPTS = 5
 
 
+@permitted("schedule.change")
 def set_schedule(
     installation: Installation,
     schedule: str,
@@ -61,6 +63,7 @@ def check_deadline(deadline: timedelta) -> None:
         raise InputError("A deadline lies between 1 minute and 31 days.", hint="Write 4h, the default, or 90min.")
 
 
+@permitted("schedule.change")
 def pause_schedule(installation: Installation, schedule: str, *, actor: str, reason: str = "") -> ScheduleVersion:
     """Keep a schedule from coming due until it is resumed. Raise UnknownName, InputError when it never comes due."""
     if not _latest(installation, schedule).cron:
@@ -68,6 +71,7 @@ def pause_schedule(installation: Installation, schedule: str, *, actor: str, rea
     return _change(installation, schedule, {"paused": True}, actor=actor, reason=reason)
 
 
+@permitted("schedule.change")
 def resume_schedule(installation: Installation, schedule: str, *, actor: str, reason: str = "") -> ScheduleVersion:
     """Let a paused schedule come due again, from the next due time on.
 
@@ -82,6 +86,7 @@ def resume_schedule(installation: Installation, schedule: str, *, actor: str, re
     return _change(installation, schedule, {"paused": False}, actor=actor, reason=reason)
 
 
+@permitted("schedule.run")
 def run_schedule(
     installation: Installation,
     schedule: str,

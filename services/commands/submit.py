@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from services.approvals.gate import ask
+from services.audit.pending import settle
+from services.catalog.approvals import Approval
 from services.catalog.model import Run, RunKind
 from services.catalog.runs import stored_key
 from services.commands.attended import mark
@@ -26,14 +30,22 @@ def submit_run(
     idempotency_key: str | None,
     queue: bool,
     backup_id: str | None = None,
+    approval: Approval | None = None,
+    approved_by: tuple[str, str] = ("", ""),
 ) -> str:
     """Write the run's row and, with ``queue``, put it into the worker's queue; return its id.
 
-    The same idempotency key returns the same run.
+    The same idempotency key returns the same run. ``approval``: what a second person has just approved; ``approved_by``
+    who, and with which note. Raise ApprovalNeeded where there has to be one, InputError when another was first.
     """
     runs = installation.catalog.runs
     if known := earlier_run(installation, idempotency_key):
         return known.id
+    if approval is None:
+        ask(
+            installation, kind, database=database, backup_id=backup_id, params=params, actor=actor, reason=reason,
+            idempotency_key=idempotency_key,
+        )  # fmt: skip
     if queue:
         # Imported here: DBOS costs a third of a second, which a command in the foreground need not pay.
         from services.jobs.queue import enqueue, prepare_queue
@@ -54,8 +66,11 @@ def submit_run(
                 expected_seconds=expected,
                 connection=transaction,
             )
+            if approval is not None:
+                _take(installation, approval, approved_by, run.id, transaction)
             if queue:
-                enqueue(installation.catalog, run, transaction)
+                enqueue(installation, run, transaction)
+            settle(transaction, run=run.id)
     except IntegrityError:
         # Two clicks at the same moment: the other one was first.
         known = earlier_run(installation, idempotency_key)
@@ -63,6 +78,15 @@ def submit_run(
             raise
         return known.id
     return run.id
+
+
+def _take(
+    installation: Installation, approval: Approval, by: tuple[str, str], run_id: str, transaction: sa.Connection
+) -> None:
+    """Record the approval with the run that it starts, in one transaction. Raise InputError when somebody was first."""
+    decide, now = installation.catalog.approvals.decide, installation.clock()
+    if not decide(approval.id, "approved", by=by[0], at=now, note=by[1], run_id=run_id, connection=transaction):
+        raise InputError(f"Request {approval.id} waits no more.", hint="See `backups approvals list --all`.")
 
 
 def earlier_run(installation: Installation, idempotency_key: str | None) -> Run | None:

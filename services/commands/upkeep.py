@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from services.catalog.model import RunKind
+from services.commands.gate import permitted
 from services.commands.submit import submit_run
 from services.installation import Installation
 
 
+@permitted("janitor.look", instead=lambda given: "janitor.apply" if given["apply"] else None)
 def submit_janitor(
     installation: Installation,
     *,
@@ -25,6 +27,7 @@ def submit_janitor(
     )
 
 
+@permitted("health.run")
 def submit_health(
     installation: Installation,
     *,
@@ -40,6 +43,7 @@ def submit_health(
     return _submit_upkeep(installation, "health", params, actor, reason, idempotency_key, queue)
 
 
+@permitted("run.cancel")
 def request_cancel(installation: Installation, run_id: str, *, actor: str) -> None:
     """Ask a run to stop. Raise UnknownName, InputError when it has ended."""
     installation.catalog.runs.request_cancel(run_id, actor=actor, now=installation.clock())

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
+import pickle  # nosec B403  # see where it is read
 import signal
 import subprocess
 import sys
@@ -104,7 +104,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         # Meant for the run, which releases; we see to it that it has.
         signal.signal(number, lambda *_: told_to_end.set())
-    settings, mode_id = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the process that started us
+    settings, mode_id = pickle.load(sys.stdin.buffer)  # nosec B301  # noqa: S301 - from the process that started us
     logging.basicConfig(
         filename=settings.home / LOG_NAME, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )

@@ -11,12 +11,16 @@ from collections.abc import Callable, Iterable, Mapping
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.errors import ConnectionFailed
+from services.health import audit_checks as audit
 from services.health import damage_checks as damage
 from services.health import database_checks as database
+from services.health import key_checks as key
+from services.health import lock_checks as lock
 from services.health import pitr_checks as pitr
 from services.health import place_checks as place
 from services.health import promise_checks as promise
 from services.health import read_only_checks as read_only
+from services.health import worker_checks as workers
 from services.health.facts import Facts, gather
 from services.health.model import INSTALLATION, HealthCheck, HealthReport, make_report
 from services.installation import Installation
@@ -28,6 +32,8 @@ RULES: tuple[Rule, ...] = (
     place.notifications,
     place.worker,
     place.queue,
+    workers.queues,
+    workers.folders,
     database.paused,
     database.backup_age,
     database.backup_run,
@@ -46,6 +52,10 @@ RULES: tuple[Rule, ...] = (
     place.probes,
     pitr.log,
     read_only.read_only,
+    audit.log,
+    audit.anchors,
+    key.keys,
+    lock.locks,
 )
 
 

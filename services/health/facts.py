@@ -10,6 +10,7 @@ from services.catalog import summaries
 from services.catalog.copies import count_never_begun
 from services.catalog.model import Run
 from services.catalog.read_only_modes import ReadOnlyMode
+from services.catalog.workers import Worker
 from services.health.damage import Corruption, corruption
 from services.health.queries import (
     GoodOne,
@@ -56,6 +57,7 @@ class Facts:
     """Of the last thirty days."""
     held: tuple[ReadOnlyMode, ...]
     """The read-only modes that are not released, the oldest first."""
+    workers: tuple[Worker, ...]
 
     @property
     def limits(self) -> AlertSettings:
@@ -93,4 +95,5 @@ def gather(installation: Installation, *, free: Mapping[str, int | None] | None 
         delivery=delivery(engine, now),
         slo=load_slo(installation),
         held=tuple(installation.catalog.read_only_modes.unreleased()),
+        workers=tuple(installation.catalog.workers.list()),
     )

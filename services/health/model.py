@@ -101,6 +101,9 @@ def join_sentences(sentence: str, hint: str) -> str:
 
 
 CHECK_WORDS: dict[str, str] = {
+    "recovery_key": "Recovery key",
+    "key_drill": "Drill of the recovery key",
+    "object_lock": "Object lock",
     "backup_age": "Last good backup",
     "backup_run": "Last backup run",
     "slot": "Last slot",
@@ -119,6 +122,8 @@ CHECK_WORDS: dict[str, str] = {
     "worker": "Heartbeat",
     "settings": "Settings",
     "queue": "Queue",
+    "queues": "Queues served",
+    "folders": "Folder",
     "catalogue": "Catalogue",
     "notifications": "Notifications",
     "connection": "Connection",
@@ -130,6 +135,8 @@ CHECK_WORDS: dict[str, str] = {
     "slot_lag": "Replication slot",
     "base_backup_age": "Last base backup",
     "read_only": "Read-only mode",
+    "audit_log": "Audit log",
+    "audit_anchor": "Anchor of the audit log",
 }
 
 

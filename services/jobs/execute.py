@@ -7,12 +7,15 @@ import traceback
 from collections.abc import Callable
 from typing import Any, Literal
 
+from services.approvals.gate import require_approval
+from services.audit.runs import record_reading
 from services.catalog.model import MACHINES, Run
 from services.catalog.runs import ClaimLost, Enqueue
 from services.errors import BackupsError, Cancelled
 from services.installation import Installation
 from services.jobs.active_run import ActiveRun, Interrupted
-from services.jobs.use_cases import USE_CASES
+from services.jobs.use_cases import carry_out_use_case
+from services.log_output import logged_as
 from services.settings.model import DatabaseSettings
 
 logger = logging.getLogger(__name__)
@@ -50,11 +53,13 @@ def execute_run(
     state: Literal["finished", "failed", "cancelled"] = "finished"
     result: dict[str, Any] = {}
     error: BackupsError | None = None
-    with active:
+    with active, logged_as(run_id):
         started(active)
         try:
+            _require_second_person(installation, run, active)
             _hold_backup(installation, run)
-            result = USE_CASES[run.kind](installation, run, active)
+            record_reading(installation, run, worker=worker)
+            result = carry_out_use_case(installation, run, active)
         except KeyboardInterrupt:
             state, error = "cancelled", Cancelled("Cancelled with Ctrl-C.")
             _record_end(active, state, error)
@@ -81,6 +86,14 @@ def execute_run(
 def _somebody_sees(run: Run) -> bool:
     """Say whether a person asked for the run and is told what becomes of it."""
     return run.actor not in MACHINES and not run.params.get("slot") and not run.params.get("unattended")
+
+
+def _require_second_person(installation: Installation, run: Run, active: ActiveRun) -> None:
+    """Raise InputError where two persons are needed and one alone asked; say in the log who approved it."""
+    approval = require_approval(installation, run)
+    if approval is not None:
+        note = f": {approval.note}" if approval.note else "."
+        active.log(f"Asked for by {approval.asked_by}, approved by {approval.decided_by}{note}")
 
 
 def _hold_backup(installation: Installation, run: Run) -> None:

@@ -13,6 +13,8 @@ from dbos import DBOS, DBOSClient
 from services.catalog.catalog import Catalog
 from services.catalog.model import Run
 from services.catalog.runs import Enqueue, lock_name
+from services.installation import Installation
+from services.settings.model import DEFAULT_QUEUE
 
 QUEUE = "runs"
 WORKFLOW = "work on a run"
@@ -53,24 +55,30 @@ def _client(engine: sa.Engine, url: str) -> DBOSClient:
     )
 
 
-def enqueuer(catalog: Catalog) -> Enqueue:
-    """Return what puts runs into this catalogue's queue, for stores that know nothing of the queue."""
-    return functools.partial(enqueue, catalog)
+def enqueuer(installation: Installation) -> Enqueue:
+    """Return what puts runs into this installation's queues, for stores that know nothing of them."""
+    return functools.partial(enqueue, installation)
 
 
-def enqueue(catalog: Catalog, run: Run, connection: sa.Connection, *, again: int = 0) -> None:
-    """Put a queued run into the queue, within the caller's transaction on the catalogue.
+def dbos_queue(name: str) -> str:
+    """Given a queue's name in the settings, return its name with DBOS."""
+    return QUEUE if name == DEFAULT_QUEUE else f"{QUEUE}/{name}"
+
+
+def enqueue(installation: Installation, run: Run, connection: sa.Connection, *, again: int = 0) -> None:
+    """Put a queued run into its database's queue, within the caller's transaction on the catalogue.
 
     The workflow's id names the attempt: the one of an earlier attempt that is picked up again finds that its attempt is
     over, and ends. ``again``: how many places this attempt has lost (see ``services.jobs.reconcile``). Two processes
     that put the same one back at once agree on the id, so that DBOS keeps one of them.
     """
+    catalog = installation.catalog
     client = _client(catalog.engine, dbos_url(catalog))
     client.enqueue_in_transaction(
         connection,
         {
             "workflow_name": WORKFLOW,
-            "queue_name": QUEUE,
+            "queue_name": dbos_queue(installation.settings.queue_of(run.database)),
             "workflow_id": attempt_of(run) + (f"{_AGAIN}{again}" if again else ""),
             "queue_partition_key": lock_name(run.kind, run.database),
             "app_version": APPLICATION_VERSION,
@@ -88,6 +96,8 @@ class Place:
     state: Literal["waiting", "taken", "over"]
     worker: str | None
     """Which worker has taken it, or had it; None when none did."""
+    queue: str = QUEUE
+    """DBOS's name of the queue that it stands in."""
 
     @property
     def attempt(self) -> str:
@@ -120,4 +130,7 @@ def _places(catalog: Catalog, *, status: list[str] | None = None, workflow_id_pr
     found = _client(catalog.engine, dbos_url(catalog)).list_workflows(
         name=WORKFLOW, status=status, workflow_id_prefix=workflow_id_prefix, load_input=False, load_output=False
     )
-    return [Place(one.workflow_id, _STATES.get(one.status, "over"), one.executor_id) for one in found]
+    return [
+        Place(one.workflow_id, _STATES.get(one.status, "over"), one.executor_id, one.queue_name or QUEUE)
+        for one in found
+    ]

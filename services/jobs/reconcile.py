@@ -49,11 +49,11 @@ class QueueWatch:
         # The runs first: a place is made in the transaction that queues its run, so it is there when the run is.
         runs = [run for run in catalog.runs.list(states=["queued"], limit=None) if run.params.get("queued")]
         places = queue.places(catalog)
-        astray = self._astray(places, ending=ending)
+        astray = self._astray(places, ending=ending) | self._left_behind(places, runs)
         for place in astray:
             queue.free(catalog, place)
             if not ending:
-                logger.warning("nobody worked on %s, which worker %s had taken", place.id, place.worker)
+                logger.warning("nobody works on %s in queue %s (worker %s)", place.id, place.queue, place.worker)
         held = {place.attempt for place in places if place not in astray}
         # Oldest first, as they were queued.
         lost = [run for run in reversed(runs) if queue.attempt_of(run) not in held]
@@ -68,7 +68,21 @@ class QueueWatch:
         had = queue.places_of(catalog, run)
         if any(place.state != "over" for place in had):
             return False
-        return catalog.runs.enqueue_again(run, functools.partial(queue.enqueue, catalog, again=len(had)))
+        return catalog.runs.enqueue_again(run, functools.partial(queue.enqueue, self._installation, again=len(had)))
+
+    def _left_behind(self, places: list[queue.Place], runs: list[Run]) -> set[queue.Place]:
+        """Return the places that wait in a queue which nobody serves, of runs that have another one by now.
+
+        A database was given another queue in the settings. As long as a worker serves the old one, it is let be: that
+        worker's settings may be the newer ones.
+        """
+        settings, workers = self._installation.settings, self._installation.catalog.workers
+        home = {queue.attempt_of(run): queue.dbos_queue(settings.queue_of(run.database)) for run in runs}
+        moved = {p for p in places if p.state == "waiting" and p.queue != home.get(p.attempt, p.queue)}
+        if not moved:
+            return set()
+        served = {queue.dbos_queue(q) for worker in workers.alive(self._installation.clock()) for q in worker.serves}
+        return {place for place in moved if place.queue not in served}
 
     def _astray(self, places: list[queue.Place], *, ending: bool) -> set[queue.Place]:
         """Return the places that were taken by a worker that is gone, or by us and then never begun."""

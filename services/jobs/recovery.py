@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -45,6 +46,7 @@ _REPEATABLE = (
     "compress",
     "base_backup",
     "point_test",
+    "rotate",
 )
 """What may be started again by itself. A restore or an adoption is repeated by the person who asked for it."""
 _MAKES_BACKUPS = ("backup", "adopt", "base_backup")
@@ -52,19 +54,24 @@ _MAKES_BACKUPS = ("backup", "adopt", "base_backup")
 
 
 def recover_dead_runs(
-    installation: Installation, watch: DeathWatch, *, enqueue: Enqueue | None, attended: bool = True
+    installation: Installation,
+    watch: DeathWatch,
+    *,
+    enqueue: Enqueue | None,
+    attended: bool = True,
+    looks_after: Callable[[Run], bool] = lambda _run: True,
 ) -> list[Run]:
     """Look after every run whose process is gone and that nobody else looks after; return them as they are now.
 
     ``enqueue`` puts a run back into the queue; None leaves such runs lost. ``attended`` says whether a worker is there
     to take them up. A run whose leftovers cannot be removed now is lost all the same, and says what is left; the
-    janitor removes it later.
+    janitor removes it later. ``looks_after`` leaves runs to others: what they left may lie on another machine's disk.
     """
     runs = installation.catalog.runs
     recovered = []
     with _one_at_a_time:
         for run in runs.list(states=["running"], limit=None):
-            if not watch.is_dead(run):
+            if not watch.is_dead(run) or not looks_after(run):
                 continue
             if runs.take_over(run, worker=process_identity(), now=installation.clock()):
                 logger.warning("run %s (%s %s) died with %s", run.id, run.kind, run.database, run.worker)
@@ -83,7 +90,7 @@ def recover_now(installation: Installation) -> list[Run]:
     return recover_dead_runs(
         installation,
         DeathWatch(),
-        enqueue=enqueuer(installation.catalog),
+        enqueue=enqueuer(installation),
         attended=bool(installation.catalog.workers.alive(installation.clock())),
     )
 

@@ -13,18 +13,21 @@ from services.backups.archive_backups import Wish, archive_backups
 from services.backups.compress_backup import compress_backups
 from services.backups.copy_backup import copy_backup
 from services.backups.create import create_backup, verify_new_backup
+from services.backups.locking import lock_copies
 from services.backups.missing_copies import queue_copies
 from services.backups.request import BackupRequest
 from services.backups.thaw_backup import describe_thaw, thaw_backup
 from services.backups.thaw_state import expected_at
 from services.catalog.model import Backup, Run, RunKind, Verification
 from services.clock import isoformat
+from services.commands.gate import following
 from services.emergency.backup import emergency_backup
 from services.emergency.request import EmergencyRequest
 from services.health.probe import check_health
 from services.installation import Installation
 from services.janitor import sweep
 from services.jobs.active_run import ActiveRun
+from services.keys.rotate import rotate_backups
 from services.pitr.base_backup import create_base_backup
 from services.pitr.expire import expire_windows
 from services.pitr.point_runs import hold_point_test, perform_point_restore
@@ -58,10 +61,24 @@ def _made(backup: Backup) -> dict[str, Any]:
     return {"backup_id": backup.id, "name": backup.name, "stored_bytes": backup.stored_bytes}
 
 
+STORES: tuple[RunKind, ...] = ("backup", "adopt", "base_backup", "copy", "compress", "rotate", "health")
+"""After these, what is to be locked in its storage is (``services.backups.locking``)."""
+
+
+def carry_out_use_case(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
+    """Do what a run is for, and lock what it stored; return what its row keeps as its result."""
+    result = USE_CASES[run.kind](installation, run, active)
+    if run.kind in STORES:
+        lock_copies(installation, active)
+    return result
+
+
 def _copy_later(installation: Installation, run: Run, backup: Backup, active: ActiveRun) -> None:
     """Queue the further copies of a backup that the worker has made; in the foreground whoever asked for it goes on."""
     if run.params.get("queued"):
-        for run_id in queue_copies(installation, backup.id, actor=run.actor):
+        with following():
+            queued = queue_copies(installation, backup.id, actor=run.actor)
+        for run_id in queued:
             storage = installation.catalog.runs.get(run_id).params["storage"]
             active.log(f"A copy in {storage} is queued (run {run_id}).")
 
@@ -80,6 +97,10 @@ def _archive(installation: Installation, run: Run, active: ActiveRun) -> dict[st
 
 def _compress(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
     return _summed_up(compress_backups(installation, run.params["backups"], active).to_json())
+
+
+def _rotate(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
+    return _summed_up(rotate_backups(installation, run.params["backups"], active).to_json())
 
 
 def _summed_up(report: dict[str, Any]) -> dict[str, Any]:
@@ -199,4 +220,5 @@ USE_CASES: dict[RunKind, UseCase] = {
     "base_backup": _base_backup,
     "point_test": hold_point_test,
     "point_restore": perform_point_restore,
+    "rotate": _rotate,
 }

@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib.metadata import version
@@ -15,10 +15,13 @@ from dbos import DBOS
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.alerts.watch import AlertWatch
+from services.audit.settings_seen import note_settings
+from services.audit.watch import anchor_when_due
 from services.backups.look_again import look_again
 from services.backups.missing_copies import queue_missing
 from services.backups.thaws import look_at_thaws
 from services.catalog.duties import WORKER_LEFT, claim_duty
+from services.catalog.model import Run
 from services.catalog.runs import ClaimLost
 from services.emergency.release import release_due
 from services.errors import Busy
@@ -31,6 +34,7 @@ from services.jobs.identity import DeathWatch, process_identity
 from services.jobs.paced import Paced
 from services.jobs.reconcile import QueueWatch
 from services.jobs.recovery import recover_dead_runs
+from services.names import unknown_name
 from services.pitr.worker_tasks import PointInTimeTasks
 from services.retention.pins import store_waiting_pins
 from services.schedules.start_due import start_due_runs
@@ -44,6 +48,7 @@ AWAY_POLL_SECONDS = 2.0
 """How long a run waits before it asks a catalogue again that did not answer."""
 COPIES_SECONDS = 60.0
 PROBES_SECONDS = 60.0
+AUDIT_SECONDS = 300.0
 STOP_SECONDS = 20.0
 """How long a worker that is told to end waits for its runs to clean up after themselves."""
 
@@ -54,6 +59,8 @@ class _State:
 
     installation: Installation
     identity: str
+    queues: tuple[str, ...]
+    """Those that are served, of the settings' queues."""
     stopping: threading.Event = field(default_factory=threading.Event)
     active: dict[str, ActiveRun] = field(default_factory=dict)
     places: set[str] = field(default_factory=set)
@@ -103,7 +110,7 @@ def _work(state: _State, run_id: str, attempt: int) -> bool:
                 run_id,
                 worker=state.identity,
                 started=lambda active: _enter(state, active),
-                enqueue=queue.enqueuer(state.installation.catalog),
+                enqueue=queue.enqueuer(state.installation),
             )
         return True
     except Busy:
@@ -130,12 +137,17 @@ def _work(state: _State, run_id: str, attempt: int) -> bool:
         _leave(state, run_id)
 
 
-def run_worker(installation: Installation, *, stop: threading.Event | None = None) -> None:
+def run_worker(
+    installation: Installation, *, stop: threading.Event | None = None, queues: Sequence[str] | None = None
+) -> None:
     """Work until SIGTERM or SIGINT arrives (in the main thread), or ``stop`` is set.
 
+    ``queues``: those of the settings that are worked on; None: all. Raise UnknownName for one that they do not have.
     Runs in progress are then interrupted, cleaned up and queued again, for the next worker.
     """
-    state = _State(installation, process_identity(), stop or threading.Event())
+    state = _State(
+        installation, process_identity(), _served(installation.settings.queues, queues), stop or threading.Event()
+    )
     _states.append(state)
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -154,10 +166,12 @@ def run_worker(installation: Installation, *, stop: threading.Event | None = Non
             ("read-only", _release_read_only),
             ("copies", Paced(_copies, COPIES_SECONDS)),
             ("probes", Paced(_probe_again, PROBES_SECONDS)),
+            ("audit", Paced(_anchor_audit_log, AUDIT_SECONDS)),
             *state.pitr.tasks(),
         )
     ]
     sync_schedules(installation)
+    note_settings(installation, "worker")
     # Before anything is taken from the queue: others tell by our heart whether what we take is in good hands.
     _beat(state)
     _try(state, _recover)
@@ -181,9 +195,28 @@ def run_worker(installation: Installation, *, stop: threading.Event | None = Non
         logger.info("worker %s has ended", state.identity)
 
 
+def _served(known: tuple[str, ...], wanted: Sequence[str] | None) -> tuple[str, ...]:
+    for name in wanted or ():
+        if name not in known:
+            raise unknown_name("queue", name, known)
+    return tuple(name for name in known if wanted is None or name in wanted)
+
+
 def _recover(state: _State) -> None:
     """Look after the runs of dead processes."""
-    recover_dead_runs(state.installation, state.watch, enqueue=queue.enqueuer(state.installation.catalog))
+    recover_dead_runs(
+        state.installation,
+        state.watch,
+        enqueue=queue.enqueuer(state.installation),
+        looks_after=lambda run: _looks_after(state, run),
+    )
+
+
+def _looks_after(state: _State, run: Run) -> bool:
+    """Say whether a dead run is ours to look after: of a queue that we serve, or that nobody serves now."""
+    name = state.installation.settings.queue_of(run.database)
+    alive = state.installation.catalog.workers.alive(state.installation.clock())
+    return name in state.queues or not any(name in worker.serves for worker in alive)
 
 
 def _put_queue_right(state: _State) -> None:
@@ -233,6 +266,11 @@ def _copies(state: _State) -> None:
     look_at_thaws(state.installation)
 
 
+def _anchor_audit_log(state: _State) -> None:
+    """Verify the audit log and anchor it in each storage, once a day."""
+    anchor_when_due(state.installation, by=state.identity)
+
+
 def _store_pins(state: _State) -> None:
     """Store pins beside their backups."""
     for problem in store_waiting_pins(state.installation):
@@ -255,19 +293,24 @@ def _launch_dbos(state: _State) -> None:
             "enable_otlp": False,
         }
     )
+    DBOS.listen_queues([queue.dbos_queue(name) for name in state.queues])
     DBOS.launch()
-    DBOS.register_queue(
-        queue.QUEUE,
-        partition_concurrency=1,
-        worker_concurrency=state.installation.settings.workers,
-        polling_interval_sec=1.0,
-        on_conflict="always_update",
-    )
+    for name in state.queues:
+        DBOS.register_queue(
+            queue.dbos_queue(name),
+            partition_concurrency=1,
+            worker_concurrency=state.installation.settings.workers,
+            polling_interval_sec=1.0,
+            on_conflict="always_update",
+        )
 
 
 def _beat(state: _State) -> None:
     state.installation.catalog.workers.beat(
-        state.identity, version=version("proven-backups"), now=state.installation.clock()
+        state.identity,
+        version=version("proven-backups"),
+        now=state.installation.clock(),
+        queues=state.queues,
     )
 
 

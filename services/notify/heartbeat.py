@@ -62,7 +62,7 @@ def _ask(url: str, *, well: bool, text: str) -> bool:
     request.add_header("Content-Type", "text/plain")
     request.add_header("User-Agent", "Backups")
     try:
-        with urllib.request.urlopen(request, timeout=SECONDS):  # noqa: S310 - see above
+        with urllib.request.urlopen(request, timeout=SECONDS):  # nosec B310  # noqa: S310 - see above
             return True
     except urllib.error.HTTPError as error:
         logger.warning("the watchdog of heartbeat_url answered %s", error.code)

@@ -51,13 +51,12 @@ def check_recipients(settings: Settings, database: DatabaseSettings) -> None:
 
 def archive_of(settings: Settings, database: DatabaseSettings, storage: Storage, cluster: Cluster) -> WalArchive:
     """Return the archive of a cluster's log, which writes as the database's backups are written."""
-    key = settings.encryption_key
     return WalArchive(
         storage,
         database.name,
         cluster.system_identifier,
         settings.recipients if database.encrypt else (),
-        (key.get_secret_value(),) if key is not None else (),
+        settings.secret_keys(),
         segment_bytes=cluster.segment_bytes,
         level=min(database.compression_level, 9),
     )

@@ -18,7 +18,8 @@ from typing import Any
 
 from services.errors import BackupsError
 
-SHELTER = Path("/var/tmp")  # noqa: S108 -- survives a restart; private_shelter refuses a folder that others made
+# It survives a restart; private_shelter refuses a folder that others made.
+SHELTER = Path("/var/tmp")  # nosec B108  # noqa: S108
 
 
 @dataclass(frozen=True)

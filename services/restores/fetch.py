@@ -87,16 +87,18 @@ def identities_for(settings: Settings, backup: Backup) -> tuple[str, ...]:
     """
     if backup.encryption == "none":
         return ()
-    if settings.encryption_key is None:
+    secrets = settings.secret_keys()
+    if not secrets:
         raise KeyMismatch(
             f"{backup.name} is encrypted to {', '.join(backup.recipients) or 'a key'}; there is no secret key here.",
             hint="Set BACKUP_ENCRYPTION_KEY to the age secret key (AGE-SECRET-KEY-1…) of one of these.",
         )
-    secret = settings.encryption_key.get_secret_value()
-    ours = public_key(secret)
-    if backup.recipients and ours not in backup.recipients:
+    ours = {public_key(secret): secret for secret in secrets}
+    fitting = tuple(secret for public, secret in ours.items() if not backup.recipients or public in backup.recipients)
+    if not fitting:
+        have = f"this key is {next(iter(ours))}" if len(ours) == 1 else f"the keys here are {', '.join(ours)}"
         raise KeyMismatch(
-            f"{backup.name} is encrypted to {', '.join(backup.recipients)}, this key is {ours}.",
+            f"{backup.name} is encrypted to {', '.join(backup.recipients)}, {have}.",
             hint="Set BACKUP_ENCRYPTION_KEY to the secret key that belongs to one of the former.",
         )
-    return (secret,)
+    return fitting

@@ -61,7 +61,7 @@ def pick_backup(installation: Installation, database: str, *, month: datetime, s
     rows = _good_backups(installation, database, month)
     chosen_from = [row for row in rows if not row.tested] or rows
     if chosen_from:
-        row = Random(f"{database} {seed}").choice(chosen_from)  # noqa: S311 - chance, no secret
+        row = Random(f"{database} {seed}").choice(chosen_from)  # nosec B311  # noqa: S311 - chance, no secret
         remark = "" if not row.tested else f"Every good backup of {month:%B %Y} was restore-tested before."
         return Pick(row.id, row.name, database, row.snapshot_at, month, len(rows), remark)
     newest = installation.catalog.backups.latest_good(database)

@@ -43,6 +43,8 @@ def protection(backup: PlannedBackup, minimum: int, *, forced: bool) -> str:
         return "pinned"
     if "active" in reasons:
         return "a run works on it"
+    if "locked" in reasons:
+        return f"locked until {backup.candidate.locked_until:%Y-%m-%d %H:%M} UTC"
     if forced:
         return ""
     if "minimum" in reasons:
@@ -55,8 +57,11 @@ def check_deletable(backup: PlannedBackup, minimum: int, *, forced: bool) -> Non
     why = protection(backup, minimum, forced=forced)
     if not why:
         return
-    hint = {
-        "pinned": "Unpin it first, if it may really go: `backups unpin`.",
-        "a run works on it": "Wait for the run, or cancel it: `backups runs`.",
-    }.get(why, "Give a reason to delete it all the same: --force REASON.")
+    if why.startswith("locked"):
+        hint = "Its storage lets nobody delete it before."
+    else:
+        hint = {
+            "pinned": "Unpin it first, if it may really go: `backups unpin`.",
+            "a run works on it": "Wait for the run, or cancel it: `backups runs`.",
+        }.get(why, "Give a reason to delete it all the same: --force REASON.")
     raise InputError(f"{backup.name} is not deleted: {'it is ' if why != 'a run works on it' else ''}{why}.", hint=hint)

@@ -34,6 +34,7 @@ def load_live(engine: sa.Engine, databases: Collection[str]) -> list[LiveBackup]
             sa.func.sum(sa.case((there, copies.c.bytes), else_=0)).label("bytes"),
             sa.func.max(sa.case((copies.c.state == "stored", 1), else_=0)).label("stored"),
             sa.func.max(copies.c.deletion_failed_at).label("deletion_failed_at"),
+            sa.func.max(sa.case((there, copies.c.locked_until))).label("locked_until"),
         )
         .group_by(copies.c.backup_id)
         .subquery()
@@ -45,7 +46,7 @@ def load_live(engine: sa.Engine, databases: Collection[str]) -> list[LiveBackup]
             backups.c.pinned, backups.c.proven_at, backups.c.verification_passed, backups.c.adopted, backups.c.trust,
             (sa.cast(backups.c.excluded, sa.Text) != json.dumps([])).label("partial"),
             backups.c.id.in_(worked_on).label("active"),
-            of_copies.c.bytes, of_copies.c.stored, of_copies.c.deletion_failed_at,
+            of_copies.c.bytes, of_copies.c.stored, of_copies.c.deletion_failed_at, of_copies.c.locked_until,
         )
         .join_from(backups, of_copies, of_copies.c.backup_id == backups.c.id, isouter=True)
         .where(backups.c.state.in_(("finished", "deleting")), backups.c.database.in_(list(databases)))
@@ -58,11 +59,12 @@ def load_live(engine: sa.Engine, databases: Collection[str]) -> list[LiveBackup]
 def _to_live(row: Sequence[Any]) -> LiveBackup:
     (
         backup_id, name, database, kind, state, finished_at, pinned, proven_at, passed, adopted, trust, partial, active,
-        size, stored, deletion_failed_at,
+        size, stored, deletion_failed_at, locked_until,
     ) = row  # fmt: skip
     candidate = Candidate(
         id=backup_id, finished_at=finished_at, state=state, type=kind, pinned=pinned, proven_at=proven_at,
         verification_passed=passed, database=database, partial=bool(partial), adopted=adopted,
         untrusted=trust == "untrusted", stored=bool(stored), active=bool(active), bytes=int(size or 0),
+        locked_until=locked_until,
     )  # fmt: skip
     return LiveBackup(name, candidate, deletion_failed_at)

@@ -5,7 +5,7 @@ The rule, per database (docs/retention.md has it with examples):
 * A tier of N keeps the newest good backup in each of the N most recent calendar periods *that contain a good one*
   (UTC day, ISO week, month, year). So a quiet month deletes nothing.
 * Always kept: pinned ones; the newest ``minimum`` good ones; the newest proven one; on-demand and emergency ones
-  younger than 30 days; what is queued, running or being read; what is dated after now.
+  younger than 30 days; what is queued, running or being read; what is dated after now; what its storage has locked.
 * Failed, cancelled and lost ones, and those that failed a verification, go when they are older than 7 days and a newer
   good one exists. Partial ones go by age. Base backups, adopted files and untrusted ones never go by this rule.
 
@@ -28,7 +28,7 @@ from services.retention.policy import TIERS, RetentionPolicy, Tier
 State = Literal["queued", "running", "finished", "failed", "cancelled", "lost", "deleting", "expired"]
 Reason = Literal[
     "daily", "weekly", "monthly", "yearly", "pinned", "minimum", "proven", "recent on-demand", "active", "future",
-    "recent failure", "no newer good", "recent partial", "base", "adopted", "untrusted",
+    "recent failure", "no newer good", "recent partial", "base", "adopted", "untrusted", "locked",
 ]  # fmt: skip
 Going = Literal["", "outside every tier", "old failure", "old partial", "deletion begun", "expired"]
 """Why nothing keeps a backup; empty for one that is kept."""
@@ -66,11 +66,18 @@ class Candidate:
     """True while a run works on it: a verification, a restore, …"""
     bytes: int = 0
     """What its copies take, in all storages."""
+    locked_until: datetime | None = None
+    """When the last lock of its copies ends (object lock)."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for what has ended at an unknown time: it could not be told from what is old."""
         if self.finished_at is None and self.state not in _WORKING:
             raise ValueError(f"{self.id} is {self.state}, and nobody knows since when")
+
+    @property
+    def is_held(self) -> bool:
+        """Whether something beside tiers, age and kind may keep it."""
+        return self.pinned or self.active or self.locked_until is not None
 
     @property
     def is_good(self) -> bool:
@@ -128,7 +135,7 @@ def _plan_database(candidates: Sequence[Candidate], policy: RetentionPolicy, now
     return [
         # Nearly all of a large store: nothing but a tier could keep these, and none does.
         Decision(candidate.id, False, (), (), now, "outside every tier")
-        if index in plain and candidate.type == "scheduled" and not (candidate.pinned or candidate.active)
+        if index in plain and candidate.type == "scheduled" and not candidate.is_held
         else _decide(candidate, kept.get(index, {}), newest and newest[:2], outlook, policy, now)
         for index, candidate in enumerate(candidates)
     ]
@@ -200,6 +207,8 @@ def _decide(
         return Decision(candidate.id, False, going="expired" if state == "expired" else "deletion begun")
     if candidate.pinned:
         kept["pinned"] = None
+    if candidate.locked_until is not None and candidate.locked_until > now:
+        kept["locked"] = candidate.locked_until
     if state in _WORKING or candidate.active:
         kept["active"] = None
     going: Going = "outside every tier"

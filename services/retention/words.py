@@ -29,6 +29,7 @@ REASON_WORDS: dict[Reason, str] = {
     "recent partial": "partial, and still young",
     "base": "a base backup, which has a rule of its own",
     "adopted": "an adopted file, which only people delete",
+    "locked": "its storage has locked it, and lets nobody delete it before",
     "untrusted": "its manifest is not ours to believe, so only people delete it",
 }
 

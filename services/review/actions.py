@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from services.audit.pending import settle
 from services.catalog.schema import action_items
 from services.errors import InputError, UnknownName
 from services.ids import new_id
@@ -93,6 +94,7 @@ def add_action(
     try:
         with engine.begin() as connection:
             connection.execute(action_items.insert().values(values))
+            settle(connection, action_id=action_id)
     except IntegrityError:
         with engine.connect() as connection:
             known = connection.scalar(sa.select(action_items.c.id).where(action_items.c.idempotency_key == key))
@@ -110,6 +112,8 @@ def change_action(engine: sa.Engine, action_id: str, *, was_done: bool, **change
             .where(action_items.c.id == action_id, done if was_done else sa.not_(done))
             .values(changes)
         )
+        if changed.rowcount:
+            settle(connection)
     found = get_action(engine, action_id)
     if changed.rowcount == 0:
         state = f"was done by {found.done_by}" if found.is_done else "is open"

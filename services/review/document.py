@@ -61,6 +61,13 @@ class Quote:
 
 
 @dataclass(frozen=True)
+class Code:
+    """Commands to be typed as they are; never escaped, wrapped or shortened."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Chart:
     """A chart: in words for those who do not see it, and as a table for forms without pictures."""
 
@@ -71,7 +78,7 @@ class Chart:
     """What its marks mean, for whoever sees the picture."""
 
 
-Block = Table | Paragraph | Items | Quote | Chart
+Block = Table | Paragraph | Items | Quote | Chart | Code
 
 
 @dataclass(frozen=True)

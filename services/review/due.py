@@ -73,7 +73,9 @@ def _proofs(
         passed, limit = status.evidence.last_passed, status.evidence.promises.restore_test_max_age
         if passed is None:
             if status.evidence.backups_ever:
-                yield Due("proof", name, "No restore test has passed yet: run one", None, "warning")
+                undone = status.evidence.undone_test is not None
+                said = "The proven backup was found damaged" if undone else "No restore test has passed yet"
+                yield Due("proof", name, f"{said}: run a restore test", None, "warning")
             continue
         ends = passed.finished_at + limit
         if ends >= following.end:

@@ -6,7 +6,7 @@ from html import escape
 from importlib.resources import files
 
 from services.printable import visible, visible_lines
-from services.review.document import Block, Cell, Chart, Document, Items, Paragraph, Quote, Table
+from services.review.document import Block, Cell, Chart, Code, Document, Items, Paragraph, Quote, Table
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
 # Even text that slipped through could load nothing and run nothing.
@@ -47,6 +47,8 @@ def _block(block: Block, charts: dict[str, str]) -> str:
             return f"<p{_class('quiet' if block.quiet else '')}>{_text(block.text)}</p>"
         case Items():
             return f"<ul>{''.join(f'<li>{_inside(item)}</li>' for item in block.items)}</ul>"
+        case Code():
+            return f"<pre><code>{escape(visible_lines(block.text))}</code></pre>"
         case Quote():
             lines = "<br>".join(escape(line) for line in visible_lines(block.text).split("\n"))
             return f"<blockquote><p>{lines}</p><footer>{_text(block.by)}</footer></blockquote>"

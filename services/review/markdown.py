@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from services.printable import visible, visible_lines
-from services.review.document import Block, Cell, Chart, Document, Items, Paragraph, Quote, Table
+from services.review.document import Block, Cell, Chart, Code, Document, Items, Paragraph, Quote, Table
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>|~&$#!^])")
 _OPENS_A_BLOCK = re.compile(r"^(\s*)([-+=]|\d+(?=[.)](?:\s|$)))")
@@ -47,6 +47,10 @@ def _block(block: Block) -> str:
             return escape_markdown(block.text)
         case Items():
             return "\n".join(f"- {_cell(item)}" for item in block.items)
+        case Code():
+            fence = "`" * (max((len(run) for run in re.findall("`+", block.text)), default=2) + 1)
+            fence = fence if len(fence) > 2 else "```"
+            return f"{fence}sh\n{visible_lines(block.text)}\n{fence}"
         case Quote():
             lines = [_escape_line(line) for line in visible_lines(block.text).split("\n")]
             # Two spaces at the end keep a line break.

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from services.audit.pending import settle
 from services.catalog.schema import review_notes
 from services.errors import Busy, UnknownName
 from services.ids import new_id
@@ -95,6 +96,7 @@ def _insert(
     try:
         with engine.begin() as connection:
             connection.execute(review_notes.insert().values(values))
+            settle(connection, note_version=number)
     except IntegrityError:
         return False
     return True

@@ -13,7 +13,7 @@ from typing import Any
 
 from services.errors import BackupsError
 from services.printable import visible, visible_lines
-from services.review.document import Block, Cell, Chart, Document, Items, Paragraph, Quote, Table
+from services.review.document import Block, Cell, Chart, Code, Document, Items, Paragraph, Quote, Table
 
 FONT = "Libertinus Serif"
 NEARLY_EMPTY_PT = 300.0
@@ -82,6 +82,8 @@ def _block(block: Block, charts: dict[str, str]) -> dict[str, Any]:
             return {"kind": "paragraph", "text": visible(block.text), "quiet": block.quiet}
         case Items():
             return {"kind": "items", "items": [_cell(item) for item in block.items]}
+        case Code():
+            return {"kind": "code", "lines": visible_lines(block.text).split("\n")}
         case Quote():
             return {"kind": "quote", "lines": visible_lines(block.text).split("\n"), "by": visible(block.by)}
 

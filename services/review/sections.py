@@ -205,6 +205,9 @@ def _figure(figure: Figure) -> Cell:
 
 def _proof(week: DatabaseWeek) -> Cell:
     proof = week.proof
+    undone = week.status.evidence.undone_test if week.status is not None else None
+    if proof is None and undone is not None:
+        return Cell("not any more", f"found damaged after {undone.finished_at:%Y-%m-%d}", "warning")
     if proof is None:
         return Cell("never", mark="warning" if week.status is not None else "quiet")
     if not week.is_proven:

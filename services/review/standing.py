@@ -77,6 +77,7 @@ def statuses_at(inst: Installation, histories: Histories, at: datetime) -> dict[
             last_failed_run=run if run is not None and run.state != "finished" else None,
             last_passed=_last_passed(of_database, verdicts),
             last_test=_last_test(of_database, verdicts),
+            undone_test=_undone(of_database, verdicts),
             wanted_copies=len(inst.settings.storages_of(database)),
             last_slot=last_slots.get(name) if schedule is not None and schedule.cron else None,
             schedule=schedule,
@@ -95,10 +96,12 @@ def _newest(engine: sa.Engine, names: Iterable[str], at: datetime) -> list[_Newe
     test = test.where(v.database == of.c.name, v.finished_at < at, v.outcome == "passed")
     test = test.where(_whole(), sa.not_(_failed(at)))
     test = test.order_by(v.finished_at.desc()).limit(1).correlate(of)
-    ever = sa.exists().where(b.database == of.c.name, b.finished_at < at, b.type != "base").correlate(of)
-    query = sa.select(of.c.name, backup.scalar_subquery(), test.scalar_subquery(), ever)
+    # Asked for in the index's order: of an EXISTS, PostgreSQL expects a hit at once, and reads the table to find one.
+    first = sa.select(b.finished_at).where(b.database == of.c.name, b.finished_at < at, b.type != "base")
+    first = first.order_by(b.finished_at).limit(1).correlate(of)
+    query = sa.select(of.c.name, *(each.scalar_subquery() for each in (backup, test, first)))
     with engine.connect() as connection:
-        return [_Newest(name, held, tested, bool(some)) for name, held, tested, some in connection.execute(query)]
+        return [_Newest(name, held, tested, some is not None) for name, held, tested, some in connection.execute(query)]
 
 
 def _candidates(engine: sa.Engine, newest: Iterable[_Newest], at: datetime) -> list[sa.Row[Any]]:
@@ -190,6 +193,14 @@ def _last_test(tests: Sequence[sa.Row[Any]], verdicts: Mapping[str, Verdict]) ->
     """Return the newest test that speaks: one that failed or proves something; else one that was not testable."""
     speaking = [row for row in tests if row.outcome == "failed" or _is_proof(row, verdicts)]
     return next(map(_test, speaking or [row for row in tests if row.outcome == "not testable"]), None)
+
+
+def _undone(tests: Sequence[sa.Row[Any]], verdicts: Mapping[str, Verdict]) -> RestoreTest | None:
+    """Return the newest passed test whose backup failed a check since, where no test proves anything."""
+    passed = [row for row in tests if row.outcome == "passed"]
+    if any(_is_proof(row, verdicts) for row in passed):
+        return None
+    return next((_test(row) for row in passed if _is_bad(row.backup_id, verdicts)), None)
 
 
 def _is_proof(row: sa.Row[Any], verdicts: Mapping[str, Verdict]) -> bool:

@@ -42,7 +42,7 @@ class _Past:
         self._story = story
         self._now = now
         # A text seed gives the same numbers in every process, which hash() would not.
-        self._random = Random(f"{SEED} {measured.database}")  # noqa: S311 -- not for secrets
+        self._random = Random(f"{SEED} {measured.database}")  # nosec B311  # noqa: S311 -- not for secrets
         self._history = History()
         self._checks: defaultdict[str, list[Verification]] = defaultdict(list)
 

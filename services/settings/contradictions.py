@@ -8,6 +8,7 @@ from services.backups.signing import is_ed25519_key
 from services.errors import InputError, SettingsError
 from services.postgres.connection import Address
 from services.retention.policy import RetentionPolicy
+from services.settings.access import missing
 from services.settings.faults import example_of
 from services.settings.keys import is_public_key, public_key_of
 from services.settings.model import Settings
@@ -51,6 +52,26 @@ def contradictions(settings: Settings, *, complete: bool) -> list[str]:
     faults += _unreadable_archives(settings)
     faults += _one_way_commands(settings)
     faults += _other_owners(settings)
+    faults += _half_protected(settings)
+    faults += missing(settings.access)
+    return faults
+
+
+def _half_protected(settings: Settings) -> list[str]:
+    """Say what of locks and second credentials means nothing, so that nobody relies on it."""
+    faults = []
+    for storage in settings.storages:
+        where = f"storages[{storage.name}]"
+        if storage.is_local and storage.object_lock not in (None, "none"):
+            faults.append(f"{where}.object_lock: a local folder cannot lock; set it for an s3:// storage")
+        if storage.lock_for is not None and storage.object_lock in (None, "none"):
+            faults.append(f'{where}.lock_for: is set without object_lock; for example object_lock = "governance"')
+        second = (storage.delete_access_key_id, storage.delete_secret_access_key)
+        if (second[0] is None) != (second[1] is None):
+            faults.append(f"{where}.delete_access_key_id and delete_secret_access_key: one is set without the other")
+        if second[0] is not None and (storage.is_local or second[0] == storage.access_key_id):
+            why = "a local folder has none" if storage.is_local else "it is the first credential again"
+            faults.append(f"{where}.delete_access_key_id: {why}; give that of another user of an s3:// storage")
     return faults
 
 
@@ -100,6 +121,13 @@ def _bad_keys(settings: Settings) -> list[str]:
     secret, example = settings.encryption_key, example_of("encryption_key")
     if secret is not None and public_key_of(secret.get_secret_value()) is None:
         faults.append(f"encryption_key (BACKUP_ENCRYPTION_KEY): is not an age secret key; {example}")
+    if any(public_key_of(old.get_secret_value()) is None for old in settings.old_encryption_keys):
+        faults.append(f"old_encryption_keys (BACKUP_OLD_ENCRYPTION_KEYS): one is not an age secret key; {example}")
+    faults += [
+        f"key_names: {key[:12]}… is not an age public key; {example_of('recipients')}"
+        for key in settings.key_names
+        if not is_public_key(key)
+    ]
     if settings.signing_key is not None and not is_ed25519_key(settings.signing_key.get_secret_value()):
         faults.append(f"signing_key (BACKUP_SIGNING_KEY): is not an Ed25519 seed; {example_of('signing_key')}")
     faults += [

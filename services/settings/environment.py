@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from services.errors import InputError
 from services.retention.policy import TIERS, RetentionPolicy
+from services.settings.access import VARIABLES
 from services.settings.faults import EXAMPLES
 from services.settings.keys import public_key_of
 
@@ -28,7 +29,13 @@ class Environment(BaseModel):
     BACKUP_STORAGE: str | None = None
     BACKUP_RECIPIENTS: str | None = None
     BACKUP_ENCRYPTION_KEY: str | None = None
+    BACKUP_OLD_ENCRYPTION_KEYS: str | None = None
     BACKUP_SIGNING_KEY: str | None = None
+    BACKUP_TWO_PERSON: str | None = None
+    BACKUP_OBJECT_LOCK: str | None = None
+    BACKUP_DELETE_ACCESS_KEY_ID: str | None = None
+    BACKUP_DELETE_SECRET_ACCESS_KEY: str | None = None
+    BACKUPS_INSTALLATION_KEY: str | None = None
     BACKUP_RETENTION: str | None = None
     BACKUP_OWNER_URL: str | None = None
     RESTORE_TEST_URL: str | None = None
@@ -50,6 +57,24 @@ class Environment(BaseModel):
     BACKUP_ALERT_URLS: str | None = None
     BACKUP_SMTP_URL: str | None = None
     BACKUP_HEARTBEAT_URL: str | None = None
+    BACKUPS_HOSTS: str | None = None
+    BACKUPS_LOG_FORMAT: str | None = None
+    BACKUPS_ADDRESS: str | None = None
+    BACKUPS_PORT: str | None = None
+    BACKUP_ACCESS: str | None = None
+    BACKUP_ADMINS: str | None = None
+    BACKUP_ROLES: str | None = None
+    BACKUP_ROLES_CLAIM: str | None = None
+    BACKUP_DEFAULT_ROLE: str | None = None
+    BACKUP_DASHBOARD_URL: str | None = None
+    BACKUP_OIDC_ISSUER: str | None = None
+    BACKUP_OIDC_CLIENT_ID: str | None = None
+    BACKUP_OIDC_CLIENT_SECRET: str | None = None
+    BACKUP_OIDC_CLAIM: str | None = None
+    BACKUP_COOKIE_SECRET: str | None = None
+    BACKUP_PROXY_HEADER: str | None = None
+    BACKUP_PROXY_ADDRESSES: str | None = None
+    BACKUP_METRICS_TOKEN: str | None = None
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Environment:
@@ -75,6 +100,9 @@ def from_environment(env: Environment, faults: list[str]) -> dict[str, Any]:
                 "access_key_id": env.AWS_ACCESS_KEY_ID,
                 "secret_access_key": env.AWS_SECRET_ACCESS_KEY,
                 "session_token": env.AWS_SESSION_TOKEN,
+                "delete_access_key_id": env.BACKUP_DELETE_ACCESS_KEY_ID,
+                "delete_secret_access_key": env.BACKUP_DELETE_SECRET_ACCESS_KEY,
+                "object_lock": env.BACKUP_OBJECT_LOCK,
             }
     values: dict[str, Any] = {"storages": [storage] if "url" in storage else []}
     more = {
@@ -126,15 +154,23 @@ def apply_environment(values: dict[str, Any], env: Environment, faults: list[str
     values["home"] = Path(home).absolute()
     if env.BACKUP_RECIPIENTS:
         values["recipients"] = env.BACKUP_RECIPIENTS.replace(",", " ").split()
+    if env.BACKUP_OLD_ENCRYPTION_KEYS:
+        values["old_encryption_keys"] = env.BACKUP_OLD_ENCRYPTION_KEYS.replace(",", " ").split()
+    if env.BACKUP_TWO_PERSON:
+        values["two_person"] = env.BACKUP_TWO_PERSON.replace(",", " ").split()
     given = {
         "encryption_key": env.BACKUP_ENCRYPTION_KEY,
         "signing_key": env.BACKUP_SIGNING_KEY,
+        "installation_key": env.BACKUPS_INSTALLATION_KEY,
         "restore_test_url": env.RESTORE_TEST_URL,
         "catalog_url": env.CATALOG_URL,
         "spool": env.BACKUP_SPOOL,
     }
     values |= {field: text for field, text in given.items() if text}
     apply_alerts(values, env)
+    if env.BACKUPS_HOSTS and isinstance(values.get("web", {}), dict):
+        values["web"] = values.get("web", {}) | {"hosts": env.BACKUPS_HOSTS}
+    apply_access(values, env)
     values.setdefault("catalog_url", f"sqlite:///{values['home'] / 'catalog.db'}")
     if not values.get("recipients") and isinstance(values.get("encryption_key"), str):
         public = public_key_of(values["encryption_key"])
@@ -156,3 +192,16 @@ def apply_alerts(values: dict[str, Any], env: Environment) -> None:
     given = {field: value for field, value in given.items() if value}
     if given and isinstance(values.get("alerts", {}), dict):
         values["alerts"] = values.get("alerts", {}) | given
+
+
+def apply_access(values: dict[str, Any], env: Environment) -> None:
+    """Lay what the environment says of access over the file's ``[access]``."""
+    given: dict[str, Any] = {name: getattr(env, variable) for name, variable in VARIABLES.items()}
+    for name in ("admins", "proxy_addresses"):
+        given[name] = given[name] and given[name].replace(",", " ").split()
+    if given["roles"]:
+        pairs = [pair.rpartition("=") for pair in re.split(r"\s*,\s*", given["roles"].strip())]
+        given["roles"] = {group.strip() or role: role.strip() for group, _, role in pairs}
+    given = {field: value for field, value in given.items() if value}
+    if given and isinstance(values.get("access", {}), dict):
+        values["access"] = values.get("access", {}) | given

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from services.errors import SettingsError
+from services.settings.access import VARIABLES
 
 EXAMPLES = {
     "databases.name": "la_factoria",
@@ -29,6 +30,7 @@ EXAMPLES = {
         )
     },
     "retention": "daily = 7, weekly = 4, monthly = 12, yearly = 5",
+    "databases.queue": "default",
     "databases.retention": "daily = 7, weekly = 4, monthly = 12, yearly = 5",
     "databases.pitr.method": "receiver",
     "databases.pitr.window": "14d",
@@ -46,6 +48,7 @@ EXAMPLES = {
     "recipients": "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
     "encryption_key": "AGE-SECRET-KEY-1…, as `backups keygen` makes it",
     "signing_key": "the base64 of 32 random bytes",
+    "installation_key": "the base64 of 32 random bytes: `openssl rand -base64 32`",
     "restore_test_url": "postgresql://tester:password@scratch-host:5432/postgres",
     "catalog_url": "sqlite:////var/lib/backups/catalog.db",
     "databases.schedule": "0 2 * * *",
@@ -63,14 +66,27 @@ EXAMPLES = {
     "alerts.urls": "ntfy://backups-la-factoria",
     "alerts.heartbeat_url": "https://hc-ping.com/UUID",
     "alerts": "smtp://user:password@mail.example.com:587",
+    "web.hosts": '["backups.example.com"]',
+    "web.commands_per_minute": "60",
     "databases.owner_url": "postgresql://la_factoria_app:password@host:5432/la_factoria?sslmode=require",
     "databases.read_only_limit": "30min",
     "databases.read_only_on_command": 'both as lists: ["railway", "variable", "set", "READ_ONLY_MODE=true"]',
     "databases.read_only_off_command": '["railway", "variable", "set", "READ_ONLY_MODE=false"]',
     "databases.read_only_command_timeout": "1min",
     "databases.read_only_command_environment": '["RAILWAY_TOKEN", "HOME"]',
+    "access.mode": '"oidc", "proxy" or "none"',
+    "access.admins": '["mara@example.com", "cli:root@*"]',
+    "access.roles": '{ "backup-admins" = "admin", "dba" = "operator" }',
+    "access.default_role": "viewer",
+    "access.session": "12h",
+    "access.url": "https://backups.example.com",
+    "access.issuer": "https://accounts.google.com",
+    "access.cookie_secret": "what `openssl rand -hex 32` writes",
+    "access.proxy_header": "Remote-User",
+    "access.proxy_addresses": '["10.0.0.5"]',
 }
 _ENVIRONMENT_NAMES = {
+    **{f"access.{name}": variable for name, variable in VARIABLES.items()},
     "databases.url": "DATABASE_URL",
     "databases.name": "BACKUP_DATABASE_NAME",
     "storages.url": "BACKUP_STORAGE",
@@ -78,6 +94,7 @@ _ENVIRONMENT_NAMES = {
     "recipients": "BACKUP_RECIPIENTS",
     "encryption_key": "BACKUP_ENCRYPTION_KEY",
     "signing_key": "BACKUP_SIGNING_KEY",
+    "installation_key": "BACKUPS_INSTALLATION_KEY",
     "restore_test_url": "RESTORE_TEST_URL",
     "catalog_url": "CATALOG_URL",
     "databases.pitr.method": "PITR_METHOD",
@@ -90,6 +107,7 @@ _ENVIRONMENT_NAMES = {
     "alerts.urls": "BACKUP_ALERT_URLS",
     "alerts.heartbeat_url": "BACKUP_HEARTBEAT_URL",
     "alerts": "BACKUP_ALERT_EMAIL",
+    "web.hosts": "BACKUPS_HOSTS",
 }
 
 

@@ -12,7 +12,14 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from services.settings.environment import Environment, apply_alerts, apply_environment, from_environment
+from services.settings.access import AccessSettings, missing
+from services.settings.environment import (
+    Environment,
+    apply_access,
+    apply_alerts,
+    apply_environment,
+    from_environment,
+)
 from services.settings.faults import EXAMPLES, example_of, fault_of, refused
 from services.settings.model import AlertSettings, DatabaseSettings, Settings, StorageSettings
 
@@ -54,6 +61,18 @@ def load_alerts(environ: Mapping[str, str]) -> AlertSettings:
     settings, errors = _build(AlertSettings, values.get("alerts", {}))
     if errors or settings is None:
         raise refused([fault_of(detail, "alerts", "", from_file=False) for detail in errors], "the environment")
+    return settings
+
+
+def load_access(environ: Mapping[str, str]) -> AccessSettings:
+    """Return what the environment alone says of access: the sample environment's. Raise SettingsError."""
+    values: dict[str, Any] = {}
+    apply_access(values, Environment.read(environ))
+    settings, errors = _build(AccessSettings, values.get("access", {}))
+    faults = [fault_of(detail, "access", "", from_file=False) for detail in errors]
+    faults += missing(settings) if settings is not None else []
+    if faults or settings is None:
+        raise refused(faults, "the environment")
     return settings
 
 

@@ -23,22 +23,27 @@ from services.errors import InputError
 from services.names import unknown_name
 from services.retention.policy import MOST, RetentionPolicy
 from services.schedules.cron import check_cron, check_time_zone
+from services.settings.access import AccessSettings
+from services.settings.lengths import parse_duration, parse_size
+from services.settings.web import WebSettings
 
 T = TypeVar("T")
 
 NAME_RULE = "1 to 63 characters: letters, digits, '_', '-' and '.', starting with a letter or digit"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
-_LENGTH = re.compile(r"(\d+)\s*(s|min|h|d|w)\Z")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|kB|MB|GB|TB)\Z")
 _ADDRESS = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\Z")
-_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800}
-_BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 COLD_CLASSES = ("INTELLIGENT_TIERING", "STANDARD_IA", "ONEZONE_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE")
 """Amazon's storage classes that are colder than the standard one, the warmest first."""
 
+DEFAULT_QUEUE = "default"
+"""Of databases that name none, and of what belongs to no database: the janitor, cleanups, health checks."""
+
 MOST_JOBS = 16
 """The most sessions of one dump: each is a session of the source's server, and a table is never shared by two."""
+
+LONGEST_UNASKED_LOCK = 30
+"""Days. A lock cannot be taken back, so a longer one must be written down."""
 
 VerificationLevel = Literal["stored", "checksum", "archive", "restore"]
 
@@ -46,31 +51,6 @@ VerificationLevel = Literal["stored", "checksum", "archive", "restore"]
 def is_name(text: str) -> bool:
     """Say whether the text may name a database or a storage (see NAME_RULE)."""
     return bool(_NAME.match(text)) and ".." not in text
-
-
-def parse_duration(text: object) -> object:
-    """Given ``24h``, ``30min`` or ``35d``, return the timedelta; anything else goes on to pydantic."""
-    if isinstance(text, str):
-        found = _LENGTH.match(text.strip())
-        if not found:
-            raise ValueError("write a number and a unit: 30min, 24h, 35d")
-        try:
-            return timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
-        except OverflowError:
-            raise ValueError("is longer than the calendar; write 30min, 24h or 35d") from None
-    return text
-
-
-def parse_size(text: object) -> object:
-    """Given ``500MB`` or ``2 TB`` (decimal units), return bytes; a plain number is bytes already."""
-    if isinstance(text, str):
-        if text.strip().isdigit():
-            return int(text)
-        found = _SIZE.match(text.strip())
-        if not found:
-            raise ValueError("write a number and a unit: 500MB, 2TB")
-        return int(float(found[1]) * _BYTES[found[2]])
-    return text
 
 
 def _cron(line: str) -> str:
@@ -118,6 +98,18 @@ class StorageSettings(_Strict):
     """Colder storage classes that this server has; None: as its endpoint says (``services.storage.classes``)."""
     timeout: Duration = timedelta(seconds=60)
     """The longest silence of the storage that is waited for."""
+    delete_access_key_id: str | None = None
+    """A second credential, used by deletions alone; then the first one need not be able to delete (S3)."""
+    delete_secret_access_key: SecretStr | None = None
+    object_lock: Literal["governance", "compliance", "none"] | None = None
+    """Whether each backup is locked here for its minimum keep time, and how strictly (S3 with object lock). ``none``:
+    it is known that nothing is locked, and nobody needs to be told."""
+    lock_for: Annotated[Duration | None, Field(ge=timedelta(hours=1), le=timedelta(days=3660))] = None
+    """How long; None: as many days as the retention policy's daily tier keeps, 1 to 30."""
+    presigned_downloads: bool = True
+    """Whether a browser may fetch a backup from this bucket itself, by a presigned URL; else through the dashboard."""
+    shared: bool = False
+    """Whether a local folder is the same one on every machine (a network file system)."""
 
     @field_validator("name")
     @classmethod
@@ -233,6 +225,8 @@ class DatabaseSettings(_Strict):
     """The longest that the dump waits for a table lock."""
     stall_timeout: Duration = timedelta(minutes=10)
     """The longest that a run may go on without a byte of progress."""
+    queue: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,30}$")] = DEFAULT_QUEUE
+    """Which workers work on its runs: those that serve this queue (``backups worker --queues``)."""
     paused: bool = False
     schedule: CronLine = "0 2 * * *"
     """When it is backed up."""
@@ -376,8 +370,18 @@ class Settings(_Strict):
     """age public keys (``age1…``) to which every backup is encrypted."""
     encryption_key: SecretStr | None = None
     """An age secret key (``AGE-SECRET-KEY-1…``), needed to verify deeply and to restore."""
+    old_encryption_keys: tuple[SecretStr, ...] = ()
+    """age secret keys of before a rotation: what is still encrypted to them, or was signed with them, is read so."""
+    key_names: dict[str, str] = Field(default_factory=dict)
+    """What people call a recipient (by its public key): where its secret key is kept, say."""
+    key_drill_every: Annotated[Duration, Field(ge=timedelta(days=1))] = timedelta(days=90)
+    """How often somebody is to prove that the offline recovery key is still at hand and opens a backup."""
+    two_person: tuple[Literal["delete", "restore"], ...] = ()
+    """What a second person has to approve before it starts."""
     signing_key: SecretStr | None = None
     """Base64 of a 32-byte Ed25519 seed; None: derived from ``encryption_key`` where that is given."""
+    installation_key: Annotated[SecretStr | None, Field(min_length=32)] = None
+    """Seals the audit log and signs download links; None: ``installation.key`` in ``home`` (``services.own_key``)."""
     trusted_signers: tuple[str, ...] = ()
     """Base64 Ed25519 public keys whose manifests are believed, beside our own."""
     restore_test_url: SecretStr | None = None
@@ -399,8 +403,23 @@ class Settings(_Strict):
     slo_target: Annotated[float, Field(gt=0, le=100)] = 99.9
     """Percent of the backup schedules' slots that are to be satisfied within their deadline."""
     alerts: AlertSettings = AlertSettings()
+    access: AccessSettings = AccessSettings()
     retention: RetentionSettings = RetentionSettings()
     """The retention policy of every database that sets none of its own."""
+    web: WebSettings = WebSettings()
+
+    def secret_keys(self) -> tuple[str, ...]:
+        """Return the age secret keys that are at hand, the present one first."""
+        present = () if self.encryption_key is None else (self.encryption_key,)
+        return tuple(key.get_secret_value().strip() for key in (*present, *self.old_encryption_keys))
+
+    def lock_length(self, storage: StorageSettings, database: str) -> timedelta | None:
+        """Return how long a backup of a database is locked in a storage; None where nothing is."""
+        if storage.is_local or storage.object_lock in (None, "none"):
+            return None
+        known = {one.name: one for one in self.databases}
+        daily = self.retention_of(known[database]).daily if database in known else 1
+        return storage.lock_for or timedelta(days=min(max(1, daily), LONGEST_UNASKED_LOCK))
 
     def database(self, name: str) -> DatabaseSettings:
         """Return the database of that name. Raise UnknownName with what comes close."""
@@ -413,6 +432,16 @@ class Settings(_Strict):
     def retention_of(self, database: DatabaseSettings) -> RetentionPolicy:
         """Return a database's retention policy: its own numbers over those of all over the runbook's."""
         return database.retention.over(self.retention.over(RetentionPolicy()))
+
+    def queue_of(self, database: str | None) -> str:
+        """Return the queue of a database's runs; what is not, or not any more, in the settings is the default one's."""
+        return next((d.queue for d in self.databases if d.name == database), DEFAULT_QUEUE)
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """Every queue that there is, the default one first."""
+        named = sorted({database.queue for database in self.databases} - {DEFAULT_QUEUE})
+        return (DEFAULT_QUEUE, *named)
 
     def storages_of(self, database: DatabaseSettings) -> tuple[StorageSettings, ...]:
         """Return the storages of a database, the primary one first."""

@@ -22,9 +22,12 @@ def secrets_of(settings: Settings) -> set[str]:
     for url in urls:
         found |= _secrets_in(url.get_secret_value())
     found |= alert_secrets(settings.alerts)
-    keys: list[SecretStr | None] = [settings.encryption_key, settings.signing_key]
+    keys: list[SecretStr | None] = [settings.encryption_key, settings.signing_key, settings.installation_key]
+    keys += settings.old_encryption_keys
+    access = settings.access
+    keys += [access.client_secret, access.cookie_secret, access.metrics_token]
     for storage in settings.storages:
-        keys += [storage.secret_access_key, storage.session_token]
+        keys += [storage.secret_access_key, storage.session_token, storage.delete_secret_access_key]
     found |= {key.get_secret_value() for key in keys if key is not None}
     return {text for text in found if len(text) >= 4}
 
@@ -62,7 +65,7 @@ def _looks_secret(part: str) -> bool:
     return len(part) >= 8 and "." not in part and not part.isdigit() and (mixed or len(part) >= 20)
 
 
-_IN_URL = re.compile(r"(\w+://[^\s:/@]*:)[^\s/@]+(?=@)")
+_IN_URL = re.compile(r"(\b\w+://[^\s:/@]*:)[^\s/@]+(?=@)")
 _NAMED = re.compile(
     # NAME=value and --name=value, or --name value; the value quoted or not
     r"""((?:\b[\w.-]*|--[\w-]*)(?:secret|passw|pass\b|passphrase|token|credential|key)[\w-]*=

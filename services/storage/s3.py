@@ -25,6 +25,7 @@ from services.settings.model import StorageSettings
 from services.storage.keys import check_key, check_prefix, taken
 from services.storage.protocol import StorageProbe, StoredObject, UnfinishedUpload
 from services.storage.s3_errors import Place, said_plainly, status_of
+from services.storage.s3_lock import delete_versions
 from services.storage.s3_reader import S3Reader
 from services.storage.s3_writer import S3Writer
 
@@ -43,8 +44,10 @@ class S3Storage:
         self.bucket = bucket
         self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self.place = Place(settings.name, bucket, settings.endpoint_url or "AWS")
+        self.keeps_versions = settings.object_lock in ("governance", "compliance")
         with said_plainly(self.place, "preparing"):
             self.client = _client(settings)
+            self.deleter = self.client if settings.delete_access_key_id is None else _client(_deleting(settings))
 
     def writer(self, key: str, *, expected_bytes: int | None = None, replace: bool = False) -> S3Writer:
         """Begin an object. Raise AlreadyExists, StorageError. Memory: see ``s3_parts.plan_parts``."""
@@ -117,8 +120,11 @@ class S3Storage:
 
     def delete(self, key: str) -> None:
         """Delete an object; one that is not there is no error."""
+        if self.keeps_versions:
+            delete_versions(self, key)
+            return
         with said_plainly(self.place, f"deleting {key}"):
-            self.client.delete_object(Bucket=self.bucket, Key=self.full(key))
+            self.deleter.delete_object(Bucket=self.bucket, Key=self.full(key))
 
     def unfinished(self) -> builtins.list[UnfinishedUpload]:
         """List multipart uploads under our prefix that were neither completed nor aborted."""
@@ -187,6 +193,17 @@ class S3Storage:
         except ClientError as error:
             if status_of(error) == 404:
                 raise
+
+
+def _deleting(settings: StorageSettings) -> StorageSettings:
+    """Return the settings with the credential that deletions alone use."""
+    return settings.model_copy(
+        update={
+            "access_key_id": settings.delete_access_key_id,
+            "secret_access_key": settings.delete_secret_access_key,
+            "session_token": None,
+        }
+    )
 
 
 def _client(settings: StorageSettings) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from services.backups.manifest import Manifest
 from services.catalog.model import Backup, Copy
 from services.errors import InputError, RestoreFailed
 from services.installation import Installation
@@ -19,14 +20,17 @@ from services.verification.directory import check_directory
 from services.verification.finding import Finding, throughput
 
 
-def check_archive(installation: Installation, backup: Backup, copy: Copy, run: RunContext) -> Finding:
-    """Read the archive to its end.
+def check_archive(
+    installation: Installation, backup: Backup, copy: Copy, run: RunContext, *, manifest: Manifest | None = None
+) -> Finding:
+    """Read the archive to its end. ``manifest``: None is the one beside the copy; an object that is to replace another
+    has none yet.
 
     Raise CorruptBackup, ObjectMissing; KeyMismatch without the right key, ClientProgramMissing without a pg_restore
     that reads this archive, InputError for a format that is no archive, StorageError, Cancelled.
     """
     if backup.format == "directory":
-        return check_directory(installation, backup, copy, run)
+        return check_directory(installation, backup, copy, run, manifest=manifest)
     if backup.format == FORMAT:
         return check_base(installation, backup, copy, run)
     if backup.format != "custom":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from services.backups.manifest import Manifest
 from services.backups.packing import DATA_END, ends_whole
 from services.catalog.model import Backup, Copy
 from services.errors import NotADump
@@ -31,11 +32,13 @@ _TAIL = len(DATA_END) + 1
 _END_LINES = DATA_END.count(b"\n")
 
 
-def check_directory(installation: Installation, backup: Backup, copy: Copy, run: RunContext) -> Finding:
-    """Read every file to its end. Raise what ``check_archive`` raises."""
+def check_directory(
+    installation: Installation, backup: Backup, copy: Copy, run: RunContext, *, manifest: Manifest | None = None
+) -> Finding:
+    """Read every file to its end. ``manifest``: see ``check_archive``. Raise what that raises."""
     settings = installation.settings
     client = choose_client(find_clients(settings.pg_bin_dirs), dumped_by(backup), program="pg_restore")
-    fingerprint = read_evidence(installation, backup, copy).fingerprint
+    fingerprint = (manifest or read_evidence(installation, backup, copy)).fingerprint
     began = time.monotonic()
     files = _Files()
     found = fetch_directory(installation, backup, copy, files, run)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from services.backups import compress_backup as compressing
+from services.backups import replace_object as compressing
 from services.backups.compress_plan import plan_compress
 from services.backups.manifest import read_manifest
 from services.backups.naming import manifest_key

@@ -58,7 +58,15 @@ def test_every_backup_says_what_its_verifications_say(filled: Catalog) -> None:
 def test_the_same_plan_gives_the_same_rows(filled: Catalog, tmp_path: Path) -> None:
     again = make_catalog(f"sqlite:///{tmp_path / 'again.db'}")
     assert fill_catalogue(again, SMALL)["backups"] == 1500
-    for table in (schema.runs, schema.backups, schema.copies, schema.verifications, schema.alerts, schema.outbox):
+    for table in (
+        schema.runs,
+        schema.backups,
+        schema.copies,
+        schema.verifications,
+        schema.alerts,
+        schema.outbox,
+        schema.wal_samples,
+    ):
         query = sa.select(table).order_by(*table.primary_key.columns)
         with filled.engine.connect() as one, again.engine.connect() as other:
             assert one.execute(query).all() == other.execute(query).all(), table.name
@@ -72,6 +80,8 @@ def test_every_page_is_visited_beside_a_blank_one_and_a_broken_page_has_no_time(
         tmp_path, server18, "sqlite", Plan(datetime.now(UTC), databases=2, days=30, backups=60, tables=2)
     )
     with served(installed.environ) as dashboard, served(installed.environ, blank=True) as blank:
+        with open_session(blank.address) as session, open_session(dashboard.address) as other:
+            assert session.visit("").bytes < other.visit("").bytes / 10, "the blank page is blank"
         times = measure_pages(dashboard, blank, rounds=1)
         resident, peak = measure_memory(dashboard, sessions=2)
         with (

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.installation import Installation
-from services.jobs import execute
+from services.jobs import use_cases
 from tests.jobs.use_cases import Backup
 from tests.support.installations import make_installation
 
@@ -24,5 +24,5 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
 def backup(monkeypatch: pytest.MonkeyPatch) -> Backup:
     """Return the stand-in that works on every backup run."""
     stand_in = Backup()
-    monkeypatch.setitem(execute.USE_CASES, "backup", stand_in)
+    monkeypatch.setitem(use_cases.USE_CASES, "backup", stand_in)
     return stand_in

@@ -18,12 +18,19 @@ OpenPage = Callable[..., AppTest]
 
 @pytest.fixture
 def open_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenPage]:
-    """Return ``(installation, page="overview", **query_params) -> AppTest``, run once."""
+    """Return ``(installation, page="overview", user=None, **query_params) -> AppTest``, run once.
 
-    def opened(inst: Installation, page: str = "overview", **params: str) -> AppTest:
+    ``user``: the claims of whoever is signed in.
+    """
+
+    def opened(
+        inst: Installation, page: str = "overview", user: dict[str, object] | None = None, **params: str
+    ) -> AppTest:
         monkeypatch.setattr(dashboard.session, "installation", lambda: inst)
         st.cache_data.clear()
         app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=60)
+        if user is not None:
+            app.user = user
         for name, value in params.items():
             app.query_params[name] = value
         if page != "overview":

@@ -20,6 +20,8 @@ from services.catalog import inventory, summaries
 from services.installation import Installation
 from services.overview import load_overview, load_statuses
 from services.preflight import Preflight
+from services.review.forms import review_form
+from services.review.gather import choose_week, load_review
 from tests.pages.conftest import OpenPage, everything
 from tests.pages.worlds import NOW, add_backup, add_run, add_verification, installation
 
@@ -155,6 +157,20 @@ def test_what_no_whole_trusted_backup_proved_protects_nothing(tmp_path: Path, wh
     assert status.state == "AT RISK"
     assert not status.is_restorable
     assert [reason.text for reason in status.reasons if reason.severity == "warning"] == ["No restore test has passed."]
+
+
+def test_a_proof_that_damage_undid_is_told_as_that_on_the_overview_and_in_the_review(tmp_path: Path) -> None:
+    inst = installation(tmp_path, "orders")
+    add_backup(inst, "orders", NOW - timedelta(hours=9))
+    proven = add_backup(inst, "orders", NOW - timedelta(hours=8))
+    add_verification(inst, proven, NOW - timedelta(hours=7))
+    add_verification(inst, proven, NOW - timedelta(hours=6), level="checksum", outcome="failed")
+    said = f"No proof is left: {proven.name}, whose restore test passed, was found damaged since."
+    [status] = load_statuses(inst)
+    assert [reason.text for reason in status.reasons if reason.severity == "warning"] == [said]
+    review = review_form(load_review(inst, choose_week(inst, None)))
+    [reviewed] = review["databases"]
+    assert said in reviewed["reasons"]
 
 
 def test_a_test_of_a_partial_backup_does_not_hide_that_a_whole_one_failed(tmp_path: Path) -> None:

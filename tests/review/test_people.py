@@ -104,7 +104,7 @@ def test_open_items_are_carried_over_until_they_are_done(inst: Installation, clo
     assert shown(48) == [("look at billing", False, 1), ("order a disk", True, 2)], "open ones first"
     assert shown(49) == [("look at billing", False, 2)]
     assert [found.id for found in open_actions(engine)] == [later.id]
-    commands.reopen_action_item(inst, item.id)
+    commands.reopen_action_item(inst, item.id, actor="ines")
     assert shown(49) == [("order a disk", False, 3), ("look at billing", False, 2)], "what is due comes first"
 
 
@@ -118,19 +118,21 @@ def test_items_are_carried_over_the_end_of_a_year_of_53_weeks(inst: Installation
 
 def test_an_open_item_gets_another_owner_and_day(inst: Installation) -> None:
     item = commands.add_action_item(inst, "2026-W46", "order a disk", actor="mara")
-    changed = commands.change_action_item(inst, item.id, owner="  jonas  b ", due=date(2026, 11, 20))
+    changed = commands.change_action_item(inst, item.id, owner="  jonas  b ", due=date(2026, 11, 20), actor="ines")
     assert (changed.owner, changed.due) == ("jonas b", date(2026, 11, 20))
     assert changed.is_overdue(at("11-20 23:00")) is False
     assert changed.is_overdue(at("11-21 00:00")) is True
     commands.complete_action_item(inst, item.id, actor="mara")
     for again in (
         lambda: commands.complete_action_item(inst, item.id, actor="jonas"),
-        lambda: commands.change_action_item(inst, item.id, owner="ines", due=None),
+        lambda: commands.change_action_item(inst, item.id, owner="ines", due=None, actor="ines"),
     ):
         with pytest.raises(InputError, match="was done by mara already"):
             again()
     with pytest.raises(InputError, match="is open already"):
-        commands.reopen_action_item(inst, commands.add_action_item(inst, "2026-W46", "x", actor="mara").id)
+        commands.reopen_action_item(
+            inst, commands.add_action_item(inst, "2026-W46", "x", actor="mara").id, actor="ines"
+        )
 
 
 def test_what_is_overdue_is_asked_for_in_the_review(inst: Installation, clock: Clock) -> None:
@@ -167,8 +169,8 @@ def test_what_cannot_be_is_refused_with_what_is_allowed(inst: Installation) -> N
         lambda: commands.edit_review_note(inst, "nothing", "x", actor="mara"),
         lambda: commands.withdraw_review_note(inst, "nothing", actor="mara"),
         lambda: commands.complete_action_item(inst, "nothing", actor="mara"),
-        lambda: commands.reopen_action_item(inst, "nothing"),
-        lambda: commands.change_action_item(inst, "nothing", owner="x", due=None),
+        lambda: commands.reopen_action_item(inst, "nothing", actor="ines"),
+        lambda: commands.change_action_item(inst, "nothing", owner="x", due=None, actor="ines"),
     ):
         with pytest.raises(UnknownName):
             wrong()

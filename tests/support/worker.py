@@ -1,30 +1,34 @@
 """A worker for tests of what happens when it is killed: ``python -m tests.support.worker PHASE FLAG [COMMAND…]``.
 
-At the named phase it creates the file FLAG and stands still, until somebody kills it; of several workers with one FLAG
-the first to come there. ``never`` is an ordinary worker.
+At the named phase it creates the file FLAG and stands still, until somebody kills it or removes the file; of several
+workers with one FLAG the first to come there. ``never`` is an ordinary worker. SILENT_AFTER, in seconds, is how long it
+waits before it takes another one, which lives, for dead.
 It is configured by the environment, like any other. With a command it does what ``backups COMMAND…`` does instead.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import psutil
 
-import services.backups.compress_backup as compressing
 import services.backups.compress_object as compress_object
 import services.backups.copy_backup as copying
 import services.backups.create as create
 import services.backups.parallel as parallel
+import services.backups.replace_object as compressing
 import services.postgres.restore as restore
 from services.cli.main import app
 from services.installation import open_installation
+from services.jobs import identity
 from services.jobs.worker import run_worker
 
 COPY_PHASES = (
@@ -50,13 +54,21 @@ def pause(flag: Path) -> None:
         flag.touch(exist_ok=False)
     except FileExistsError:
         return  # another worker stands still there already
-    time.sleep(600)
+    while flag.exists():
+        time.sleep(0.05)
+
+
+def late(flag: Path) -> Path:
+    """Return the file that is made when a worker has gone on after it stood still, and done what it was about to do."""
+    return flag.with_name(f"{flag.name}.late")
 
 
 def before(function: Callable[..., Any], flag: Path) -> Callable[..., Any]:
     def stand_still(*args: Any, **kwargs: Any) -> Any:
         pause(flag)
-        return function(*args, **kwargs)
+        result = function(*args, **kwargs)
+        late(flag).touch()
+        return result
 
     return stand_still
 
@@ -180,6 +192,8 @@ def patches(phase: str, flag: Path) -> list[Any]:
 
 def main() -> None:
     phase, flag, *command = sys.argv[1:]
+    if seconds := os.environ.get("SILENT_AFTER"):
+        identity.SILENT_AFTER = timedelta(seconds=float(seconds))
     for patch in patches(phase, Path(flag)):
         patch.start()
     if command:

@@ -1,0 +1,55 @@
+"""What waits for a second person: who asked for what, until when, and the two buttons that decide it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard.format import ago, escape
+from dashboard.session import ACTOR, remember_message
+from services.access.identity import PAGE_WITHOUT_SIGN_IN
+from services.catalog.approvals import Approval, Rule
+from services.commands import approve_request, reject_request
+from services.installation import Installation
+
+WHAT: dict[Rule, str] = {"delete": "Deletions that wait for a second person", "restore": "Restores that wait"}
+
+
+def waiting_approvals(inst: Installation, rule: Rule) -> None:
+    """Draw what waits under a rule; nothing where the rule is off and nothing waits."""
+    now = inst.clock()
+    found = inst.catalog.approvals.waiting(now, rule=rule)
+    if not found:
+        if rule in inst.settings.two_person:
+            what = "A deletion by hand" if rule == "delete" else "A restore"
+            st.caption(f"{what} is asked for by one person and approved by another.")
+        return
+    st.markdown(f"## {WHAT[rule]}", anchors=False)
+    for one in found:
+        with st.container(border=True):
+            _one(inst, one)
+
+
+def _one(inst: Installation, one: Approval) -> None:
+    now = inst.clock()
+    st.markdown(f":material/how_to_reg: **{escape(one.summary)}**")
+    because = f" · {escape(one.reason)}" if one.reason else ""
+    when = f"{ago(one.asked_at, now)} · expires {ago(one.expires_at, now)}"
+    st.markdown(f":gray[Asked for by {escape(one.asked_by)} {when}{because}]")
+    own, nobody = one.asked_by == ACTOR, ACTOR == PAGE_WITHOUT_SIGN_IN
+    with st.container(horizontal=True):
+        approved = st.button(
+            "Approve", key=f"approve-{one.id}", icon=":material/check:", type="primary", disabled=own or nobody
+        )
+        rejected = st.button("Withdraw" if own else "Reject", key=f"reject-{one.id}", icon=":material/close:")
+    if own:
+        st.caption("You asked for it, so somebody else approves it.")
+    elif nobody:
+        st.caption(f"Nobody has signed in here. On the command line: `backups approvals approve {one.id}`.")
+    if approved:
+        st.query_params["run"] = approve_request(inst, one.id, actor=ACTOR)
+        remember_message("success", f"Approved: {escape(one.summary)}.")
+        st.rerun()
+    if rejected:
+        reject_request(inst, one.id, actor=ACTOR)
+        remember_message("info", f"It was {'withdrawn' if own else 'rejected'}: {escape(one.summary)}.")
+        st.rerun()

@@ -1,0 +1,1 @@
+"""Who can decrypt the backups: rotation of keys, drills that prove an offline key, recovery sheets."""

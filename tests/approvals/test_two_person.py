@@ -1,0 +1,151 @@
+"""Two persons: one asks, another approves; nothing gets past it, neither by the command line nor by a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services import commands
+from services.catalog.approvals import Approval
+from services.catalog.model import Backup
+from services.errors import ApprovalNeeded, InputError, NotPermitted
+from services.installation import Installation
+from services.settings.access import AccessSettings
+from tests.access.people import add
+from tests.schedules.conftest import SetClock
+from tests.support.stored import AT, carry_out, folder_storage, installation_on, keys_in, store_backup
+
+DAY = timedelta(days=1)
+ASKER, SECOND = "cli:ada@host", "cli:mara@host"
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock(AT + 60 * DAY)
+
+
+@pytest.fixture
+def inst(tmp_path: Path, clock: SetClock) -> Iterator[Installation]:
+    """Four good backups, of which the policy keeps the newest alone."""
+    thin = {"daily": 1, "weekly": 0, "monthly": 0, "yearly": 0, "minimum": 1}
+    made = installation_on(tmp_path, folder_storage(tmp_path, "primary"), clock=clock, retention=thin)
+    made.settings = made.settings.model_copy(update={"two_person": ("delete", "restore")})
+    for number in range(4):
+        store_backup(made, f"b{number}", at=AT + number * DAY, type="scheduled")
+    yield made
+    made.close()
+
+
+def named(inst: Installation, name: str) -> Backup:
+    return inst.catalog.backups.find(name)
+
+
+def asked(inst: Installation, *names: str, **more: Any) -> Approval:
+    """Ask for backups to be deleted, and return what waits then."""
+    with pytest.raises(ApprovalNeeded, match="second person"):
+        commands.submit_deletion(inst, [named(inst, name).id for name in names], actor=ASKER, queue=False, **more)
+    return inst.catalog.approvals.waiting(inst.clock())[-1]
+
+
+def test_one_asks_another_approves_and_it_is_recorded_who(inst: Installation) -> None:
+    wish = asked(inst, "b0", "b1", reason="too old")
+    assert wish.summary == "Delete 2 backups: b0, b1"
+    assert inst.catalog.runs.list() == []
+    run = carry_out(inst, commands.approve_request(inst, wish.id, actor=SECOND, note="I looked", queue=False))
+    assert run.state == "finished", run.error
+    assert (run.actor, run.reason) == (ASKER, "too old")
+    assert [item["outcome"] for item in run.result["items"]] == ["deleted", "deleted"]
+    assert inst.catalog.runs.log(run.id)[0].message == f"Asked for by {ASKER}, approved by {SECOND}: I looked"
+    decided = inst.catalog.approvals.get(wish.id)
+    assert (decided.state, decided.decided_by, decided.run_id) == ("approved", SECOND, run.id)
+    with pytest.raises(InputError, match="is approved by"):
+        commands.approve_request(inst, wish.id, actor=SECOND, queue=False)
+
+
+def test_whoever_asked_cannot_approve_nor_can_a_page_where_nobody_signed_in(inst: Installation) -> None:
+    wish = asked(inst, "b0")
+    for actor, why in ((ASKER, "somebody else"), ("dashboard", "Nobody has signed in")):
+        with pytest.raises(InputError, match=why):
+            commands.approve_request(inst, wish.id, actor=actor, queue=False)
+    assert asked(inst, "b0").id == wish.id, "asked again, it is the same wish"
+    assert commands.reject_request(inst, wish.id, actor=ASKER).state == "rejected"
+    assert asked(inst, "b0").id != wish.id
+
+
+def test_after_a_day_it_has_expired(inst: Installation, clock: SetClock) -> None:
+    wish = asked(inst, "b0")
+    clock.now += timedelta(hours=24)
+    assert inst.catalog.approvals.waiting(clock()) == []
+    with pytest.raises(InputError, match="is expired"):
+        commands.approve_request(inst, wish.id, actor=SECOND, queue=False)
+
+
+def test_what_has_changed_since_is_another_wish(inst: Installation) -> None:
+    wish = asked(inst, "b0")
+    commands.set_pin(inst, named(inst, "b0").id, pinned=True, actor=SECOND)
+    with pytest.raises(InputError, match="changed since"):
+        commands.approve_request(inst, wish.id, actor=SECOND, queue=False)
+    assert inst.catalog.approvals.get(wish.id).state == "changed"
+    later = asked(inst, "b1")
+    run_id = commands.approve_request(inst, later.id, actor=SECOND, queue=False)
+    commands.set_pin(inst, named(inst, "b1").id, pinned=True, actor=SECOND)
+    run = carry_out(inst, run_id)
+    assert (run.state, "changed since" in run.error) == ("failed", True)
+
+
+def test_a_cleanup_is_approved_as_it_was_seen_and_the_schedule_s_needs_nobody(inst: Installation) -> None:
+    with pytest.raises(ApprovalNeeded):
+        commands.submit_cleanup(inst, apply=True, actor=ASKER, queue=False)
+    (wish,) = inst.catalog.approvals.waiting(inst.clock())
+    assert wish.summary == "Delete 3 backups: b0, b1, b2"
+    looked = carry_out(inst, commands.submit_cleanup(inst, actor=ASKER, queue=False))
+    assert looked.state == "finished", "looking needs nobody"
+    scheduled = carry_out(inst, commands.submit_cleanup(inst, apply=True, actor="schedule", slot="s", queue=False))
+    assert scheduled.state == "finished", scheduled.error
+    assert len(scheduled.result["items"]) == 3
+    with pytest.raises(InputError, match="changed since"):
+        commands.approve_request(inst, wish.id, actor=SECOND, queue=False)
+
+
+def test_a_restore_waits_as_well(inst: Installation) -> None:
+    with pytest.raises(ApprovalNeeded, match="Restore b3 into orders_new"):
+        commands.submit_restore(inst, named(inst, "b3").id, "orders_new", actor=ASKER, queue=False)
+    inst.settings = inst.settings.model_copy(update={"two_person": ("delete",)})
+    assert commands.submit_restore(inst, named(inst, "b3").id, "orders_new", actor=ASKER, queue=False)
+
+
+def test_a_row_that_came_past_the_question_is_not_carried_out(inst: Installation) -> None:
+    backup = named(inst, "b0")
+    params = {"database": None, "apply": True, "only": [backup.id], "by_hand": True, "force_reason": ""}
+    for actor, more in ((ASKER, {}), (ASKER, {"slot": "s"}), ("schedule", {})):
+        run = inst.catalog.runs.add(
+            kind="cleanup", database=None, actor=actor, reason="", params=params | more, now=inst.clock()
+        )
+        done = carry_out(inst, run.id)
+        assert (done.state, "second person's approval" in done.error) == ("failed", True), (actor, more)
+    wish = asked(inst, "b0")
+    approved = commands.approve_request(inst, wish.id, actor=SECOND, queue=False)
+    other = inst.catalog.runs.add(
+        kind="cleanup", database=None, actor=ASKER, reason="", params=params | {"approval": wish.id}, now=inst.clock()
+    )
+    assert carry_out(inst, other.id).state == "failed", "an approval is of one run"
+    assert carry_out(inst, approved).state == "finished"
+    assert "la_factoria/b0.manifest.json" not in keys_in(inst, "primary")
+
+
+def test_whoever_approves_must_be_permitted_to_do_it(inst: Installation) -> None:
+    wish = asked(inst, "b0")
+    inst.settings = inst.settings.model_copy(update={"access": AccessSettings(mode="proxy")})
+    add(inst, SECOND, "operator")
+    with pytest.raises(NotPermitted):
+        commands.approve_request(inst, wish.id, actor=SECOND, queue=False)
+
+
+def test_without_the_setting_nothing_waits(inst: Installation) -> None:
+    inst.settings = inst.settings.model_copy(update={"two_person": ()})
+    run_id = commands.submit_deletion(inst, [named(inst, "b0").id], actor=ASKER, queue=False)
+    assert carry_out(inst, run_id).state == "finished"

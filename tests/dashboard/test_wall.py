@@ -1,0 +1,127 @@
+"""The wall before the server: who is answered at all, by address, header and token."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from dashboard import wall
+from dashboard.wall import Wall, access_of, auth_secrets
+from services import serve
+from services.errors import InputError
+from services.settings.access import AccessSettings
+from tests.access.test_sign_in import OIDC
+from tests.support.sinks import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+PROXY = AccessSettings(
+    mode="proxy", proxy_header="Remote-User", proxy_addresses=("10.0.0.5", "fd00::/8"), admins=("root",)
+)
+TOKEN = AccessSettings(**OIDC, metrics_token=SecretStr("planted-token"))
+NONE = AccessSettings()
+
+
+async def answer(access: AccessSettings, scope: dict[str, Any]) -> list[dict[str, Any]]:
+    sent: list[dict[str, Any]] = []
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        headers = [(b"location", b"/")] if scope["path"] == "/oauth2callback" else []
+        await send({"type": "http.response.start", "status": 302 if headers else 200, "headers": headers})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    await Wall(app, access)(scope, receive, send)
+    return sent
+
+
+def asked(
+    access: AccessSettings, peer: str, path: str = "/", *headers: tuple[str, str], kind: str = "http"
+) -> int | str:
+    """Return the status of the answer, or ``closed`` for a websocket that is not let in."""
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers]
+    scope = {"type": kind, "path": path, "headers": raw, "client": (peer, 5), "method": "GET"}
+    first = asyncio.run(answer(access, scope))[0]
+    return "closed" if first["type"] == "websocket.close" else int(first["status"])
+
+
+def test_who_is_answered() -> None:
+    user, twice = ("Remote-User", "mara"), (("Remote-User", "mara"), ("Remote-User", "root"))
+    bearer = ("Authorization", "Bearer planted-token")
+    for wanted, got in (
+        (200, asked(NONE, "127.0.0.1")),
+        (200, asked(NONE, "::1", "/metrics")),
+        (403, asked(NONE, "10.0.0.9")),
+        (403, asked(NONE, "")),
+        ("closed", asked(NONE, "10.0.0.9", "/_stcore/stream", kind="websocket")),
+        (200, asked(NONE, "10.0.0.9", "/healthz")),
+        (200, asked(PROXY, "10.0.0.5", "/", user)),
+        (200, asked(PROXY, "fd00::7", "/", user)),
+        (403, asked(PROXY, "10.0.0.6", "/", user)),
+        (403, asked(PROXY, "127.0.0.1", "/", user)),
+        (403, asked(PROXY, "10.0.0.5")),
+        (403, asked(PROXY, "10.0.0.5", "/", *twice)),
+        ("closed", asked(PROXY, "10.0.0.6", "/_stcore/stream", user, kind="websocket")),
+        (403, asked(PROXY, "10.0.0.5", "/media/x.csv")),
+        (200, asked(PROXY, "127.0.0.1", "/metrics")),
+        (403, asked(PROXY, "127.0.0.1", "/metrics", ("X-Forwarded-For", "8.8.8.8"))),
+        (403, asked(PROXY, "10.0.0.5", "/metrics", user)),
+        (200, asked(TOKEN, "8.8.8.8")),
+        (200, asked(TOKEN, "8.8.8.8", "/metrics", bearer)),
+        (403, asked(TOKEN, "127.0.0.1", "/metrics")),
+        (403, asked(TOKEN, "8.8.8.8", "/metrics", ("Authorization", "Bearer planted-tokeN"))),
+    ):
+        assert got == wanted
+
+
+def test_a_sign_in_that_fails_is_told() -> None:
+    scope = {"type": "http", "path": "/oauth2callback", "headers": [], "client": ("8.8.8.8", 5), "method": "GET"}
+    (start,) = asyncio.run(answer(TOKEN, scope))
+    assert dict(start["headers"])[b"location"] == b"/?sign-in=failed"
+
+
+def test_what_streamlit_reads_is_made_of_our_settings() -> None:
+    made = auth_secrets(TOKEN)
+    assert made is not None
+    assert made["auth"]["redirect_uri"] == "https://backups.example.com/oauth2callback"
+    assert made["auth"]["server_metadata_url"] == "https://id.example.com/.well-known/openid-configuration"
+    assert auth_secrets(NONE) is None
+    assert auth_secrets(PROXY) is None
+
+
+def test_wrong_settings_are_told_to_this_machine_alone() -> None:
+    assert access_of({"BACKUP_ACCESS": "oidc"}).mode == "none"
+    assert access_of({"DATABASE_URL": "nonsense", "BACKUP_ACCESS": "everybody"}).mode == "none"
+
+
+def test_only_where_people_sign_in_another_address_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    for address in ("0.0.0.0", "::", "10.0.0.5", "", "example.com"):
+        with pytest.raises(InputError, match="this machine only"):
+            serve.refuse_address(address, NONE)
+        serve.refuse_address(address, TOKEN)
+    monkeypatch.setenv(serve.TRUSTED_FORWARDERS, "")
+    wall.refuse_to_serve(PROXY)
+    monkeypatch.delenv(serve.TRUSTED_FORWARDERS)
+    with pytest.raises(InputError, match="cannot tell the proxy from others"):
+        wall.refuse_to_serve(PROXY)
+
+
+def test_a_server_that_is_started_past_our_command_refuses_as_well(tmp_path: Path) -> None:
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "BACKUPS_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-m", "streamlit", "run", "dashboard/server.py", "--server.address=0.0.0.0",
+         f"--server.port={free_port()}"],
+        cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "this machine only" in done.stdout + done.stderr
