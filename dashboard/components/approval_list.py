@@ -36,8 +36,8 @@ def _one(inst: Installation, one: Approval) -> None:
     because = f" · {escape(one.reason)}" if one.reason else ""
     when = f"{ago(one.asked_at, now)} · expires {ago(one.expires_at, now)}"
     st.markdown(f":gray[Asked for by {escape(one.asked_by)} {when}{because}]")
-    me = actor()
-    own, nobody = one.asked_by == me, me == PAGE_WITHOUT_SIGN_IN
+    who = actor()
+    own, nobody = one.asked_by == who, who == PAGE_WITHOUT_SIGN_IN
     if not own and not offered("approval.decide"):
         return
     with st.container(horizontal=True):

@@ -43,6 +43,7 @@ SPECIAL: dict[str, tuple[str, str, dict[str, Any]]] = {
     "submit_cleanup, apply": ("submit_cleanup", "retention.apply", {"database": NOTHING, "apply": True}),
     "set_pin": ("set_pin", "backup.pin", {"pinned": True}),
     "set_pin, off": ("set_pin", "backup.unpin", {"pinned": False}),
+    "ask_download, decrypted": ("ask_download", "backup.decrypt", {"form": "plain", "reason": "x"}),
     "submit_janitor": ("submit_janitor", "janitor.look", {"apply": False}),
     "submit_janitor, apply": ("submit_janitor", "janitor.apply", {"apply": True}),
 }  # fmt: skip
