@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard.format import ago, escape
 from dashboard.session import remember_message
-from dashboard.who import actor, may, reason
+from dashboard.who import actor, offered
 from services.access.identity import PAGE_WITHOUT_SIGN_IN
 from services.catalog.approvals import Approval, Rule
 from services.commands import approve_request, reject_request
@@ -38,8 +38,7 @@ def _one(inst: Installation, one: Approval) -> None:
     st.markdown(f":gray[Asked for by {escape(one.asked_by)} {when}{because}]")
     who = actor()
     own, nobody = one.asked_by == who, who == PAGE_WITHOUT_SIGN_IN
-    if not may("approval.decide"):
-        st.caption(f":material/lock: {escape(reason('approval.decide'))}")
+    if not own and not offered("approval.decide"):
         return
     with st.container(horizontal=True):
         approved = st.button(
