@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from services.errors import InputError
 from services.retention.policy import TIERS, RetentionPolicy
 from services.settings.access import VARIABLES
-from services.settings.faults import EXAMPLES
+from services.settings.faults import EXAMPLES, refused
 from services.settings.keys import public_key_of
 
 
@@ -78,7 +78,10 @@ class Environment(BaseModel):
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Environment:
-        """Return the given variables; an empty one counts as not given."""
+        """Return the given variables; an empty one counts as not given. Raise SettingsError for what is not UTF-8."""
+        odd = [name for name in cls.model_fields if re.search("[\ud800-\udfff]", environ.get(name) or "")]
+        if odd:  # bytes of another encoding, as Python passes them on: nothing could be done with them
+            raise refused([f"{name}: is not UTF-8" for name in odd], "the environment")
         return cls.model_validate({name: environ[name] for name in cls.model_fields if environ.get(name)})
 
 
