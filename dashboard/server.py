@@ -69,9 +69,6 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
     """Watch the alerts for as long as the server lives."""
     configure_logging()
     _write_one_log()  # again: there are further loggers by now
-    from dashboard import who  # it brings Streamlit's caches along, which complain until the server's runtime is there
-
-    who.behind_the_wall()
     logger.info("the dashboard listens on %s:%s", *map(st.get_option, ("server.address", "server.port")))
     monitor.start()
     try:

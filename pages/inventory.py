@@ -77,14 +77,15 @@ def actions(inst: Installation, backup: Backup) -> None:
             if clicked:
                 submit(inst, backup, level, key)
         wish = pin_form(backup) if may("backup.unpin" if backup.pinned else "backup.pin") else None
-        asked = download_form(backup)
+        asked, place = download_form(backup)
     kept = f"ticket-{backup.id}"
     if asked is not None:
         st.session_state[kept] = ask_download(
             inst, backup.id, form=asked.form, storage=asked.storage, actor=actor(), reason=asked.reason
         )
     if kept in st.session_state and st.session_state[kept].expires_at > inst.clock():
-        download_link(st.session_state[kept])
+        with place:
+            download_link(st.session_state[kept])
     if wish is not None:
         pinned, reason = wish
         set_pin(inst, backup.id, pinned=pinned, actor=actor(), reason=reason)

@@ -18,7 +18,7 @@ from services.audit.query import PAGE, AuditPage, AuditQuery, AuditState
 from services.audit.verify import Verdict
 from services.printable import visible
 
-COLUMNS = ("No.", "At (UTC)", "Who", "What", "On", "Outcome", "Why", "From")
+COLUMNS = ("At (UTC)", "Who", "What", "Outcome", "On", "Why", "From", "No.")
 _PERIODS = {"24 hours": 1, "7 days": 7, "30 days": 30, "90 days": 90, "1 year": 365}
 _SIGNS: dict[str, str] = {"begun": "… begun", "done": "✓ done", "refused": "⊘ refused", "failed": "✕ failed"}
 _MARKS: dict[str, Mark] = {
@@ -42,7 +42,9 @@ def chain_state(quick: Verdict, state: AuditState, now: datetime) -> None:
             title="The audit log is not what was written",
         )
     rows = "nothing recorded yet" if not quick.newest else f"{counted(quick.newest, 'row')} in one chain"
-    parts = [SEVERITY_MARKS["failure" if broken else quick.severity].inline("broken" if broken else rows)]
+    # Green is what was verified from end to end, and nothing else.
+    known = "failure" if broken else "unknown" if last is None else quick.severity
+    parts = [SEVERITY_MARKS[known].inline("broken" if broken else rows)]
     if quick.severity == "warning" and not broken:
         parts.append(escape(quick.sentence))
     parts.append(f"verified from end to end {ago(last.at, now)}" if last is not None else "not verified yet")
@@ -101,9 +103,8 @@ def audit_frame(rows: Sequence[AuditRow]) -> pd.DataFrame:
     """Return one row a row, with COLUMNS; ``At (UTC)`` naive, ``No.`` a number, the rest text."""
     values = [
         (
-            row.number, naive(row.at), visible(row.actor), visible(row.action),
-            visible(f"{row.target_kind} {row.target}".strip()), _SIGNS.get(row.outcome, visible(row.outcome)),
-            visible(row.reason), visible(row.origin),
+            naive(row.at), visible(row.actor), visible(row.action), _SIGNS.get(row.outcome, visible(row.outcome)),
+            visible(f"{row.target_kind} {row.target}".strip()), visible(row.reason), visible(row.origin), row.number,
         )
         for row in rows
     ]  # fmt: skip
@@ -133,10 +134,12 @@ def audit_table(rows: Sequence[AuditRow], total: int, *, filtered: bool) -> Audi
         column_config={
             "No.": st.column_config.NumberColumn(format="localized", width=70),
             "At (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss", pinned=True, width=138),
-            "Who": st.column_config.TextColumn(width=190),
-            "What": st.column_config.TextColumn(width=150),
-            "On": st.column_config.TextColumn(width=250),
-            "Outcome": st.column_config.TextColumn(width=90),
+            "Who": st.column_config.TextColumn(width=180),
+            "What": st.column_config.TextColumn(width=130),
+            "Outcome": st.column_config.TextColumn(width=84),
+            "On": st.column_config.TextColumn(width=240),
+            "Why": st.column_config.TextColumn(width=220),
+            "From": st.column_config.TextColumn(width=120),
         },
     )
     picked = event["selection"]["rows"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.format import counted, escape, instant, size
 from dashboard.who import may, reason
@@ -26,11 +27,11 @@ class DownloadWish:
     reason: str
 
 
-def download_form(backup: Backup) -> DownloadWish | None:
-    """Draw the form; return what was asked for when it was sent."""
+def download_form(backup: Backup) -> tuple[DownloadWish | None, DeltaGenerator]:
+    """Draw the form; return what was asked for when it was sent, and the place for the link that is made then."""
     stored = [copy.storage for copy in backup.copies if copy.state == "stored"]
     if not stored or backup.sample:
-        return None
+        return None, st.container()
     with st.popover("Download", icon=":material/download:", disabled=backup.trust == "untrusted"):
         sealed = is_secret_free(backup, "stored")
         kinds = [f"As it is stored, encrypted · {size(backup.stored_bytes)}"] if sealed else []
@@ -38,7 +39,7 @@ def download_form(backup: Backup) -> DownloadWish | None:
             kinds.append(_PLAIN)
         if not kinds or not may("backup.download"):
             st.caption(f":material/lock: {escape(reason('backup.decrypt' if not sealed else 'backup.download'))}")
-            return None
+            return None, st.container()
         kind = st.radio("What", kinds, key=f"download-kind-{backup.id}", label_visibility="collapsed")
         form: Form = "plain" if kind == _PLAIN else "stored"
         if sealed and not may("backup.decrypt"):
@@ -56,7 +57,8 @@ def download_form(backup: Backup) -> DownloadWish | None:
             max_chars=MAX_NOTE, placeholder="for the support case …",
         )  # fmt: skip
         clicked = st.button("Make a link", icon=":material/link:", type="primary", key=f"download-ask-{backup.id}")
-    return DownloadWish(form, storage, why) if clicked else None
+        place = st.container()
+    return DownloadWish(form, storage, why) if clicked else None, place
 
 
 def download_link(ticket: Ticket) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
+from dashboard.fitted import fitted
 from dashboard.format import escape, naive, number, size
 from dashboard.frames import in_words
 from dashboard.storage_frames import class_title
@@ -88,7 +89,7 @@ def _table(frame: pd.DataFrame, alt: str) -> None:
     shown = in_words(frame.head(SHOWN), sizes=[name for name in ("Size", "Takes up") if name in frame])
     dates = {"Finished (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm")}
     height = 38 + 35 * min(len(frame), MOST_ROWS)
-    st.dataframe(shown, hide_index=True, height=height, column_config=dates, alt=alt)
+    st.dataframe(shown, hide_index=True, height=height, column_config=fitted(shown, dates), alt=alt)
     if len(frame) > SHOWN:
         st.caption(f"The first {number(SHOWN)} of {number(len(frame))}.")
 
