@@ -43,6 +43,7 @@ RULES: dict[str, AlertRule] = {
     "backup_size": AlertRule("Backup size out of the ordinary"),
     "backup_duration": AlertRule("Backup duration out of the ordinary"),
     "storage_room": AlertRule("Storage nearly full", fires_on=_ALSO_UNKNOWN),
+    "unnamed_storage": AlertRule("Copies in a storage that the settings do not name"),
     # A worker that is started anew, for an update say, is silent for a moment.
     "worker": AlertRule("Worker silent", fires_on=_ALSO_UNKNOWN, after=timedelta(minutes=2)),
     "queue": AlertRule("Queue stuck"),
