@@ -352,7 +352,7 @@ def days(
     )  # fmt: skip
     tested = _by_day(engine, verifications.c.database, verifications.c.finished_at).add_columns(
         sa.literal(0), sa.literal(0), sa.literal(0),
-        sa.func.count(sa.case((verifications.c.outcome == "passed", 1))),
+        sa.func.count(sa.case((sa.and_(verifications.c.outcome == "passed", _is_of_whole_backup()), 1))),
         sa.func.count(sa.case((verifications.c.outcome == "failed", 1))),
     ).where(
         verifications.c.level == "restore", ~_is_of_base_backup(),
@@ -373,6 +373,12 @@ def days(
 def _is_of_base_backup() -> sa.ColumnElement[bool]:
     """Say of a verification whether its backup is a base backup: that says nothing of the dumps of a database."""
     return sa.exists().where(backups.c.id == verifications.c.backup_id, backups.c.type == "base")
+
+
+def _is_of_whole_backup() -> sa.ColumnElement[bool]:
+    """Say of a verification whether its backup left nothing out: a pass of a partial one proves no database."""
+    whole = sa.cast(backups.c.excluded, sa.Text) == "[]"
+    return sa.exists().where(backups.c.id == verifications.c.backup_id, whole)
 
 
 def _could_be_good() -> sa.ColumnElement[bool]:

@@ -49,6 +49,7 @@ RULES: tuple[Rule, ...] = (
     database.backup_size,
     database.backup_duration,
     place.other_runs,
+    place.storage_reach,
     place.storage_room,
     unnamed.unnamed_storage,
     place.probes,
