@@ -17,7 +17,7 @@ BASE_COLUMNS = (
     "Consistent at (UTC)", "Name", "Verified", "Size", "Stored", "Took", "Timeline", "PostgreSQL", "Kind",
 )  # fmt: skip
 POINT_COLUMNS = (
-    "id", "Asked (UTC)", "Outcome", "Target", "Last transaction in it", "Measured RTO", "Rows", "Base backup", "By",
+    "id", "Asked (UTC)", "Outcome", "Target", "Last transaction in it", "Measured RTO", "Rows", "By", "Base backup",
 )  # fmt: skip
 
 
@@ -75,7 +75,7 @@ def point_frame(restores: Iterable[PointRestore]) -> pd.DataFrame:
             (report.last_commit_at or "") if report is not None else "",
             report.recovery_time if report is not None else None,
             sum(one.rows or 0 for one in report.databases) if report is not None else None,
-            report.base_name if report is not None else "", run.actor,
+            run.actor, report.base_name if report is not None else "",
         ))  # fmt: skip
     frame = pd.DataFrame(rows, columns=list(POINT_COLUMNS))
     return frame.astype({"Rows": "Int64", "Measured RTO": "Float64"})

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.components.health_list import KIND_ICONS, SEVERITY_WORDS
+from dashboard.fitted import fitted
 from dashboard.format import advice, ago, day, escape, naive
 from dashboard.theme import SEVERITY_MARKS
 from dashboard.who import may
@@ -19,7 +20,7 @@ from services.commands import MAX_NOTE
 from services.notify.outbox import Delivery, Message
 from services.status import age
 
-HISTORY_COLUMNS = ("Opened (UTC)", "Resolved (UTC)", "Lasted", "About", "Alert", "What was wrong", "Acknowledged")
+HISTORY_COLUMNS = ("Opened (UTC)", "Resolved (UTC)", "Lasted", "About", "Alert", "Acknowledged", "What was wrong")
 MESSAGE_COLUMNS = ("Written (UTC)", "State", "Channel", "Message", "Why it waits", "Attempts",
                    "Next attempt (UTC)", "Sent (UTC)")  # fmt: skip
 _PERIODS = {"7 days": 7, "30 days": 30, "90 days": 90, "1 year": 365}
@@ -101,8 +102,9 @@ def history_frame(alerts: Sequence[Alert], now: datetime) -> pd.DataFrame:
     rows = [
         (
             _naive(a.opened_at), _naive(a.resolved_at), age((a.resolved_at or now) - a.opened_at),
-            str(a.subject), rule_of(a.check).title, " ".join(a.sentence.split()),
+            str(a.subject), rule_of(a.check).title,
             f"{a.acknowledged_by}: {' '.join(a.note.split())}" if a.is_acknowledged else "",
+            " ".join(a.sentence.split()),
         )
         for a in alerts
     ]  # fmt: skip
@@ -131,17 +133,14 @@ def alert_history(alerts: Sequence[Alert], now: datetime) -> None:
         st.info("No alert fits these filters: nothing of the kind was ever wrong, or nobody looked.")
         return
     stamp = st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss")
+    frame = history_frame(alerts, now)
     st.dataframe(
-        history_frame(alerts, now),
+        frame,
         hide_index=True,
         height="content" if len(alerts) <= 10 else 420,
         placeholder="–",
         alt=f"{len(alerts)} alerts, newest first",
-        column_config={
-            "Opened (UTC)": stamp,
-            "Resolved (UTC)": stamp,
-            "What was wrong": st.column_config.TextColumn(width="medium"),
-        },
+        column_config=fitted(frame, {"Opened (UTC)": stamp, "Resolved (UTC)": stamp}),
     )
 
 
@@ -164,14 +163,14 @@ def deliveries(messages: Sequence[Message], found: Delivery, channels: Sequence[
         st.markdown(f"{waiting} · {last} · {' · '.join(f'**{escape(channel)}**' for channel in channels)}")
     if messages:
         stamp = st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss")
+        frame = message_frame(messages)
         st.dataframe(
-            message_frame(messages),
+            frame,
             hide_index=True,
             height="content" if len(messages) <= 8 else 320,
             placeholder="–",
             alt=f"{len(messages)} messages, those that wait first",
-            column_config=dict.fromkeys(("Written (UTC)", "Next attempt (UTC)", "Sent (UTC)"), stamp)
-            | {"Why it waits": st.column_config.TextColumn(width="medium")},
+            column_config=fitted(frame, dict.fromkeys(("Written (UTC)", "Next attempt (UTC)", "Sent (UTC)"), stamp)),
         )
 
 

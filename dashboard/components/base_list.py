@@ -8,6 +8,7 @@ from typing import Literal
 import streamlit as st
 
 from dashboard.components.inventory_table import NAME_WIDTH, TIME_WIDTH
+from dashboard.fitted import fitted
 from dashboard.format import ago, counted, escape
 from dashboard.frames import in_words
 from dashboard.point_frames import base_frame
@@ -27,16 +28,22 @@ def base_list(reach: Reach, *, interval: timedelta, incremental: bool, may_take:
     if bases:
         newest = ago(bases[-1].stopped_at, reach.now)
         st.caption(f"{counted(len(bases), 'base backup')}, the newest {newest} · one is due every {age(interval)}")
+        frame = base_frame(bases)
         st.dataframe(
-            in_words(base_frame(bases), sizes=["Size", "Stored"], durations=["Took"]),
+            in_words(frame, sizes=["Size", "Stored"], durations=["Took"]),
             hide_index=True,
             key="bases",
             height=min(300, 38 + 35 * len(bases)),
             alt=f"{counted(len(bases), 'base backup')}, the newest first",
-            column_config={
-                "Consistent at (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss", width=TIME_WIDTH),
-                "Name": st.column_config.TextColumn(width=NAME_WIDTH),
-            },
+            column_config=fitted(
+                frame,
+                {
+                    "Consistent at (UTC)": st.column_config.DatetimeColumn(
+                        format="YYYY-MM-DD HH:mm:ss", width=TIME_WIDTH
+                    ),
+                    "Name": st.column_config.TextColumn(width=NAME_WIDTH),
+                },
+            ),
         )
     else:
         st.info(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from dashboard.fitted import fitted
 from dashboard.format import escape, number, size
 from services.backups.contents import Contents, contents_of_manifest
 from services.backups.manifest import read_manifest
@@ -54,7 +55,8 @@ def _draw(found: Contents) -> None:
     rows = sum(table.rows or 0 for table in found.tables)
     st.markdown(f"**{len(found.tables):,} tables, {rows:,} rows**, counted in the dump's own snapshot")
     if found.tables:
-        st.dataframe(tables_frame(found), hide_index=True, height=min(420, 80 + 35 * len(found.tables)),
+        frame = tables_frame(found)
+        st.dataframe(frame, hide_index=True, height=min(420, 80 + 35 * len(found.tables)), column_config=fitted(frame),
                      alt="Tables of the backup with rows and sizes")  # fmt: skip
     if len(found.tables) > SHOWN:
         st.caption(f"The {SHOWN} largest. All: `backups contents {found.backup.name}`")

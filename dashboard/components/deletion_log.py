@@ -7,6 +7,7 @@ from typing import get_args
 
 import streamlit as st
 
+from dashboard.fitted import fitted
 from dashboard.format import number
 from dashboard.frames import in_words
 from dashboard.retention_frames import as_csv, deletions_frame
@@ -44,14 +45,14 @@ def deletion_log(log: Sequence[Deletion], total: int, everything: Callable[[], S
             "Export as CSV", exported("deletions.csv", lambda: as_csv(deletions_frame(everything()))),
             "deletions.csv", "text/csv", icon=":material/download:", on_click="ignore",
         )  # fmt: skip
+    frame = deletions_frame(log)
     st.dataframe(
-        in_words(deletions_frame(log), sizes=["Size"]),
+        in_words(frame, sizes=["Size"]),
         hide_index=True,
         key="deletions",
         height="content" if len(log) <= 12 else 520,
         alt=f"The newest {len(log)} deletions",
-        column_config={
-            "Deleted (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss", pinned=True),
-            "Error": st.column_config.TextColumn(width="medium"),
-        },
+        column_config=fitted(
+            frame, {"Deleted (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss", pinned=True)}
+        ),
     )

@@ -10,6 +10,7 @@ from typing import TypeVar, get_args
 import streamlit as st
 
 from dashboard.components.badges import badge_column
+from dashboard.fitted import fitted
 from dashboard.format import counted
 from dashboard.frames import in_words, inventory_frame
 from dashboard.navigation import page
@@ -145,13 +146,18 @@ def inventory_table(
         selection_mode="single-row",
         height=min(640, 38 + 35 * len(backups)),
         alt=f"{len(backups)} backups",
-        column_config={
-            "id": None,
-            "Taken (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss", pinned=True, width=TIME_WIDTH),
-            "State": st.column_config.TextColumn(width=STATE_WIDTH),
-            "Name": st.column_config.TextColumn(width=NAME_WIDTH),
-            "Kept by": badge_column("Kept by"),
-        },
+        column_config=fitted(
+            frame,
+            {
+                "id": None,
+                "Taken (UTC)": st.column_config.DatetimeColumn(
+                    format="YYYY-MM-DD HH:mm:ss", pinned=True, width=TIME_WIDTH
+                ),
+                "State": st.column_config.TextColumn(width=STATE_WIDTH),
+                "Name": st.column_config.TextColumn(width=NAME_WIDTH),
+                "Kept by": badge_column("Kept by"),
+            },
+        ),
     )
     rows = event["selection"]["rows"]
     return backups[rows[0]] if rows else None

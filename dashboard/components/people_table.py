@@ -9,6 +9,7 @@ from datetime import datetime
 import pandas as pd
 import streamlit as st
 
+from dashboard.fitted import fitted
 from dashboard.format import escape, naive
 from services.access.roles import Role
 from services.access.table import PERMISSIONS
@@ -36,13 +37,19 @@ def people_frame(people: Sequence[Person]) -> pd.DataFrame:
     rows = [
         (
             p.identity, p.name, p.role.value if p.role else NONE, _SOURCES.get(p.source, p.source),
-            "✕ disabled" if p.disabled else "✓ may sign in", naive(p.last_seen_at) if p.last_seen_at else None,
+            _state(p), naive(p.last_seen_at) if p.last_seen_at else None,
             naive(p.changed_at), p.changed_by,
         )
         for p in people
     ]  # fmt: skip
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype({"Last seen (UTC)": "datetime64[ns]", "Changed (UTC)": "datetime64[ns]"})
+
+
+def _state(person: Person) -> str:
+    if person.disabled:
+        return "✕ disabled"
+    return "✓ may get in" if person.role else "– no role"
 
 
 def people_table(people: Sequence[Person], now: datetime) -> Person | None:
@@ -54,8 +61,9 @@ def people_table(people: Sequence[Person], now: datetime) -> Person | None:
     seen = sum(1 for person in active if person.last_seen_at and (now - person.last_seen_at).days < 30)
     st.markdown(f"**{len(active)}** may get in · {seen} of them were seen within 30 days")
     stamp = st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm")
+    frame = people_frame(people)
     picked = st.dataframe(
-        people_frame(people),
+        frame,
         hide_index=True,
         height="content" if len(people) <= 15 else 560,
         placeholder="–",
@@ -63,7 +71,7 @@ def people_table(people: Sequence[Person], now: datetime) -> Person | None:
         key="people",
         on_select="rerun",
         selection_mode="single-row",
-        column_config={"Last seen (UTC)": stamp, "Changed (UTC)": stamp},
+        column_config=fitted(frame, {"Last seen (UTC)": stamp, "Changed (UTC)": stamp}),
     )
     rows = picked["selection"]["rows"]
     if not rows:

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
+from dashboard.fitted import fitted
 from dashboard.format import escape, naive, number, size
 from dashboard.frames import in_words
 from dashboard.storage_frames import class_title
 from services.backups.archive_plan import ArchivePlan, Skipped
 from services.backups.compress_plan import CompressPlan, stored_copies
+from services.keys.rotate_plan import RotatePlan
 
 MOST_ROWS = 8  # that are seen without scrolling
 SHOWN = 500  # rows; what is confirmed is the whole plan, whose sum stands above
@@ -61,6 +63,22 @@ def compress_plan(plan: CompressPlan) -> None:
     skipped_list(plan.skipped)
 
 
+def rotation_table(plan: RotatePlan) -> None:
+    """Draw the backups that would be encrypted anew."""
+    frame = pd.DataFrame(
+        {
+            "Backup": [each.backup.name for each in plan.backups],
+            "Finished (UTC)": [naive(each.backup.finished_at) for each in plan.backups],
+            "Takes up": [sum(copy.bytes for copy in stored_copies(each.backup)) for each in plan.backups],
+            "Encrypted to now": [
+                ", ".join(f"{key[:12]}…" for key in each.backup.recipients) or "nothing" for each in plan.backups
+            ],
+            "Copies": [len(stored_copies(each.backup)) for each in plan.backups],
+        }
+    )
+    _table(frame, "The backups that would be encrypted anew")
+
+
 def confirmed(name: str, label: str, *, key: str) -> bool:
     """Draw the field into which the name is typed, and the button that it enables; say whether that was pressed."""
     typed = st.text_input(f"Type {escape(name)} to confirm", key=f"{key}-typed")
@@ -71,7 +89,7 @@ def _table(frame: pd.DataFrame, alt: str) -> None:
     shown = in_words(frame.head(SHOWN), sizes=[name for name in ("Size", "Takes up") if name in frame])
     dates = {"Finished (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm")}
     height = 38 + 35 * min(len(frame), MOST_ROWS)
-    st.dataframe(shown, hide_index=True, height=height, column_config=dates, alt=alt)
+    st.dataframe(shown, hide_index=True, height=height, column_config=fitted(shown, dates), alt=alt)
     if len(frame) > SHOWN:
         st.caption(f"The first {number(SHOWN)} of {number(len(frame))}.")
 

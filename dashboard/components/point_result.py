@@ -9,7 +9,8 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.components.figures import figure, four_cells
-from dashboard.components.inventory_table import NAME_WIDTH, TIME_WIDTH
+from dashboard.components.inventory_table import TIME_WIDTH
+from dashboard.fitted import fitted
 from dashboard.format import counted, duration, escape, number, percent, rate, size
 from dashboard.frames import in_words
 from dashboard.point_frames import point_frame
@@ -56,7 +57,7 @@ def point_result(found: PointRestore, *, rto: timedelta) -> None:
     st.dataframe(
         in_words(frame, sizes=["Size"]), hide_index=True, key=f"found-{found.run.id}",
         alt="What was in each database of the restored server",
-        column_config={"Rows": st.column_config.NumberColumn(format="localized")},
+        column_config=fitted(frame, {"Rows": st.column_config.NumberColumn(format="localized")}),
     )  # fmt: skip
     looked = f", pg_verifybackup {report.pg_verifybackup}" if report.pg_verifybackup else ""
     st.caption(
@@ -76,8 +77,9 @@ def point_history(restores: Sequence[PointRestore]) -> PointRestore | None:
         )
         return None
     st.caption(f"The newest {counted(len(restores), 'restore')}. Select a row for what was in it.")
+    frame = point_frame(restores)
     event = st.dataframe(
-        in_words(point_frame(restores), durations=["Measured RTO"]),
+        in_words(frame, durations=["Measured RTO"]),
         hide_index=True,
         key="point-history",
         on_select="rerun",
@@ -85,12 +87,14 @@ def point_history(restores: Sequence[PointRestore]) -> PointRestore | None:
         height=min(420, 38 + 35 * len(restores)),
         placeholder="–",
         alt=f"The newest {len(restores)} restores to a point in time",
-        column_config={
-            "id": None,
-            "Asked (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss", width=TIME_WIDTH),
-            "Rows": st.column_config.NumberColumn(format="localized"),
-            "Base backup": st.column_config.TextColumn(width=NAME_WIDTH),
-        },
+        column_config=fitted(
+            frame,
+            {
+                "id": None,
+                "Asked (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss", width=TIME_WIDTH),
+                "Rows": st.column_config.NumberColumn(format="localized"),
+            },
+        ),
     )
     rows = event["selection"]["rows"]
     return restores[rows[0]] if rows else None

@@ -7,6 +7,7 @@ from datetime import timedelta
 import streamlit as st
 
 from dashboard.components.figures import figure, four_cells
+from dashboard.fitted import fitted
 from dashboard.format import counted, day, duration, escape, number, percent, rate
 from dashboard.frames import comparison_frame
 from dashboard.theme import OUTCOME_MARKS
@@ -75,16 +76,20 @@ def _comparison(comparison: Comparison) -> None:
         with st.expander(f"{things} not compared, and why"):
             st.markdown("\n".join(f"- {escape(words)}" for words in remarks))
     st.markdown(f"**{counted(len(comparison.tables), 'table')}, {counted(comparison.rows, 'row')}**")
+    frame = comparison_frame(comparison)
     st.dataframe(
-        comparison_frame(comparison),
+        frame,
         hide_index=True,
         height=min(420, 38 + 35 * len(comparison.tables)),
         alt="Each table as it was in the source and as it was restored",
-        column_config={
-            "Table": st.column_config.TextColumn(width="medium", pinned=True),
-            "Rows in the source": st.column_config.NumberColumn(format="localized"),
-            "Rows restored": st.column_config.NumberColumn(format="localized"),
-        },
+        column_config=fitted(
+            frame,
+            {
+                "Table": st.column_config.TextColumn(width="medium", pinned=True),
+                "Rows in the source": st.column_config.NumberColumn(format="localized"),
+                "Rows restored": st.column_config.NumberColumn(format="localized"),
+            },
+        ),
     )
     counts = " · ".join(
         f"{escape(kind)} {number(count)}" for kind, count in sorted(comparison.object_counts.items()) if count

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from dashboard.fitted import fitted
 from dashboard.format import escape, number, size
 from dashboard.frames import in_words
 from dashboard.retention_frames import going_frame, plans_frame
@@ -23,12 +24,13 @@ FAILURES = 10
 
 def all_plans(plans: Sequence[DatabasePlan]) -> None:
     """Draw every database's policy and what it comes to, a row each."""
+    frame = plans_frame(plans)
     st.dataframe(
-        in_words(plans_frame(plans), sizes=["Kept size", "To be freed"]),
+        in_words(frame, sizes=["Kept size", "To be freed"]),
         hide_index=True,
         height="content" if len(plans) <= 12 else 420,
         alt=f"The retention policies of {len(plans)} databases",
-        column_config={"Database": st.column_config.TextColumn(pinned=True)},
+        column_config=fitted(frame, {"Database": st.column_config.TextColumn(pinned=True)}),
     )
 
 
@@ -70,17 +72,21 @@ def nothing_goes(plan: DatabasePlan) -> None:
 def going_table(going: Sequence[PlannedBackup], *, key: str) -> None:
     """Draw the backups that go, the oldest first, at most SHOWN of them."""
     shown = going[:SHOWN]
+    frame = going_frame(shown)
     st.dataframe(
-        in_words(going_frame(shown), sizes=["Size"]),
+        in_words(frame, sizes=["Size"]),
         hide_index=True,
         key=key,
         height="content" if len(shown) <= 10 else 420,
         alt=f"{len(shown)} backups that the next cleanup deletes",
-        column_config={
-            "id": None,
-            "Name": st.column_config.TextColumn(pinned=True),
-            "Finished (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
-        },
+        column_config=fitted(
+            frame,
+            {
+                "id": None,
+                "Name": st.column_config.TextColumn(pinned=True),
+                "Finished (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
+            },
+        ),
     )
     if len(going) > SHOWN:
         st.caption(f"The oldest {number(SHOWN)} of {number(len(going))}.")

@@ -10,6 +10,7 @@ import streamlit as st
 
 from dashboard.charts.store import COMING, TODAYS, horizon_title, store_chart, store_frame, store_words
 from dashboard.components.badges import badge_column
+from dashboard.fitted import fitted
 from dashboard.format import day, escape, number, size
 from dashboard.frames import in_words
 from dashboard.retention_frames import fate_frame
@@ -93,17 +94,21 @@ def fate_table(simulated: DatabasePlan, today: DatabasePlan) -> None:
         return
     st.markdown("## Each backup", anchors=False)
     shown = simulated.backups[:SHOWN]
+    frame = fate_frame(shown, [backup.decision for backup in today.backups[:SHOWN]])
     st.dataframe(
-        in_words(fate_frame(shown, [backup.decision for backup in today.backups[:SHOWN]]), sizes=["Size"]),
+        in_words(frame, sizes=["Size"]),
         hide_index=True,
         key="fate",
         height="content" if len(shown) <= 8 else 330,
         alt=f"What the simulated policy makes of the newest {len(shown)} backups",
-        column_config={
-            "Name": st.column_config.TextColumn(pinned=True),
-            "Finished (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
-            "Kept by": badge_column("Kept by"),
-        },
+        column_config=fitted(
+            frame,
+            {
+                "Name": st.column_config.TextColumn(pinned=True),
+                "Finished (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
+                "Kept by": badge_column("Kept by"),
+            },
+        ),
     )
     if len(simulated.backups) > SHOWN:
         st.caption(f"The newest {SHOWN} of {number(len(simulated.backups))}.")

@@ -10,6 +10,8 @@ import streamlit as st
 from dashboard.format import day, duration, escape, percent, rate, size
 from dashboard.theme import RUN_MARKS, run_outcome
 from services.catalog.model import RUN_WORDS, LogLine, Run
+from services.catalog.read_only_modes import ReadOnlyMode
+from services.emergency.words import Writes, writes_of
 from services.printable import visible_lines
 from services.status import age
 
@@ -54,14 +56,14 @@ STEPS: dict[str, tuple[tuple[str, str], ...]] = {
     "cleanup": (("planning", "planning"), ("deleting", "deleting")),
 }
 """Phases in their order, and the word for each. A phase that is not listed is shown by its own name."""
+READ_ONLY_STEPS = ("switching to read-only mode", "ending sessions that can write")
 PARALLEL_STEP = ("compressing", "compressing")
 """What a parallel backup does before it stores; one stream does both while it dumps."""
 
 
 def steps_of(run: Run) -> tuple[tuple[str, str], ...] | None:
     """Return the steps of a run's kind; None where there is nothing to show."""
-    read_only = is_emergency(run) and run.params["emergency"]["read_only"]
-    steps = STEPS.get("emergency" if read_only else run.kind)
+    steps = STEPS.get("emergency" if wants_read_only(run) else run.kind)
     if steps is None or run.kind != "backup":
         return steps
     if (run.params.get("jobs") or 1) > 1 or run.phase == PARALLEL_STEP[0]:
@@ -110,11 +112,14 @@ def step_words(run: Run, now: datetime) -> str:
     return " · ".join(parts)
 
 
-def progress(run: Run, log: Sequence[LogLine], now: datetime) -> None:
-    """Draw a run that waits or runs."""
+def progress(run: Run, log: Sequence[LogLine], now: datetime, modes: Sequence[ReadOnlyMode] = ()) -> None:
+    """Draw a run that waits or runs. ``modes``: the read-only modes that it began."""
     st.markdown(f"## {RUN_MARKS[run.state].inline()} {_title(run)}", anchors=False)
     _note(run)
-    _steps(run)
+    writes = writes_of(run, modes) if wants_read_only(run) else Writes()
+    if strip := step_strip(run, writes):
+        st.markdown(strip)  # a phone breaks the line between steps, not within one
+    _about_writes(writes)
     done = fraction(run)
     st.progress(done if done is not None else 0.0, text=step_words(run, now))
     if run.started_at is not None:
@@ -125,8 +130,11 @@ def progress(run: Run, log: Sequence[LogLine], now: datetime) -> None:
     log_lines(log, empty="No log lines yet.")
 
 
-def ended(run: Run, log: Sequence[LogLine]) -> None:
-    """Draw how a run ended: what it made, or why it failed, what to do, and what happens next by itself."""
+def ended(run: Run, log: Sequence[LogLine], modes: Sequence[ReadOnlyMode] = ()) -> None:
+    """Draw how a run ended: what it made, or why it failed, what to do, and what happens next by itself.
+
+    ``modes``: the read-only modes that it began.
+    """
     outcome, mark = run_outcome(run)
     st.markdown(f"## {mark.inline()} {_title(run)}: :{mark.tone}[{escape(outcome)}]", anchors=False)
     asked = f"asked for by {escape(run.actor)}"
@@ -134,6 +142,8 @@ def ended(run: Run, log: Sequence[LogLine]) -> None:
     st.caption(f"Ended {day(run.finished_at)}{took} · {asked}")
     if not made_backup(run):  # otherwise the backup's own card says it
         _note(run)
+    if wants_read_only(run):
+        _about_writes(writes_of(run, modes))
     if run.state in ("failed", "lost"):
         st.error(escape(run.error or "No reason was recorded."), icon=":material/cancel:", title="What went wrong")
         if run.hint:
@@ -202,6 +212,18 @@ def is_emergency(run: Run) -> bool:
     return run.kind == "backup" and run.params.get("type") == "emergency"
 
 
+def wants_read_only(run: Run) -> bool:
+    """Say whether a run was asked to stop writes while it makes its backup."""
+    return is_emergency(run) and bool(run.params["emergency"]["read_only"])
+
+
+def _about_writes(writes: Writes) -> None:
+    if writes.is_warning:
+        st.warning(escape(writes.said), icon=":material/edit_off:")
+    elif writes.said:
+        st.markdown(f":material/lock_open: {escape(writes.said)}")
+
+
 def _note(run: Run) -> None:
     note = str(run.params.get("note") or "")
     for label, said in (("Note", note if note != run.reason else ""), ("Reason", run.reason)):
@@ -209,19 +231,28 @@ def _note(run: Run) -> None:
             st.markdown(f"**{label}:** {escape(said)}")
 
 
-def _steps(run: Run) -> None:
+def step_strip(run: Run, writes: Writes) -> str:
+    """Return the steps of a run in one line of Markdown: done, now, to come; empty where its kind has none.
+
+    A read-only mode that is not held any more (or never was) is no green step: the strip says what is true now.
+    """
     steps = steps_of(run)
     if steps is None:
-        return
+        return ""
     names = [phase for phase, _ in steps]
     at = names.index(run.phase) if run.phase in names else -1
+    if run.phase == "checking" and at < 0:  # in read-only mode, the backup's own look before it dumps
+        at = names.index("dumping")
     drawn = []
-    for n, (_, words) in enumerate(steps):
+    for n, (phase, words) in enumerate(steps):
         word = words.replace(" ", "\u00a0")
-        if n < at:
+        if not writes.is_held and phase in READ_ONLY_STEPS:
+            if phase == READ_ONLY_STEPS[0]:
+                drawn.append(":gray[:material/lock_open:\u00a0not\u00a0read-only]")
+        elif n < at:
             drawn.append(f":green[:material/check_circle:\u00a0{word}]")
         elif n == at:
             drawn.append(f":blue[:material/radio_button_checked:\u00a0**{word}**]")
         else:
             drawn.append(f":gray[:material/radio_button_unchecked:\u00a0{word}]")
-    st.markdown(" &ensp;".join(drawn))  # a phone breaks the line between steps, not within one
+    return " &ensp;".join(drawn)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.components.run_view import LOG_LINES, ended, progress
+from dashboard.components.run_view import LOG_LINES, ended, progress, wants_read_only
 from dashboard.guard import reported
 from dashboard.who import actor, may
 from services.catalog.model import Run
+from services.catalog.read_only_modes import ReadOnlyMode
 from services.commands import request_cancel
 from services.installation import Installation
 
@@ -19,7 +20,7 @@ def watch(inst: Installation, run: Run) -> None:
     if run.is_active:
         st.fragment(_live, run_every=EVERY)(inst, run.id)
     else:
-        ended(run, inst.catalog.runs.log(run.id, last=200))
+        ended(run, inst.catalog.runs.log(run.id, last=200), _modes(inst, run))
 
 
 def _live(inst: Installation, run_id: str) -> None:
@@ -28,8 +29,12 @@ def _live(inst: Installation, run_id: str) -> None:
         if not run.is_active:
             st.rerun()
         with st.container(border=True):
-            progress(run, inst.catalog.runs.log(run_id, last=LOG_LINES), inst.clock())
+            progress(run, inst.catalog.runs.log(run_id, last=LOG_LINES), inst.clock(), _modes(inst, run))
             _cancel(inst, run)
+
+
+def _modes(inst: Installation, run: Run) -> list[ReadOnlyMode]:
+    return inst.catalog.read_only_modes.of_run(run.id) if wants_read_only(run) else []
 
 
 def _cancel(inst: Installation, run: Run) -> None:

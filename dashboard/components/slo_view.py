@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboard.charts.slot_days import LEGEND, days_words, slot_calendar, slot_strips
 from dashboard.components.schedules_table import table_height
+from dashboard.fitted import fitted
 from dashboard.format import NOTHING, duration, escape, instant, number
 from dashboard.slot_frames import calendar_frame, days_frame, gap, misses_frame, slo_frame
 from dashboard.theme import SEVERITY_MARKS, Mark, palette
@@ -90,15 +91,19 @@ def by_day(slo: Slo, *, theme: str | None) -> None:
 def databases_table(slo: Slo) -> None:
     """Draw each database's numbers, those that break their target first."""
     st.markdown("## Databases", anchors=False)
+    frame = slo_frame(slo)
     st.dataframe(
-        slo_frame(slo),
+        frame,
         hide_index=True,
         height=table_height(len(slo.databases)),
         alt=f"{len(slo.databases)} databases: slots, misses, RPO and RTO against their limits",
-        column_config={
-            "Database": st.column_config.TextColumn(width=170, pinned=True),
-            "Misses left": st.column_config.TextColumn(help="Of those that the target allows."),
-        },
+        column_config=fitted(
+            frame,
+            {
+                "Database": st.column_config.TextColumn(width=170, pinned=True),
+                "Misses left": st.column_config.TextColumn(help="Of those that the target allows."),
+            },
+        ),
     )
 
 
@@ -110,20 +115,23 @@ def misses_table(misses: Sequence[SlotOutcome]) -> SlotOutcome | None:
         return None
     several = len({miss.slot.database for miss in misses}) > 1
     st.caption("The newest first. Select a row for its run or its backup.")
+    frame = misses_frame(misses)
     event = st.dataframe(
-        misses_frame(misses),
+        frame,
         hide_index=True,
         key="misses",
         on_select="rerun",
         selection_mode="single-row",
         height=table_height(len(misses)),
         alt=f"{len(misses)} late or missed slots, with their cause",
-        column_config={
-            "Due (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
-            "Database": st.column_config.TextColumn(width=130) if several else None,
-            "State": st.column_config.TextColumn(width=90),
-            "Cause": st.column_config.TextColumn(width=470),
-        },
+        column_config=fitted(
+            frame,
+            {
+                "Due (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
+                "Database": st.column_config.TextColumn(width=130) if several else None,
+                "State": st.column_config.TextColumn(width=90),
+            },
+        ),
     )
     selected = event["selection"]["rows"]
     return misses[selected[0]] if selected else None

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.charts.measured import MOST_SERIES
+from dashboard.fitted import fitted
 from dashboard.format import escape, instant
 from dashboard.theme import SEVERITY_MARKS
 from services.trends.findings import sentence
@@ -67,9 +68,11 @@ def outlier_list(trends: Trends) -> None:
         hide_index=True,
         height="content" if len(frame) <= 10 else 420,
         alt=f"{len(frame)} unusual backups, each with its reason",
-        column_config={
-            "Ended (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss"),
-            "What is unusual": st.column_config.TextColumn(width="large"),
-            "Open": st.column_config.LinkColumn(display_text="in the inventory", width="small"),
-        },
+        column_config=fitted(
+            frame,
+            {
+                "Ended (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss"),
+                "Open": st.column_config.LinkColumn(display_text="in the inventory", width="small"),
+            },
+        ),
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboard.components.inventory_table import NAME_WIDTH, TIME_WIDTH
+from dashboard.fitted import fitted
 from dashboard.format import counted, size
 from dashboard.frames import history_frame, in_words, proof_words
 from dashboard.navigation import page
@@ -81,19 +82,23 @@ def history(checks: Sequence[CheckRow]) -> CheckRow | None:
         )
         return None
     st.caption(f"The newest {counted(len(checks), 'check')}. Select a row for its result, table by table.")
+    frame = history_frame(checks)
     event = st.dataframe(
-        in_words(history_frame(checks), durations=["Took"]),
+        in_words(frame, durations=["Took"]),
         hide_index=True,
         key="history",
         on_select="rerun",
         selection_mode="single-row",
         height=min(420, 38 + 35 * len(checks)),
         alt=f"The newest {len(checks)} verifications",
-        column_config={
-            "id": None,
-            "Ended (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss", width=TIME_WIDTH),
-            "Backup": st.column_config.TextColumn(width=NAME_WIDTH),
-        },
+        column_config=fitted(
+            frame,
+            {
+                "id": None,
+                "Ended (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss", width=TIME_WIDTH),
+                "Backup": st.column_config.TextColumn(width=NAME_WIDTH),
+            },
+        ),
     )
     rows = event["selection"]["rows"]
     return checks[rows[0]] if rows else None

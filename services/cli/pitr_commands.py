@@ -25,7 +25,7 @@ from services.pitr.listing import Listing, list_archive
 from services.pitr.log_checks import keep_findings
 from services.pitr.open import existing_archive
 from services.pitr.overview import load_point_in_time
-from services.pitr.setup import Step, apply_setup, open_checks
+from services.pitr.setup import Step, apply_setup, open_checks, script
 from services.pitr.status import PitrStatus, load_status
 from services.pitr.status_check import StatusCheck
 from services.pitr.verify import check_files
@@ -219,11 +219,9 @@ def _draw_check(check: StatusCheck) -> None:
 
 
 def _draw_plan(status: PitrStatus) -> None:
-    waiting = open_checks(status)
-    for check in waiting:
-        say(f"-- {check.message} {check.hint}".rstrip(), style="dim")
-        assert check.remedy is not None, "open_checks returns those with one"
-        say(check.remedy.text())
+    waiting = script(status)
+    for line in waiting:
+        say(line, style="dim" if line.startswith("--") else "")
     for check in status.checks:
         if check.severity == "blocking" and check.remedy is None:
             note(f"{check.name}: {check.message} {check.hint}".rstrip(), style="yellow")

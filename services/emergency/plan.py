@@ -109,8 +109,20 @@ def _steps(
     steps.append(f"Dump{size}{how} into {where}{took}.")
     steps.append(f"Verify what was stored ({database.verify_after}).")
     if request.read_only:
-        steps.append(f"Read-only mode off, whatever happened; after {limit} at the latest.")
+        steps.append(_about_release(installation, database, facts, limit))
     return steps
+
+
+def _about_release(
+    installation: Installation, database: DatabaseSettings, facts: ReadOnlyFacts | None, limit: str
+) -> str:
+    if facts is None or not facts.is_read_only:
+        return f"Read-only mode off, whatever happened; after {limit} at the latest."
+    stays = f"{database.name} stays read-only, as it was before"
+    if not database.read_only_off_command:
+        return f"{stays}: who made it so allows writes again."
+    told = shown(installation.settings, database.read_only_off_command)
+    return f"{stays}; the application is told to go on, after {limit} at the latest: {told}"
 
 
 def _about_sessions(request: EmergencyRequest, facts: ReadOnlyFacts | None) -> str:

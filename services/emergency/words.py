@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC
+
+from services.catalog.model import Run
 from services.catalog.read_only_modes import ReadOnlyMode
+
+_BEFORE_THE_MODE = ("", "checking first", "switching to read-only mode")
+"""Phases of a run in which read-only mode is not on yet."""
 
 
 def state_of(mode: ReadOnlyMode) -> str:
@@ -33,3 +41,47 @@ def by_hand(mode: ReadOnlyMode) -> str:
     if mode.command_step:
         ways.append("Tell the application to go on, as read_only_off_command would.")
     return " ".join(ways)
+
+
+@dataclass(frozen=True)
+class Writes:
+    """What somebody who looks at a run that asked for read-only mode should know about writes."""
+
+    said: str = ""
+    """One sentence; empty while there is nothing to say but what the banner says."""
+    is_warning: bool = False
+    is_held: bool = True
+    """Whether the run's read-only mode is on, or is yet to come."""
+
+
+def writes_of(run: Run, modes: Sequence[ReadOnlyMode]) -> Writes:
+    """Say whether a run's database can be written. ``modes``: those that the run began, the oldest first."""
+    mode = modes[-1] if modes else None
+    if run.is_active:
+        return _while_active(run, mode)
+    if mode is None:
+        return Writes("Read-only mode was not switched on: writes were allowed all the time.", is_held=False)
+    if mode.released_at is None:
+        return Writes(f"Read-only mode is not released yet: {mode.database} {state_of(mode)}.", is_warning=True)
+    if mode.already_read_only:
+        return Writes(f"{mode.database} was read-only before this run, and stays so.", is_held=False)
+    return Writes(f"Writes are allowed again since {_at(mode)}: released by {mode.released_by}.", is_held=False)
+
+
+def _while_active(run: Run, mode: ReadOnlyMode | None) -> Writes:
+    if mode is None:
+        if run.state == "queued" or (run.phase or "") in _BEFORE_THE_MODE:
+            return Writes()
+        return Writes("Read-only mode is not on: this backup is made without it, and writes go on.", True, False)
+    if mode.released_at is None:
+        return Writes()
+    if mode.attempt == run.attempt and mode.released_by == "its run":
+        return Writes(is_held=False)
+    how = "It was read-only before, and stays so." if mode.already_read_only else "New sessions can write."
+    goes_on = f"Attempt {run.attempt} backs up" if run.attempt > mode.attempt else "The backup goes on"
+    said = f"Read-only mode was released at {_at(mode)} by {mode.released_by}. {how} {goes_on} without it."
+    return Writes(said, True, False)
+
+
+def _at(mode: ReadOnlyMode) -> str:
+    return f"{mode.released_at.astimezone(UTC):%-d %b %H:%M:%S} UTC" if mode.released_at else ""

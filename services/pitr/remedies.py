@@ -27,7 +27,7 @@ class Remedy:
         if self.then == "reload":
             words.append("SELECT pg_reload_conf();")
         elif self.then == "restart":
-            words.append("then restart the server")
+            words.append("-- then restart the server")
         return " ".join(word for word in words if word)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from services.pitr import remedies as mend
+from services.pitr.our_command import OUR_COMMAND, OurCommand
 from services.pitr.railway import check_railway, is_railways_archiver
 from services.pitr.remedies import Remedy
 from services.pitr.server_facts import ServerFacts, Slot
@@ -14,22 +15,23 @@ from services.postgres.connection import Address
 from services.settings.model import DatabaseSettings
 from services.units import format_bytes, format_duration
 
-OUR_COMMAND = "pitr wal-push"
-DEFAULT_COMMAND = "backups pitr wal-push %p"
 ARCHIVE_TIMEOUT = timedelta(seconds=60)
 KEEP_SIZE = "10GB"
 
 
 def check_server(
-    database: DatabaseSettings, address: Address, facts: ServerFacts, *, refused: str | None
+    database: DatabaseSettings, address: Address, facts: ServerFacts, *, refused: str | None, command: OurCommand
 ) -> list[StatusCheck]:
-    """Given what a server says, return what is to be said of it. Pure. ``refused``: why replication is not let in."""
+    """Given what a server says, return what is to be said of it. Pure.
+
+    ``refused``: why replication is not let in; ``command``: what the server should archive by.
+    """
     receives = database.pitr.method == "receiver"
     checks = [_wal_level(facts), _role(facts), _replication(address, facts, refused), _senders(facts)]
     if receives:
         checks += [_slot(database, facts), _keep_size(facts), *_idle_timeout(facts)]
     else:
-        checks += [_archive_mode(facts), _archive_command(facts), _archiver(facts)]
+        checks += [_archive_mode(facts), _archive_command(facts, command), _archiver(facts)]
     checks += [_archive_timeout(database, facts), *_other_slots(database, facts), *_standby(facts, receives)]
     checks += [*_summaries(facts), *check_railway(address, facts, refused=refused is not None)]
     return checks
@@ -56,14 +58,14 @@ def _archive_mode(facts: ServerFacts) -> StatusCheck:
     return StatusCheck("archive_mode", "ok", f"archive_mode is {mode}.")
 
 
-def _archive_command(facts: ServerFacts) -> StatusCheck:
+def _archive_command(facts: ServerFacts, wanted: OurCommand) -> StatusCheck:
     command = facts.settings.get("archive_command", "")
     library = facts.settings.get("archive_library", "")
-    ours = mend.alter_system("archive_command", DEFAULT_COMMAND)
+    ours = mend.alter_system("archive_command", wanted.text)
     how = (
-        "Try it by hand first, as the user that the server runs as; its settings come from the environment: "
-        "env BACKUPS_CONFIG=/etc/backups.toml backups pitr wal-push PATH."
-    )
+        f"{wanted.to_replace} Try it by hand first, as the user that the server runs as, who has to be able to read "
+        "the settings, with the path of a segment instead of %p."
+    ).lstrip()
     if library:
         return StatusCheck(
             "archive_command", "blocking", f"The server archives by the module {library}, not by archive_command.",
@@ -95,7 +97,8 @@ def _archiver(facts: ServerFacts) -> StatusCheck:
         )  # fmt: skip
     if archiver.last_archived_at is None:
         return StatusCheck(
-            "archiver", "warning", "Nothing was archived yet.", "End a segment:",
+            "archiver", "warning", "Nothing was archived yet.",
+            "Once archive_mode is on and the server was restarted, end a segment:",
             Remedy(("SELECT pg_switch_wal();",)),
         )  # fmt: skip
     return StatusCheck(
@@ -135,6 +138,12 @@ def _role(facts: ServerFacts) -> StatusCheck:
 def _replication(address: Address, facts: ServerFacts, refused: str | None) -> StatusCheck:
     if refused is None:
         return StatusCheck("pg_hba.conf", "ok", "A replication connection was let in from here.")
+    if not facts.may_replicate and "pg_hba" not in refused:  # the server looks at pg_hba.conf before it looks at rights
+        return StatusCheck(
+            "pg_hba.conf", "warning",
+            f"Not known yet: a replication connection is refused, since {facts.user} has no replication right.",
+            "Grant the right, then look again.",
+        )  # fmt: skip
     remedy = mend.let_in(address, facts.user, facts.settings.get("hba_file", "")) if "pg_hba" in refused else None
     return StatusCheck(
         "pg_hba.conf", "blocking", f"A replication connection is refused: {refused}.",

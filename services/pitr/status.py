@@ -14,6 +14,7 @@ from services.installation import Installation
 from services.pitr import remedies as mend
 from services.pitr.archive import WalArchive
 from services.pitr.open import find_archive
+from services.pitr.our_command import our_command
 from services.pitr.server_checks import check_server
 from services.pitr.server_facts import ServerFacts, ask_server, try_replication
 from services.pitr.status_check import StatusCheck
@@ -60,7 +61,8 @@ def load_status(installation: Installation, database: DatabaseSettings) -> PitrS
     if facts is not None:
         command = mask_command(facts.settings.get("archive_command", ""), secrets_of(installation.settings))
         facts = replace(facts, settings={**facts.settings, "archive_command": command})
-        checks += check_server(database, address, facts, refused=try_replication(address))
+        ours = our_command(installation.settings, database, address)
+        checks += check_server(database, address, facts, refused=try_replication(address), command=ours)
     try:
         storage = installation.storage(installation.settings.pitr_storage_of(database).name)
         archive = find_archive(installation.settings, database, storage)

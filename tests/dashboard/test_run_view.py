@@ -16,11 +16,14 @@ from dashboard.components.run_view import (
     made_backup,
     next_action,
     remaining_seconds,
+    step_strip,
     step_words,
     steps_of,
 )
 from dashboard.theme import run_outcome
 from services.catalog.model import Run
+from services.catalog.read_only_modes import ReadOnlyMode
+from services.emergency.words import writes_of
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 RUN = Run(
@@ -80,6 +83,41 @@ def test_the_steps_of_a_backup_are_the_phases_that_the_service_names() -> None:
     assert stream == STEPS["backup"]
     assert parallel is not None
     assert named == {phase for phase, _ in parallel if phase != "verifying"}
+
+
+EMERGENCY = replace(RUN, attempt=1, params={"type": "emergency", "emergency": {"read_only": True}})
+HELD = ReadOnlyMode(
+    "m", "orders", "r", 1, "host:1:1", "ada", "disk errors", NOW, NOW + timedelta(minutes=30), None, False, True
+)
+RELEASED = replace(HELD, sql_step=False, released_at=NOW, released_by="the guardian, since its process is gone")
+
+
+@pytest.mark.parametrize(
+    ("run", "mode", "green", "said"),
+    [
+        ({}, HELD, True, ""),
+        ({"phase": "checking"}, HELD, True, ""),
+        ({"attempt": 2}, RELEASED, False, "Attempt 2 backs up without it."),
+        ({}, RELEASED, False, "New sessions can write. The backup goes on without it."),
+        ({}, replace(RELEASED, released_by="its run"), False, ""),
+        ({}, None, False, "made without it"),
+        ({"phase": "switching to read-only mode"}, None, False, ""),
+        ({"state": "cancelled"}, RELEASED, False, "allowed again since 22 Nov 12:00:00 UTC: released by the guardian"),
+        ({"state": "failed"}, replace(RELEASED, already_read_only=True), False, "was read-only before"),
+        ({"state": "failed"}, HELD, True, "not released yet"),
+        ({"state": "failed"}, None, False, "not switched on"),
+    ],
+)
+def test_an_emergency_says_whether_writes_are_allowed_now(
+    run: dict[str, object], mode: ReadOnlyMode | None, green: bool, said: str
+) -> None:
+    emergency = replace(EMERGENCY, **run)  # type: ignore[arg-type]
+    writes = writes_of(emergency, [mode] if mode else [])
+    strip = step_strip(emergency, writes)
+    assert (":green[:material/check_circle:\u00a0read-only\u00a0on]" in strip) == green
+    assert said in writes.said
+    assert bool(said) == bool(writes.said)
+    assert ("not\u00a0read-only" in strip) == (not writes.is_held)
 
 
 @pytest.mark.parametrize(

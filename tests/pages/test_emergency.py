@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-import dashboard.session
+from services.access.identity import PAGE_WITHOUT_SIGN_IN
 from services.catalog.read_only_modes import ReadOnlyMode
 from services.emergency.read_only import switch_on, visit
 from services.emergency.release import release
@@ -67,7 +67,7 @@ def test_the_banner_stands_over_every_page_and_its_button_releases(
     button(app, "Release now").click().run()
     assert not app.exception
     assert can_write(source)
-    assert installation.catalog.read_only_modes.get("m").released_by == dashboard.session.ACTOR
+    assert installation.catalog.read_only_modes.get("m").released_by == PAGE_WITHOUT_SIGN_IN
     assert not [each for each in app.warning if "Since" in each.value]
     assert "new sessions can write" in "".join(each.value for each in app.success)
 
@@ -103,6 +103,17 @@ def test_nothing_is_started_without_a_reason_and_the_name(
     (run,) = installation.catalog.runs.list()
     assert (run.state, run.params["type"], run.params["emergency"]["read_only"]) == ("queued", "emergency", False)
     assert "Emergency backup of la\\_factoria" in everything(app)
+
+
+def test_of_a_database_that_was_read_only_before_no_step_promises_writes(
+    open_page: OpenPage,
+    installation: Installation,
+) -> None:
+    with visit(installation.settings.databases[0]) as session:
+        switch_on(session, None)
+    shown = everything(open_page(installation, "run_backup", kind="Emergency"))
+    assert "stays read\\-only\\, as it was before" in shown
+    assert "Read\\-only mode off" not in shown
 
 
 def button(app: AppTest, label: str) -> Any:

@@ -9,15 +9,19 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from services.pitr.our_command import OurCommand, our_command
 from services.pitr.remedies import alter_system, hba_line
 from services.pitr.server_checks import check_server
 from services.pitr.server_facts import Archiver, ServerFacts, Slot
-from services.pitr.status import load_status
+from services.pitr.setup import apply_setup, script
+from services.pitr.status import PitrStatus, load_status
 from services.pitr.status_check import StatusCheck
-from services.postgres.connection import Address
+from services.postgres.connection import Address, connect
+from services.postgres.server import LocalServer
 from services.settings.model import DatabaseSettings, PitrSettings
 from tests.support.installations import make_installation
 
+OURS = OurCommand("env BACKUPS_CONFIG=/s.toml /opt/backups pitr wal-push %p", "")
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ADDRESS = Address("db.example.com", 5432, "backup", None, "la_factoria")
 WELL = {
@@ -38,7 +42,7 @@ def found(facts: ServerFacts, *, method: str = "archive_command", refused: str |
           address: Address = ADDRESS) -> dict[str, StatusCheck]:  # fmt: skip
     pitr = PitrSettings.model_validate({"enabled": True, "method": method})
     database = DatabaseSettings(name="la_factoria", url=SecretStr("postgresql://b@db.example.com/x"), pitr=pitr)
-    return {check.name: check for check in check_server(database, address, facts, refused=refused)}
+    return {check.name: check for check in check_server(database, address, facts, refused=refused, command=OURS)}
 
 
 def having(**settings: str) -> ServerFacts:
@@ -54,11 +58,11 @@ def test_a_server_that_is_set_up_is_well(method: str) -> None:
     "facts, method, name, severity, mends",
     [
         (having(wal_level="minimal"), "receiver", "wal_level", "blocking",
-         "ALTER SYSTEM SET wal_level = 'replica'; then restart the server"),
+         "ALTER SYSTEM SET wal_level = 'replica'; -- then restart the server"),
         (having(archive_mode="off"), "archive_command", "archive_mode", "blocking",
-         "ALTER SYSTEM SET archive_mode = 'on'; then restart the server"),
+         "ALTER SYSTEM SET archive_mode = 'on'; -- then restart the server"),
         (having(archive_command=""), "archive_command", "archive_command", "blocking",
-         "ALTER SYSTEM SET archive_command = 'backups pitr wal-push %p'; SELECT pg_reload_conf();"),
+         f"ALTER SYSTEM SET archive_command = '{OURS.text}'; SELECT pg_reload_conf();"),
         (having(archive_command="pgbackrest --stanza=x archive-push %p"), "archive_command", "archive_command",
          "blocking", "archive_command"),
         (having(archive_library="basic_archive"), "archive_command", "archive_command", "blocking",
@@ -111,6 +115,66 @@ def test_a_refused_replication_connection_names_the_line_of_pg_hba() -> None:
     other = found(FACTS, refused="the server did not answer in time")["pg_hba.conf"]
     assert (other.severity, other.remedy) == ("blocking", None)
     assert hba_line(replace(ADDRESS, host="/run/postgresql"), "backup").startswith("local  replication")
+
+
+def test_pg_hba_is_not_blamed_for_a_right_that_is_wanting() -> None:
+    powerless = replace(FACTS, may_replicate=False)
+    check = found(powerless, refused="permission denied to start WAL sender")["pg_hba.conf"]
+    assert (check.severity, "backup has no replication right" in check.message) == ("warning", True)
+    assert found(powerless, refused="pg_hba.conf has no line for it")["pg_hba.conf"].severity == "blocking"
+
+
+def status_of(facts: ServerFacts, *, refused: str | None = None) -> PitrStatus:
+    return PitrStatus("la_factoria", "archive_command", True, tuple(found(facts, refused=refused).values()), facts)
+
+
+def test_the_setup_is_a_script_in_the_order_in_which_it_works() -> None:
+    bare = having(archive_mode="off", archive_command="", archive_timeout="0")
+    lines = script(status_of(replace(bare, archiver=Archiver(0, None, None, 0, None, None))))
+    assert [line for line in lines if not line.startswith("--") or "Restart" in line] == [
+        f"ALTER SYSTEM SET archive_command = '{OURS.text}';", "ALTER SYSTEM SET archive_timeout = '60s';",
+        "SELECT pg_reload_conf();", "ALTER SYSTEM SET archive_mode = 'on';",
+        "-- Restart the server now: archive_mode counts from then on.", "SELECT pg_switch_wal();",
+    ]  # fmt: skip
+    refused = script(status_of(FACTS, refused="pg_hba.conf has no line for it"))
+    assert [line.startswith("-- By hand, on its host: Add the line") for line in refused] == [False, True, False]
+    assert refused[-1] == "SELECT pg_reload_conf();"
+    assert script(status_of(FACTS)) == []
+
+
+def test_the_command_to_copy_works_as_it_stands_or_says_what_to_replace(tmp_path: Path) -> None:
+    inst = make_installation(tmp_path)
+    database, here = inst.settings.databases[0], replace(ADDRESS, host="127.0.0.1")
+    ours = our_command(inst.settings, database, here, {"BACKUPS_CONFIG": "/etc/my 50%.toml"})
+    program = ours.text.split()[-4]
+    assert ours.text == f"env 'BACKUPS_CONFIG=/etc/my 50%%.toml' {program} pitr wal-push %p"
+    assert (Path(program).is_file(), ours.to_replace) == (True, "")
+    assert "environment variables here" in our_command(inst.settings, database, here, {}).to_replace
+    away = our_command(inst.settings, database, ADDRESS, {"BACKUPS_CONFIG": "/etc/backups.toml"})
+    assert away.to_replace.count("on the server's host") == 2
+    inst.close()
+
+
+def test_a_statement_that_is_refused_names_the_right_and_who_grants_it(server18: LocalServer) -> None:
+    with connect(server18.address) as session:
+        session.execute("CREATE ROLE setter LOGIN PASSWORD 'x'")
+    role = Address.parse(f"postgresql://setter:x@127.0.0.1:{server18.address.port}/postgres?sslmode=disable")
+    facts = replace(having(archive_timeout="0"), may_replicate=False, user="setter")
+    try:
+        refused = {step.check: step for step in apply_setup(role, status_of(facts))}
+        said = refused["archive_timeout"].said
+        assert said.endswith('let one grant it: GRANT ALTER SYSTEM ON PARAMETER archive_timeout TO "setter";')
+        assert "Only a superuser may: run it as one" in refused["replication right"].said
+        with connect(server18.address) as session:
+            session.execute(said.split("grant it: ")[1].encode())
+        again = {step.statement: step for step in apply_setup(role, status_of(facts))}
+        assert again["ALTER SYSTEM SET archive_timeout = '60s';"].outcome == "done"
+        assert "EXECUTE ON FUNCTION pg_reload_conf()" in again["SELECT pg_reload_conf();"].said
+    finally:
+        with connect(server18.address) as session:
+            session.execute("ALTER SYSTEM RESET archive_timeout")
+            session.execute("DROP OWNED BY setter")
+            session.execute("DROP ROLE setter")
 
 
 def test_railway_is_recognised_by_its_host_or_by_what_its_image_archives_with() -> None:
