@@ -257,9 +257,11 @@ class WalArchive:
                 run=Unwatched(),
             )
         except CorruptBackup as error:
-            raise CorruptBackup(
-                f"{self.storage.location(stored.key)} is damaged: {error.message}", hint=_DAMAGED_HINT
-            ) from error
+            # What reads it takes it for a backup; of a segment that is named already only the reason is news.
+            why = error.message.removeprefix("The backup is damaged").lstrip(":. ")
+            why = why.replace("The backup ", "it ", 1) if why.startswith("The backup ") else why
+            said = f"{self.storage.location(stored.key)} is damaged{': ' if why else '.'}{why}"
+            raise CorruptBackup(said, hint=_DAMAGED_HINT) from error
         except KeyMismatch as error:  # which a change in the file's beginning looks like, too: say in which
             raise KeyMismatch(
                 f"{self.storage.location(stored.key)} cannot be decrypted: {error.message}", hint=error.hint
