@@ -28,8 +28,6 @@ ICON = str(Path(__file__).with_name("icon.svg"))  # of our own: a named icon wou
 def main() -> None:
     """Draw the frame that all pages share, then the page."""
     st.set_page_config(page_icon=ICON, layout="wide")  # before the navigation, which would set a named icon otherwise
-    with reported():
-        know_visitors(installation())
     found = who_is_there()
     page = build_navigation(hidden=found is None)
     if found is None:
@@ -51,7 +49,7 @@ def main() -> None:
                     installation(), actor=found.actor, action=needed, why=reason(needed), page=page.title
                 )
                 st.session_state["refused"] = page.title
-            refused_page(needed)
+            refused_page(page.title, needed)
             return
         read_only_banner(installation())
         show_message()
@@ -61,6 +59,7 @@ def main() -> None:
 def who_is_there() -> Standing | None:
     """Return who may look at pages; otherwise say what is needed, and return None."""
     try:
+        know_visitors(installation())
         found = look()
         if found is not None and found.role is not None:
             if found.actor != PAGE_WITHOUT_SIGN_IN and st.session_state.get("noted") != found.actor:

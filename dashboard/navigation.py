@@ -24,6 +24,7 @@ PageName = Literal[
     "trends",
     "slo",
     "weekly_review",
+    "audit",
     "people",
 ]
 
@@ -41,6 +42,7 @@ _TITLES: dict[PageName, tuple[str, str]] = {
     "trends": ("Trends", ":material/monitoring:"),
     "slo": ("SLO", ":material/target:"),
     "weekly_review": ("Weekly review", ":material/event_note:"),
+    "audit": ("Audit", ":material/receipt_long:"),
     "people": ("People", ":material/group:"),
 }
 _NEEDED: dict[str, str] = {"people": "people.change"}

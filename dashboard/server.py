@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from dashboard import who
+from dashboard import wall
 from dashboard.downloads import PATH as DOWNLOADS
 from dashboard.downloads import download
 from dashboard.edge import Edge
@@ -69,9 +69,6 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
     """Watch the alerts for as long as the server lives."""
     configure_logging()
     _write_one_log()  # again: there are further loggers by now
-    from dashboard import who  # it brings Streamlit's caches along, which complain until the server's runtime is there
-
-    who.behind_the_wall()
     logger.info("the dashboard listens on %s:%s", *map(st.get_option, ("server.address", "server.port")))
     monitor.start()
     try:
@@ -105,7 +102,7 @@ try:
     refuse_to_serve(access)
 except BackupsError as error:
     sys.exit(f"Error: {error}")
-who.behind_the_wall()
+wall.build()
 app = st.App(
     Path(__file__).with_name("app.py"),
     secrets=auth_secrets(access),

@@ -16,6 +16,11 @@ KEEPER_TITLES: dict[Keeper, str] = {
 }  # fmt: skip
 
 
+def type_title(kind: str) -> str:
+    """Return a type of what is stored as people call it."""
+    return "write-ahead log" if kind == "wal" else kind
+
+
 def class_title(name: str) -> str:
     """Return a storage class as people call it; one that is unknown here by its own name."""
     return CLASSES[name].title if name in CLASSES else name
@@ -40,7 +45,9 @@ def class_frame(held: Iterable[Held]) -> pd.DataFrame:
         row["All"] += each.bytes
     columns = ["Database", "Type", "Copies", *titles, "All"]
     ranked = sorted(found.items(), key=lambda item: (-item[1]["All"], item[0]))
-    return pd.DataFrame([{"Database": name, "Type": kind, **row} for (name, kind), row in ranked], columns=columns)
+    return pd.DataFrame(
+        [{"Database": name, "Type": type_title(kind), **row} for (name, kind), row in ranked], columns=columns
+    )
 
 
 def tier_frame(uses: Iterable[TierUse]) -> pd.DataFrame:

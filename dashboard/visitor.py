@@ -27,20 +27,33 @@ def know_visitors(inst: Installation) -> None:
         if get_script_run_ctx(suppress_warning=True) is None:
             return None  # the dashboard's own threads
         forwarded = st.context.headers.get_all("X-Forwarded-For")
-        return client_address(st.context.ip_address or LOOPBACK, forwarded, inst.settings.access.proxy_addresses)
+        peer = st.context.ip_address
+        trusted = inst.settings.access.proxy_addresses
+        return client_address(peer if isinstance(peer, str) else LOOPBACK, forwarded, trusted)
 
     know_origins(address)
 
 
-def exported(what: str, make: Callable[[], T]) -> Callable[[], T]:
-    """Return what makes a file when somebody clicks, and has it recorded that they took it along.
+def later(make: Callable[[str], T]) -> Callable[[], T]:
+    """Return what makes a file when somebody clicks, given who they are now and coming from where they are now.
 
-    Streamlit calls it when no page is being drawn any more, so who asks is looked up now, and whether they may, then.
+    Streamlit calls it when no page is being drawn any more. What it calls passes the gate by itself.
     """
-    inst, who, origin = session.installation(), actor(), present_origin()
+    who, origin = actor(), present_origin()
 
     def made() -> T:
-        with coming_from(origin), entered(inst, "export", actor=who, arguments={"file": what}):
-            return make()
+        with coming_from(origin):
+            return make(who)
 
     return made
+
+
+def exported(what: str, make: Callable[[], T]) -> Callable[[], T]:
+    """Return what makes a file when somebody clicks, and has it recorded that they took it along."""
+    inst = session.installation()
+
+    def made(who: str) -> T:
+        with entered(inst, "export", actor=who, arguments={"file": what}):
+            return make()
+
+    return later(made)

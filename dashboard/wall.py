@@ -27,8 +27,19 @@ from services.settings.load import load_access, load_settings
 FAILED = "sign-in"
 """The parameter of the URL that says a sign-in did not succeed."""
 _CALLBACK, _COOKIE = "/oauth2callback", "_streamlit_user"
+_built: list[bool] = []
 _OPEN = ("/healthz", "/_stcore/health")
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+
+
+def build() -> None:
+    """Note that this process is our server, with the wall before every route."""
+    _built.append(True)
+
+
+def stands() -> bool:
+    """Say whether there is a wall around this process: not where somebody ran the entry point by itself."""
+    return bool(_built)
 
 
 def access_of(environ: Mapping[str, str]) -> AccessSettings:
@@ -45,7 +56,7 @@ def refuse_to_serve(access: AccessSettings) -> None:
 
     A proxy's address is what the connection says, so nothing may put another one in its place.
     """
-    refuse_address(str(st.get_option("server.address") or "0.0.0.0"), access)  # noqa: S104 - what none means
+    refuse_address(str(st.get_option("server.address") or "0.0.0.0"), access)  # nosec B104  # noqa: S104 - what none means
     if access.mode == "proxy" and os.environ.get(TRUSTED_FORWARDERS) != "":
         raise SettingsError(
             "The server takes the addresses of requests from a header, so it cannot tell the proxy from others.",

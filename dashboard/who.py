@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard import session  # as a module: tests put another installation there
 from dashboard.format import escape
+from dashboard.wall import stands
 from services.access.identity import PAGE_WITHOUT_SIGN_IN
 from services.access.roles import Role
 from services.access.sign_in import sign_in, sign_in_by_proxy
@@ -15,12 +16,6 @@ from services.errors import InputError
 from services.serve import refuse_address
 
 _KEPT = "standing"
-_served = {"behind_the_wall": False}
-
-
-def behind_the_wall() -> None:
-    """Note that this process is our server, with the wall before every route."""
-    _served["behind_the_wall"] = True
 
 
 def look() -> Standing | None:
@@ -29,8 +24,8 @@ def look() -> Standing | None:
     That is raised where the page was started past our server: then only this machine may be served, without sign-in.
     """
     access = session.installation().settings.access
-    if not _served["behind_the_wall"]:
-        refuse_address(str(st.get_option("server.address") or "0.0.0.0"), access)  # noqa: S104 - what none means
+    if not stands():
+        refuse_address(str(st.get_option("server.address") or "0.0.0.0"), access)  # nosec B104  # noqa: S104 - what none means
         if access.mode != "none":
             raise InputError(
                 "This page was started without the server that signs people in.",

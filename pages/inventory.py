@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from dashboard.components.download_form import download_form, download_link
 from dashboard.components.drawer import backup_details
 from dashboard.components.inventory_table import filters, inventory_table, nothing_found, pager
 from dashboard.components.keeping import pin_form
@@ -13,7 +14,7 @@ from dashboard.session import installation, last_seen, once, remember_message
 from dashboard.who import actor, may, offered
 from services.catalog.inventory import search
 from services.catalog.model import Backup
-from services.commands import set_pin, submit_verification
+from services.commands import ask_download, set_pin, submit_verification
 from services.errors import BackupsError
 from services.installation import Installation
 from services.retention.current import current_plans
@@ -76,6 +77,15 @@ def actions(inst: Installation, backup: Backup) -> None:
             if clicked:
                 submit(inst, backup, level, key)
         wish = pin_form(backup) if may("backup.unpin" if backup.pinned else "backup.pin") else None
+        asked, place = download_form(backup)
+    kept = f"ticket-{backup.id}"
+    if asked is not None:
+        st.session_state[kept] = ask_download(
+            inst, backup.id, form=asked.form, storage=asked.storage, actor=actor(), reason=asked.reason
+        )
+    if kept in st.session_state and st.session_state[kept].expires_at > inst.clock():
+        with place:
+            download_link(st.session_state[kept])
     if wish is not None:
         pinned, reason = wish
         set_pin(inst, backup.id, pinned=pinned, actor=actor(), reason=reason)

@@ -13,7 +13,7 @@ from dashboard.who import offered
 from services.installation import Installation
 from services.keys.holders import KeyReport
 from services.keys.sheet import export_sheet
-from services.keys.words import drill_words, recipients_words
+from services.keys.words import drill_words, log_words, recipients_words
 
 FORMS = {"pdf": ("Print it (PDF)", "application/pdf"), "txt": ("As text", "text/plain")}
 
@@ -63,6 +63,8 @@ def rotation(inst: Installation, report: KeyReport) -> None:
         f"**{number(report.waiting)}** stored backups are encrypted to other keys than new ones. Keep the old secret "
         "key until they are encrypted anew, or have gone."
     )
+    if log := log_words(inst.settings):
+        st.caption(escape(log))
     if not offered("keys.rotate"):
         return
     if st.button("Encrypt them anew …", icon=":material/key_vertical:", disabled=bool(newest and newest.is_active)):

@@ -65,8 +65,8 @@ def alerts_line(counts: dict[str, int]) -> None:
 def keys_line(report: KeyReport) -> None:
     words = drill_words(report)
     if words:
-        mark = SEVERITY_MARKS["warning" if report.is_overdue else "ok"]
-        st.page_link(page("keys"), label=f":{mark.tone}[{escape(words)}]", icon=":material/key:")
+        tone = SEVERITY_MARKS["warning"].tone if report.is_overdue else "gray"
+        st.page_link(page("keys"), label=f":{tone}[{escape(words)}]", icon=":material/key:")
 
 
 def databases(seen: Overview) -> None:

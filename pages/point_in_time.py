@@ -41,6 +41,8 @@ def show() -> None:
 
 
 def draw(inst: Installation, database: DatabaseSettings) -> None:
+    if st.session_state.pop("point-asked", None):  # the button may stand far below the place where it is watched
+        st.toast("It is queued. Watch it at the top of this page.", icon=":material/history:")
     top, asking, checks, rest = (st.container() for _ in range(4))
     with rest:  # what the catalogue says is there at once; what storage and server say is waited for
         over_time(inst, database)
@@ -110,6 +112,7 @@ def bases(
 
 def watch_run(run_id: str) -> None:
     st.query_params["run"] = run_id
+    st.session_state["point-asked"] = run_id
     st.rerun()
 
 

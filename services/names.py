@@ -13,7 +13,7 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> UnknownName:
     names = sorted(known)
     lowered = {n.lower(): n for n in names}
     close = [lowered[m] for m in difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.5)]
-    shown = name if len(name) <= 80 else name[:77] + "…"
+    shown = shortened(name)
     if close:
         hint = f"Did you mean {' or '.join(close)}?"
     elif names:
@@ -21,3 +21,8 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> UnknownName:
     else:
         hint = f"There is no {what} yet."
     return UnknownName(f"No {what} is called {shown!r}.", hint=hint)
+
+
+def shortened(name: str) -> str:
+    """Return what somebody typed as an error repeats it: at most 80 characters."""
+    return name if len(name) <= 80 else name[:77] + "…"

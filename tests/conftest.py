@@ -38,6 +38,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(remove)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from tests.support.order import LongestFirst
+
+    return LongestFirst(config, log)
+
+
 def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()

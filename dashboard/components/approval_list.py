@@ -5,7 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard.format import ago, escape
-from dashboard.session import ACTOR, remember_message
+from dashboard.session import remember_message
+from dashboard.who import actor, offered
+from services.access.identity import PAGE_WITHOUT_SIGN_IN
 from services.catalog.approvals import Approval, Rule
 from services.commands import approve_request, reject_request
 from services.installation import Installation
@@ -34,17 +36,24 @@ def _one(inst: Installation, one: Approval) -> None:
     because = f" · {escape(one.reason)}" if one.reason else ""
     when = f"{ago(one.asked_at, now)} · expires {ago(one.expires_at, now)}"
     st.markdown(f":gray[Asked for by {escape(one.asked_by)} {when}{because}]")
-    own = one.asked_by == ACTOR
+    who = actor()
+    own, nobody = one.asked_by == who, who == PAGE_WITHOUT_SIGN_IN
+    if not own and not offered("approval.decide"):
+        return
     with st.container(horizontal=True):
-        approved = st.button("Approve", key=f"approve-{one.id}", icon=":material/check:", type="primary", disabled=own)
+        approved = st.button(
+            "Approve", key=f"approve-{one.id}", icon=":material/check:", type="primary", disabled=own or nobody
+        )
         rejected = st.button("Withdraw" if own else "Reject", key=f"reject-{one.id}", icon=":material/close:")
     if own:
         st.caption("You asked for it, so somebody else approves it.")
+    elif nobody:
+        st.caption(f"Nobody has signed in here. On the command line: `backups approvals approve {one.id}`.")
     if approved:
-        st.query_params["run"] = approve_request(inst, one.id, actor=ACTOR)
+        st.query_params["run"] = approve_request(inst, one.id, actor=actor())
         remember_message("success", f"Approved: {escape(one.summary)}.")
         st.rerun()
     if rejected:
-        reject_request(inst, one.id, actor=ACTOR)
+        reject_request(inst, one.id, actor=actor())
         remember_message("info", f"It was {'withdrawn' if own else 'rejected'}: {escape(one.summary)}.")
         st.rerun()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import pandas as pd
 import streamlit as st
@@ -60,7 +61,7 @@ def backup_details(inst: Installation, backup: Backup, decision: Decision | None
             icon=":material/science:",
         )
     _damage(inst, backup)
-    _facts(backup)
+    _facts(backup, inst.settings.key_names)
     keeping(inst, backup, decision)
     _copies(inst, backup)
     _verifications(inst, backup)
@@ -89,7 +90,7 @@ def _damage(inst: Installation, backup: Backup) -> None:
         )  # fmt: skip
 
 
-def _facts(backup: Backup) -> None:
+def _facts(backup: Backup, key_names: Mapping[str, str]) -> None:
     keys = len(backup.recipients)
     sealed = f"age, to {keys} {'key' if keys == 1 else 'keys'}" if backup.encryption == "age" else backup.encryption
     share = percent(backup.stored_bytes, backup.plain_bytes)
@@ -115,7 +116,8 @@ def _facts(backup: Backup) -> None:
         _labelled("sha256 of the stored file", backup.sha256)
         _labelled("sha256 of the dump within", backup.plain_sha256)
         for key in backup.recipients:
-            _labelled("Encrypted to the age key", key)
+            name = f" of {escape(key_names[key])}" if key in key_names else ""
+            _labelled(f"Encrypted to the age key{name}", key)
 
 
 def _labelled(label: str, text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard.components.plan_view import confirmed, skipped_list
+from dashboard.components.plan_view import confirmed, rotation_table, skipped_list
 from dashboard.format import ago, counted, day, escape, number, size
 from dashboard.guard import reported
 from dashboard.session import key_report, last_seen, once, remember_message
@@ -13,7 +13,7 @@ from dashboard.theme import OUTCOME_MARKS
 from dashboard.who import actor
 from services.commands import submit_rotation
 from services.installation import Installation
-from services.keys.holders import KeyReport
+from services.keys.holders import KeyHolder, KeyReport
 from services.keys.rotate_plan import RotatePlan, plan_rotation
 
 _PLAN = "rotation-plan"
@@ -27,8 +27,8 @@ def holders(report: KeyReport) -> None:
             "Role": [holder.role for holder in report.holders],
             "Opens": [counted(holder.backups, "backup") for holder in report.holders],
             "Only it opens": [number(holder.only_it) for holder in report.holders],
-            "Proven in a drill": [ago(h.proven_at, report.now) if h.proven_at else "never" for h in report.holders],
-            "Next drill": [day(holder.due_at) if holder.due_at else "not asked" for holder in report.holders],
+            "Proven in a drill": [_proven(holder, report) for holder in report.holders],
+            "Next drill": [day(holder.due_at) if holder.due_at else "none" for holder in report.holders],
         }
     )
     st.table(frame, border="horizontal", hide_index=True, alt="The keys that open the backups")
@@ -36,6 +36,12 @@ def holders(report: KeyReport) -> None:
         for holder in report.holders:
             st.caption(f"{escape(holder.name or holder.role)}")
             st.code(holder.public_key, language=None, wrap_lines=True)
+
+
+def _proven(holder: KeyHolder, report: KeyReport) -> str:
+    if holder.proven_at is None:
+        return "never" if holder.due_at else "used here" if holder.is_at_hand else "not asked"
+    return ago(holder.proven_at, report.now)
 
 
 def drills(report: KeyReport) -> None:
@@ -63,7 +69,8 @@ def rotation_dialog(inst: Installation) -> None:
             count = len(plan.backups)
             many, keys = counted(count, "backup"), counted(len(plan.recipients), "key")
             if count:
-                st.markdown(f"**{many}, {size(plan.bytes)}**, would be encrypted to {keys}.")
+                st.markdown(f"**{many}, {size(plan.bytes)}**, would be encrypted to {keys}:")
+                rotation_table(plan)
             else:
                 st.info("None can be encrypted anew now.", icon=":material/info:")
             skipped_list(plan.skipped)

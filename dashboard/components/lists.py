@@ -34,10 +34,10 @@ def activity(runs: Sequence[Run], now: datetime) -> None:
                 point_link(run)
 
 
-def point_link(run: Run) -> None:
+def point_link(run: Run, label: str = "Open") -> None:
     """Draw the way to a run of point in time, where it is watched and its result is shown."""
     st.page_link(
-        page("point_in_time"), label="Open", icon=":material/history:",
+        page("point_in_time"), label=label, icon=":material/history:",
         query_params={"database": run.database or "", "run": run.id},
     )  # fmt: skip
 

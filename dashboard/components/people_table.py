@@ -37,13 +37,19 @@ def people_frame(people: Sequence[Person]) -> pd.DataFrame:
     rows = [
         (
             p.identity, p.name, p.role.value if p.role else NONE, _SOURCES.get(p.source, p.source),
-            "✕ disabled" if p.disabled else "✓ may sign in", naive(p.last_seen_at) if p.last_seen_at else None,
+            _state(p), naive(p.last_seen_at) if p.last_seen_at else None,
             naive(p.changed_at), p.changed_by,
         )
         for p in people
     ]  # fmt: skip
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype({"Last seen (UTC)": "datetime64[ns]", "Changed (UTC)": "datetime64[ns]"})
+
+
+def _state(person: Person) -> str:
+    if person.disabled:
+        return "✕ disabled"
+    return "✓ may get in" if person.role else "– no role"
 
 
 def people_table(people: Sequence[Person], now: datetime) -> Person | None:

@@ -13,6 +13,7 @@ from dashboard.frames import in_words
 from dashboard.storage_frames import class_title
 from services.backups.archive_plan import ArchivePlan, Skipped
 from services.backups.compress_plan import CompressPlan, stored_copies
+from services.keys.rotate_plan import RotatePlan
 
 MOST_ROWS = 8  # that are seen without scrolling
 SHOWN = 500  # rows; what is confirmed is the whole plan, whose sum stands above
@@ -60,6 +61,22 @@ def compress_plan(plan: CompressPlan) -> None:
     else:
         st.info("There is none that is old enough and not compressed, or with gzip only.", icon=":material/info:")
     skipped_list(plan.skipped)
+
+
+def rotation_table(plan: RotatePlan) -> None:
+    """Draw the backups that would be encrypted anew."""
+    frame = pd.DataFrame(
+        {
+            "Backup": [each.backup.name for each in plan.backups],
+            "Finished (UTC)": [naive(each.backup.finished_at) for each in plan.backups],
+            "Takes up": [sum(copy.bytes for copy in stored_copies(each.backup)) for each in plan.backups],
+            "Encrypted to now": [
+                ", ".join(f"{key[:12]}…" for key in each.backup.recipients) or "nothing" for each in plan.backups
+            ],
+            "Copies": [len(stored_copies(each.backup)) for each in plan.backups],
+        }
+    )
+    _table(frame, "The backups that would be encrypted anew")
 
 
 def confirmed(name: str, label: str, *, key: str) -> bool:

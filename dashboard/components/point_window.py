@@ -54,6 +54,8 @@ def _figures(reach: Reach, wanted: timedelta) -> None:
     late = sample.delay if sample is not None else None
     if late is None:
         below = ":gray[no worker has looked yet]"
+    elif sample is not None and sample.archived_at is None:
+        below = ":gray[nothing is archived yet]"
     elif late > reach.rpo:
         below = f":red[{duration(late)} behind · RPO {age(reach.rpo)}]"
     else:
@@ -63,7 +65,12 @@ def _figures(reach: Reach, wanted: timedelta) -> None:
     figure(cells[2], "Log stored", size(reach.stored_bytes), place)
     missing = sum(gap.count for gap in reach.gaps)
     words = f":red[{SEVERITY_MARKS['failure'].icon} in {counted(len(reach.gaps), 'gap')}]"
-    figure(cells[3], "Missing segments", number(missing), words if missing else ":green[no gap]")
+    if reach.bad and not missing:
+        words = f":red[{SEVERITY_MARKS['failure'].icon} {counted(len(reach.bad), 'file')} damaged]"
+    if not reach.segments:
+        figure(cells[3], "Missing segments", "–", ":gray[there are none to look at yet]")
+        return
+    figure(cells[3], "Missing segments", number(missing), words if missing or reach.bad else ":green[no gap]")
 
 
 def _gaps(gaps: tuple[Gap, ...], *, open_ended: bool) -> None:

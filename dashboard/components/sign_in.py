@@ -50,12 +50,12 @@ def _who_helps(found: Standing) -> None:
     else:
         words = f"enable {who}" if found.person.disabled else f"set-role {who} viewer"
     st.markdown("An admin can let you in, on the page *People* or with")
-    st.code(f"backups people {words}", language=None)
+    st.code(f"backups people {words}", language=None, wrap_lines=True)
 
 
-def refused_page(permission: str) -> None:
+def refused_page(title: str, permission: str) -> None:
     """Say that this page is for others, and show nothing of it."""
-    st.markdown("# Not for you", anchors=False)
+    st.markdown(f"# {title}", anchors=False)
     st.warning(escape(reason(permission)), icon=":material/lock:", title="This page needs another role")
     st.markdown("An admin can give you another role on the page *People*.")
 

@@ -45,7 +45,7 @@ def status_card(status: DatabaseStatus, month: Month, *, theme: str | None) -> N
         st.markdown("  \n".join(lines))
     for run in status.active:
         if run.kind in POINT_KINDS:
-            point_link(run)
+            point_link(run, f"Watch the {RUN_WORDS[run.kind].lower()}")
     if status.evidence.backups_ever == 0:
         return  # rows of dashes would say less than the sentence above
     _numbers(status)

@@ -7,7 +7,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.charts.storage import room_bar, room_frame
 from dashboard.format import NOTHING, escape, number, percent, size
-from dashboard.storage_frames import class_title
+from dashboard.storage_frames import class_title, type_title
 from dashboard.theme import SEVERITY_MARKS, palette
 from services.capacity.storage_use import SOON, StorageCard
 
@@ -73,7 +73,7 @@ def _full(card: StorageCard) -> tuple[str, str]:
 
 def _classes(card: StorageCard) -> None:
     if card.by_type:
-        st.caption(" · ".join(f"{kind} {size(use.bytes)}" for kind, use in card.by_type.items()))
+        st.caption(" · ".join(f"{type_title(kind)} {size(use.bytes)}" for kind, use in card.by_type.items()))
     if set(card.by_class) - {"STANDARD"}:
         parts = [f"{class_title(name)} **{size(use.bytes)}**" for name, use in card.by_class.items()]
         st.markdown(" · ".join(parts))

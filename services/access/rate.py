@@ -17,7 +17,9 @@ from services.errors import TooManyCommands
 from services.installation import Installation
 
 SPAN_SECONDS = 60.0
-NEVER_COUNTED = frozenset({"read", "export", "emergency.create", "emergency.release", "run.cancel"})
+NEVER_COUNTED = frozenset(
+    {"read", "export", "audit.read", "audit.export", "emergency.create", "emergency.release", "run.cancel"}
+)
 """Looking is no command; and what must work at any moment, however much was asked for before: to save the data, to let
 the application write again, to stop what runs."""
 _MOST_PEOPLE = 10_000

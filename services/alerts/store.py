@@ -14,6 +14,7 @@ from services.catalog.schema import alerts, outbox
 from services.errors import InputError, UnknownName
 from services.health.model import WORST_FIRST, HealthCheck, Subject
 from services.ids import new_id
+from services.names import shortened
 
 MAX_SENTENCE = 2000
 KEEP_ALERTS = timedelta(days=731)
@@ -73,7 +74,9 @@ def find_alert(engine: sa.Engine, text: str) -> Alert:
     query = sa.select(alerts).where(sa.or_(alerts.c.id == text, alerts.c.open_key == text))
     found = _fetch(engine, query)
     if not found:
-        raise UnknownName(f"There is no alert {text!r}.", hint="See `backups alert list` and `backups alert history`.")
+        raise UnknownName(
+            f"There is no alert {shortened(text)!r}.", hint="See `backups alert list` and `backups alert history`."
+        )
     return found[0]
 
 

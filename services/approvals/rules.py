@@ -32,10 +32,11 @@ def rule_of(settings: Settings, kind: RunKind, params: Mapping[str, Any], actor:
     """
     if "restore" in settings.two_person and kind in _RESTORES:
         return "restore"
-    deletes = kind == "cleanup" and bool(params.get("apply"))
-    if "delete" in settings.two_person and deletes and not (actor in MACHINES and params.get("slot")):
-        return "delete"
-    return None
+    if "delete" not in settings.two_person or kind != "cleanup" or not params.get("apply"):
+        return None
+    chosen = bool(params.get("by_hand")) or params.get("only") is not None
+    by_schedule = actor in MACHINES and bool(params.get("slot")) and not chosen
+    return None if by_schedule else "delete"
 
 
 def digest_of(

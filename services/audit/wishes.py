@@ -38,6 +38,8 @@ UNRECORDED = frozenset({"read", "audit.read"})
 """Looking at pages and lists; refusals of it are recorded."""
 MAKES_LINKS = frozenset({"ask_download"})
 """Commands that only say where something can be had; having it is recorded by itself."""
+WRITES_ITSELF = frozenset({"verify_audit", "anchor_audit", "accept_audit"})
+"""Commands whose work is a row of the log."""
 VISITS = {"note_sign_in": "sign_in", "sign_out": "sign_out"}
 """Commands that need no more than the right to look, and are recorded all the same."""
 _LEFT_OUT = frozenset({"actor", "reason", "force_reason", "idempotency_key", "queue", "slot"})
@@ -96,7 +98,7 @@ def recorded(installation: Installation, wish: Wish) -> Iterator[None]:
         raise
     if settled and _is_there(installation, settled[0]):
         remember_head(installation.settings.home, settled[0].number, settled[0].hash)
-    elif not own or acts_outside:
+    elif wish.command not in WRITES_ITSELF and (not own or acts_outside):
         # The same had been asked for before, say. Of the product itself that is no news.
         record(installation, replace(entry, detail=entry.detail | _became(wish.result)))
 

@@ -78,9 +78,9 @@ def lock_copies(installation: Installation, run: RunContext) -> int:
         mode = installation.settings.storage(one.storage).object_lock
         if one.storage in refused or mode is None or mode == "none":
             continue
-        storage = installation.storage(one.storage)
-        assert isinstance(storage, S3Storage)  # the settings refuse object_lock for a folder
         try:
+            storage = installation.storage(one.storage)
+            assert isinstance(storage, S3Storage)  # the settings refuse object_lock for a folder
             lock_object(storage, manifest_key(one.database, one.name), mode, one.until)
             lock = lock_object(storage, one.key, mode, one.until)
         except BackupsError as error:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from services.catalog.model import Backup, BackupState, BackupType, Copy, CopyState
 from services.catalog.schema import backups, copies, sound
 from services.errors import UnknownName
-from services.names import unknown_name
+from services.names import shortened, unknown_name
 
 _CHUNK = 500  # ids in one IN list; SQLite's limit on variables is far above
 _PLACEMENT = ("storage_class", "etag", "thaw_requested_at", "thaw_tier", "thawed_at", "thawed_until")
@@ -30,7 +30,7 @@ class BackupStore:
         query = sa.select(backups).where(backups.c.id == backup_id)
         found = self._fetch(query) if connection is None else _fetch(query, connection)
         if not found:
-            raise UnknownName(f"No backup has the id {backup_id!r}.", hint="See `backups list`.")
+            raise UnknownName(f"No backup has the id {shortened(backup_id)!r}.", hint="See `backups list`.")
         return found[0]
 
     def find(self, text: str, *, database: str | None = None) -> Backup:

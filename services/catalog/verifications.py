@@ -15,6 +15,7 @@ from services.catalog.model import Outcome, Verification
 from services.catalog.schema import backups, verifications
 from services.catalog.verdict import Check, Verdict, judge
 from services.errors import UnknownName
+from services.names import shortened
 
 
 class VerificationStore:
@@ -30,7 +31,7 @@ class VerificationStore:
                 sa.select(verifications).where(verifications.c.id == verification_id)
             ).one_or_none()
         if row is None:
-            raise UnknownName(f"No verification has the id {verification_id!r}.")
+            raise UnknownName(f"No verification has the id {shortened(verification_id)!r}.")
         return Verification(**row._mapping)
 
     def list(

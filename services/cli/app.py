@@ -73,6 +73,13 @@ class CommandGroup(TyperGroup):
                 known = error if isinstance(error, BackupsError) else _usage_error(error)
                 write_error(known)
                 code = known.exit_code
+        except UnicodeEncodeError as error:
+            # Bytes of the command line that are no UTF-8 come in as halves of characters, which nothing can store.
+            if os.environ.get(DEBUG):
+                raise
+            odd = ascii(error.object[error.start : error.end])[1:-1]
+            write_error(InputError(f"This is not UTF-8: {odd[:40]}.", hint="Write names and texts in UTF-8."))
+            code = InputError.exit_code
         except Exception as error:  # the outermost edge: said in one line, and the exit code is not 0
             if os.environ.get(DEBUG):
                 raise

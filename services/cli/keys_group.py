@@ -22,6 +22,7 @@ from services.errors import KeyMismatch
 from services.keys.drill import read_identities
 from services.keys.holders import KeyReport, load_keys
 from services.keys.rotate_plan import RotatePlan, plan_rotation
+from services.keys.words import log_words
 from services.stream.partial import new_file
 from services.units import format_bytes
 
@@ -39,7 +40,7 @@ app.add_typer(keys, name="keys")
 def list_keys(as_json: AsJson = False) -> None:
     """Show which keys open which backups, whether they are at hand, and when each was last proven."""
     with opened(quiet=as_json) as installation:
-        report = load_keys(installation)
+        report, log = load_keys(installation), log_words(installation.settings)
     if as_json:
         write_json(_form(report))
         return
@@ -57,6 +58,8 @@ def list_keys(as_json: AsJson = False) -> None:
         stdout().print(table(["Public key", "Role", "Opens", "Proven (UTC)", "Drill due"], rows, right=["Opens"]))
     if len(report.present) == 1:
         note("There is one recipient: if its secret key is lost, so is every backup. Add an offline recovery key.")
+    if log and any(not holder.is_present for holder in report.holders):
+        note(log)
     if report.waiting:
         say(f"{report.waiting:,} backups are not encrypted to the present keys yet: `backups keys rotate`.")
 
@@ -111,7 +114,7 @@ def rotate(
     with opened(quiet=as_json) as installation:
         plan = plan_rotation(installation, database=database)
         if not apply:
-            write_json(_plan_form(plan)) if as_json else _draw(plan)
+            write_json(_plan_form(plan)) if as_json else _draw(plan, log_words(installation.settings))
             return
         runs = carry_out_by_database(
             installation,
@@ -125,7 +128,7 @@ def rotate(
     _report(plan, done, as_json=as_json)
 
 
-def _draw(plan: RotatePlan) -> None:
+def _draw(plan: RotatePlan, log: str) -> None:
     if plan.backups:
         rows = [
             (
@@ -138,6 +141,8 @@ def _draw(plan: RotatePlan) -> None:
         ]
         stdout().print(table(["Backup", "Finished (UTC)", "Stored", "Encrypted to"], rows, right=["Stored"]))
     draw_skipped(plan.skipped)
+    if log and plan.backups:
+        note(log)
     many = "1 backup" if len(plan.backups) == 1 else f"{len(plan.backups):,} backups"
     say(f"{many}, {format_bytes(plan.bytes)}, would be encrypted to {', '.join(plan.recipients)}.")
     say(f"{plan.present:,} are already. Nothing was changed; add --apply.")
@@ -184,8 +189,8 @@ def drill(
 
     A text is sealed to it and opened, and the beginning of a stored backup is decrypted. Exit code: 1 when it fails.
     """
-    secrets = read_identities(identity)
     with opened(quiet=as_json) as installation:
+        secrets = read_identities(identity)
         chosen = installation.catalog.backups.find(backup, database=database) if backup else None
         held = commands.hold_key_drill(installation, secrets, backup=chosen, actor=actor())
     if as_json:

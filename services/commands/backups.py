@@ -68,7 +68,7 @@ def submit_adopt(
 ) -> str:
     """Ask for a dump file to be taken in as a backup. Raise UnknownName, InvalidName, AlreadyExists, InputError."""
     known = installation.settings.database(database)
-    if not path.is_file():
+    if not _is_file(path):
         raise InputError(f"There is no file {path}.", hint="Give the path of a pg_dump -Fc file.")
     if not os.access(path, os.R_OK):
         raise InputError(f"{path} may not be read by this user.", hint="Allow it: chmod or chown the file, or copy it.")
@@ -87,3 +87,10 @@ def submit_adopt(
         idempotency_key=idempotency_key,
         queue=queue,
     )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is longer than a file's can be
+        return False

@@ -18,6 +18,7 @@ from services.access.rate import check_rate
 from services.access.standing import require
 from services.access.table import PERMISSIONS
 from services.audit.wishes import note_refused, recorded
+from services.commands.texts import check_texts
 from services.errors import NotPermitted, TooManyCommands
 from services.installation import Installation
 
@@ -109,6 +110,7 @@ def permitted(
             bound = signature.bind(installation, *args, **kwargs)
             bound.apply_defaults()
             given = {name: value for name, value in bound.arguments.items() if name != "installation"}
+            check_texts(given)
             needed = (instead(given) if instead is not None else None) or permission
             with entered(installation, needed, actor=given["actor"], command=command.__name__, arguments=given) as wish:
                 wish.result = command(installation, *args, **kwargs)

@@ -130,6 +130,7 @@ CHECK_WORDS: dict[str, str] = {
     "access": "Access",
     "keys": "Keys",
     "wal_gap": "Gaps in the log",
+    "wal_damage": "Damage to the log",
     "wal_delay": "Archiving of the log",
     "slot_lag": "Replication slot",
     "base_backup_age": "Last base backup",

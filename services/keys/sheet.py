@@ -6,6 +6,8 @@ storages; what it says of backups is true on the day that it names.
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
 
@@ -23,6 +25,9 @@ from services.settings.model import DatabaseSettings, Settings
 from services.units import format_bytes
 
 _DAY = "%d %b %Y %H:%M UTC"
+PAPER = 96
+"""Characters of a command that fit on a line of the printed sheet."""
+_WORD = re.compile(r"(?:[^\s']+|'[^']*')+")
 
 
 def make_sheet(installation: Installation) -> Document:
@@ -127,14 +132,15 @@ def _database(settings: Settings, database: DatabaseSettings, backup: Backup | N
         ("Encrypted to", ", ".join(backup.recipients) or "nothing: it is not encrypted"),
         *((f"In {copy.storage}", f"{copy.location} ({copy.storage_class})") for copy in there),
     ]
-    yield Table(("", "Value"), tuple((Cell(name), Cell(value)) for name, value in rows), wide=("Value",))
+    head = "The newest proven backup" if proven else "The newest good backup"
+    yield Table(("", head), tuple((Cell(name), Cell(value)) for name, value in rows), wide=(head,))
     if not there:
         yield Paragraph("No copy of it is stored any more.")
         return
     for number, copy in enumerate(_readable_first(there)):
         if number:
-            yield Paragraph(f"Or from {copy.storage}, in the place of the first command:")
-            yield Code(_commands(settings, backup, copy).splitlines()[1])
+            yield Paragraph(f"Or from {copy.storage}, in the place of the first two commands:")
+            yield Code(_commands(settings, backup, copy).partition("createdb ")[0].rstrip())
         else:
             yield Paragraph(f"From {copy.storage}, in bash:")
             yield Code(_commands(settings, backup, copy))
@@ -152,8 +158,31 @@ def _readable_first(copies: list[Copy]) -> list[Copy]:
 
 
 def _commands(settings: Settings, backup: Backup, copy: Copy) -> str:
+    """Return the commands as they can be typed from paper: no line is broken but where a backslash says so."""
     endpoint = next((s.endpoint_url for s in settings.storages if s.name == copy.storage), None)
-    return restore_commands(backup, copy, endpoint_url=_without_login(endpoint))
+    file = copy.key.rsplit("/", 1)[-1]
+    lines = []
+    for line in restore_commands(backup, copy, endpoint_url=_without_login(endpoint)).splitlines():
+        if line.startswith("#"):
+            continue  # the table above says it
+        if line.endswith("sha256sum --check"):
+            line = f"printf '%s  %s\\n' {backup.sha256} {shlex.quote(file)} | sha256sum --check"
+        lines += _folded(line)
+    return "\n".join(lines)
+
+
+def _folded(line: str) -> list[str]:
+    """Return a command in lines that fit on paper; a word in quotes is never cut."""
+    if len(line) <= PAPER:
+        return [line]
+    folded, rest = [], ""
+    for word in _WORD.findall(line):
+        if rest and len(rest) + len(word) + 3 > PAPER:
+            folded.append(f"{rest} \\")
+            rest = f"    {word}"
+        else:
+            rest = f"{rest} {word}" if rest else word
+    return [*folded, rest]
 
 
 def _without_login(url: str | None) -> str | None:
@@ -166,18 +195,15 @@ def _without_login(url: str | None) -> str | None:
 
 def _afterwards(installation: Installation) -> Iterator[Block]:
     yield Paragraph("This product itself: its settings are in a file or the environment; its catalogue comes back.")
-    yield Items(
-        (
-            Cell("Install it, give it the settings, the secret key and the storages' credentials anew."),
-            Cell("`backups rebuild` reads every backup, verification and pin back from the storages."),
-            Cell("`backups doctor` says what is missing, `backups restore-test` proves the newest backup again."),
-        )
+    yield Paragraph("Install it; give it the settings, the secret key, and the storages' credentials anew. Then:")
+    yield Code(
+        "backups rebuild        # every backup, verification and pin, from the storages\n"
+        "backups doctor         # what is still missing\n"
+        "backups restore-test   # proves the newest backup again"
     )
-    rows = tuple(
-        (Cell(storage.name), Cell(storage.url), Cell(_without_login(storage.endpoint_url) or ""))
-        for storage in installation.settings.storages
-    )
-    yield Table(("Storage", "Where", "Endpoint"), rows, wide=("Where",))
+    where = [(one, _without_login(one.endpoint_url)) for one in installation.settings.storages]
+    rows = tuple((Cell(one.name), Cell(one.url + (f" at {endpoint}" if endpoint else ""))) for one, endpoint in where)
+    yield Table(("Storage", "Where"), rows, wide=("Where",))
 
 
 def render_text(document: Document) -> str:

@@ -13,6 +13,7 @@ from services.audit.pending import settle
 from services.catalog.schema import action_items
 from services.errors import InputError, UnknownName
 from services.ids import new_id
+from services.names import shortened
 from services.review.week import LONG, Week, parse_label
 
 
@@ -70,7 +71,7 @@ def get_action(engine: sa.Engine, action_id: str) -> ActionItem:
     """Return an action item. Raise UnknownName."""
     found = _fetch(engine, sa.select(*_COLUMNS).where(action_items.c.id == action_id))
     if not found:
-        raise UnknownName(f"There is no action item {action_id!r}.", hint="See `backups review actions`.")
+        raise UnknownName(f"There is no action item {shortened(action_id)!r}.", hint="See `backups review actions`.")
     return found[0]
 
 

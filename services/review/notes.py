@@ -14,6 +14,7 @@ from services.audit.pending import settle
 from services.catalog.schema import review_notes
 from services.errors import Busy, UnknownName
 from services.ids import new_id
+from services.names import shortened
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def get_note(engine: sa.Engine, note_id: str) -> Note:
     """Return a note with all its versions, also a withdrawn one. Raise UnknownName."""
     found = _fetch(engine, review_notes.c.id == note_id)
     if not found:
-        raise UnknownName(f"There is no note {note_id!r}.", hint="See `backups review`.")
+        raise UnknownName(f"There is no note {shortened(note_id)!r}.", hint="See `backups review`.")
     return found[0]
 
 

@@ -121,7 +121,7 @@ def test_a_restore_waits_as_well(inst: Installation) -> None:
 def test_a_row_that_came_past_the_question_is_not_carried_out(inst: Installation) -> None:
     backup = named(inst, "b0")
     params = {"database": None, "apply": True, "only": [backup.id], "by_hand": True, "force_reason": ""}
-    for actor, more in ((ASKER, {}), (ASKER, {"slot": "s"}), ("schedule", {})):
+    for actor, more in ((ASKER, {}), (ASKER, {"slot": "s"}), ("schedule", {}), ("schedule", {"slot": "s"})):
         run = inst.catalog.runs.add(
             kind="cleanup", database=None, actor=actor, reason="", params=params | more, now=inst.clock()
         )

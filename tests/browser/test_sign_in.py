@@ -120,6 +120,15 @@ def test_a_role_that_changes_or_ends_in_mid_session_does_so_at_the_next_click(vi
     is_wall(visitor, "is disabled.")
 
 
+def test_what_draws_itself_anew_is_gone_without_a_click(visitor: Page, site: SignInSite) -> None:
+    site.account("jonas@example.com")
+    add(site.inst, "person:jonas@example.com", "viewer")
+    sign_in(visitor, "jonas@example.com")
+    is_overview(visitor)
+    commands.disable_person(site.inst, "jonas@example.com", actor=ROOT)
+    is_wall(visitor, "is disabled.")  # the overview looks every few seconds
+
+
 def test_secrets_of_the_sign_in_are_in_no_answer(visitor: Page, site: SignInSite) -> None:
     site.account("root@example.com")
     sign_in(visitor, "root@example.com")

@@ -17,7 +17,7 @@ from services.backups.manifest import read_manifest
 from services.backups.naming import manifest_key, rotated_key
 from services.backups.rebuild import rebuild
 from services.catalog.model import Backup, Run
-from services.commands import submit_rotation, submit_verification
+from services.commands import submit_base_backup, submit_rotation, submit_verification
 from services.errors import StorageError
 from services.installation import Installation
 from services.janitor import sweep
@@ -26,7 +26,8 @@ from services.postgres.server import LocalServer
 from services.stream.encryption import generate_key
 from tests.restores.lab import SCHEMA
 from tests.support.dumps import plain_dump, store_old
-from tests.support.servers import drop_database, make_database
+from tests.support.installations import make_installation
+from tests.support.servers import NewDatabase, drop_database, make_database
 from tests.support.stored import carry_out, folder_storage, installation_on, keys_in
 
 OLD, OFFLINE, NEW = generate_key(), generate_key(), generate_key()
@@ -184,6 +185,23 @@ def test_what_was_not_encrypted_becomes_so(on: Callable[..., Installation], dump
     after = inst.catalog.backups.get(backup.id)
     assert (after.encryption, after.copies[0].key) == ("age", "la_factoria/old.dump.age")
     assert b"PGDMP" not in inst.storage("primary").get(after.copies[0].key)
+
+
+def test_a_base_backup_is_rotated_with_every_file_as_it_was(
+    server15: LocalServer, database: NewDatabase, tmp_path: Path
+) -> None:
+    source = database(server15, "CREATE TABLE t AS SELECT generate_series(1, 100) AS n")
+    inst = make_installation(tmp_path, url=source.url().get_secret_value())
+    taken = carry_out(inst, submit_base_backup(inst, "la_factoria", actor="ada", queue=False))
+    backup = inst.catalog.backups.get(taken.backup_id or "")
+    inst.settings = inst.settings.model_copy(update={"recipients": (*inst.settings.recipients, OFFLINE[1])})
+    assert rotate(inst).result["rotated"] == [backup.name]
+    after = inst.catalog.backups.get(backup.id)
+    assert after.copies[0].key == f"la_factoria/{backup.name}.base.tar.zst.r2.age"
+    assert outcome(inst, after) == "passed"
+    assert opens(OFFLINE[0], inst.storage("primary").get(after.copies[0].key))
+    assert sweep(inst, apply=False).orphans == []
+    inst.close()
 
 
 def test_a_rotated_object_has_a_key_of_its_own_each_time() -> None:
