@@ -176,7 +176,7 @@ def due_section(review: Review) -> Section:
         return Section("due", title, (Paragraph("Nothing is due."),))
     rows = tuple(
         (
-            Cell(_due_at(due)),
+            _due_at(due, review),
             Cell(due.database or ""),
             Cell(due.text, link=_DUE_ON.get(due.kind, "")),
             Cell("needs a person" if due.severity != "ok" else "by itself" if due.kind != "action" else "agreed",
@@ -193,7 +193,9 @@ def _cut(review: Review, key: str, shown: int) -> tuple[Paragraph, ...]:
     return (Paragraph(f"The newest {shown} of {total:,.0f}.", quiet=True),) if total and total > shown else ()
 
 
-def _due_at(due: Due) -> str:
+def _due_at(due: Due, review: Review) -> Cell:
     if due.at is None:
-        return NOTHING
-    return day_only(due.at) if due.kind == "action" else day_time(due.at)
+        return Cell(NOTHING)
+    if due.at < min(review.week.shifted(1).start, review.now):
+        return Cell(f"overdue since {day_only(due.at)}", mark="bad")
+    return Cell(day_only(due.at) if due.kind == "action" else day_time(due.at))
