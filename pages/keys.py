@@ -80,7 +80,7 @@ def drill(report: KeyReport) -> None:
         severity = "warning" if report.is_overdue else "ok"
         st.markdown(f"{SEVERITY_MARKS[severity].inline()} {escape(words)}")
     st.markdown("Whoever keeps the key proves it on a machine with these settings; the key is not stored, nor logged:")
-    st.code("backups keys drill --identity key.txt", language="bash")
+    st.code("backups keys drill --identity key.txt", language=None)
     drills(report)
 
 
