@@ -30,6 +30,7 @@ PAGES = {
     "/storage": ("Storage", "By retention tier"),
     "/trends": ("Trends", "Unusual backups"),
     "/trends?databases=la_factoria&range=12+months": ("Trends", "Unusual backups"),
+    "/people": ("People", "What each role may"),
     "/keys": ("Keys", "The commands for any other backup"),
     "/storage?do=compress": ("Storage", "The old object is deleted."),
 }

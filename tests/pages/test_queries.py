@@ -50,7 +50,7 @@ def _open(open_page: OpenPage, inst: Installation, page: str, app: list[AppTest]
     app.append(open_page(inst, page))
 
 
-MOST_QUERIES = 32
+MOST_QUERIES = 36
 """Of one run of a page's script."""
 
 
