@@ -39,8 +39,9 @@ def main() -> None:
             signed_in(installation(), found)
         if installation().settings.sample:
             st.markdown(
-                ":blue-badge[:material/science: Sample environment] :small[This is not your data. "
-                "Set DATABASE\\_URL and BACKUP\\_STORAGE to protect a database of your own.]"
+                ":blue-badge[:material/science: Sample environment] :small[This is not your data. Its server and the "
+                "backups that can be restored are real, made at the first start; the expired ones before them are "
+                "simulated, never stored. Set DATABASE\\_URL and BACKUP\\_STORAGE to protect a database of your own.]"
             )
         needed = needed_for(page)
         if not may(needed):

@@ -32,7 +32,7 @@ def show() -> None:
     with reported():
         names = [database.name for database in inst.settings.databases if database.pitr.enabled]
         if not names:
-            switched_off(len(inst.settings.databases))
+            switched_off(len(inst.settings.databases), sample=inst.settings.sample)
             return
         name = names[0]
         if len(names) > 1:

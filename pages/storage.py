@@ -21,6 +21,7 @@ from services.capacity.tiers import use_by_tier
 from services.commands import submit_copy
 from services.installation import Installation
 from services.retention.current import current_plans
+from services.storage.one_disk import ELSEWHERE, on_one_disk, one_disk_words
 
 
 def show() -> None:
@@ -32,6 +33,8 @@ def show() -> None:
             st.info("Name a storage in the settings first.", icon=":material/hard_drive:")
             return
         verdict(report)
+        for names in on_one_disk(inst.settings.storages):
+            st.warning(f"{escape(one_disk_words(names))} {ELSEWHERE}", icon=":material/hard_drive:")
         cards(report)
         copies(inst, report)
         cold(inst)

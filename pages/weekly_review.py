@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard.components.review_people import Wish, actions, notes, questions
-from dashboard.components.review_view import draw_section, first_screen
+from dashboard.components.review_view import draw_section, first_screen, section_links
 from dashboard.format import escape
 from dashboard.guard import reported, show_error
 from dashboard.navigation import page
@@ -18,7 +18,7 @@ from services.review.sections import make_document
 from services.review.week import Week, week_of
 
 FORMS: dict[Form, str] = {"pdf": "PDF", "html": "HTML", "md": "Markdown"}
-SECTIONS = (  # in the order in which a team talks about them; the people's own part follows
+SECTIONS = (  # what the people's own part, which comes first, is based on
     "databases", "restore_tests", "alerts", "failures", "storage", "emergencies", "checks", "figures", "weeks", "due",
 )  # fmt: skip
 
@@ -43,9 +43,11 @@ def show() -> None:
                 return
         first_screen(review, theme=st.context.theme.type)
         document = make_document(review)
-        for key in SECTIONS:
-            draw_section(document.section(key))
         people(inst, review)
+        sections = [document.section(key) for key in SECTIONS]
+        section_links(sections)
+        for section in sections:
+            draw_section(section)
 
 
 def first_step(named: bool) -> None:

@@ -42,6 +42,7 @@ from services.restores.evidence import read_evidence
 from services.restores.scratch_server import scratch_server
 from services.settings.load import load_alerts, load_settings
 from services.settings.model import DatabaseSettings, Settings, StorageSettings
+from services.storage.one_disk import check_second_place
 from services.storage.protocol import Storage, StorageProbe
 from services.stream.encryption import parse_identities, parse_recipients, public_key
 from services.units import format_bytes, format_duration
@@ -104,6 +105,7 @@ def _examine_installed(installation: Installation) -> Iterator[Diagnosis]:
     for storage in settings.storages:
         name = f"storage {storage.name}"
         yield from _diagnose(name, partial(check_storage, installation, storage, tried))
+    yield from _diagnose("second place", lambda: check_second_place(settings.storages))
     for database in settings.databases:
         if is_prepared(database) or installation.catalog.engine.dialect.name == "postgresql":
             look = partial(check_readiness, installation, database)

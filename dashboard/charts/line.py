@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import altair as alt
 
-from dashboard.charts.spec import Rows
+from dashboard.charts.spec import UTC_LABELS, Rows
 from dashboard.theme import DARK, Palette
 
 LINE_COLUMNS = ("kind", "at", "series", "slot", "value", "low", "high", "backup_id", "label", "when", "words")
@@ -30,6 +30,7 @@ SLOTS = SERIES + UNUSUAL
 _SHAPES = ("circle", "square", "diamond", "cross", "triangle-left", "stroke", "triangle-up", "triangle-down")
 _LIGHT = ("#0064A4", "#7A4E9F", "#00757F", "#A0366B", "#5B6B00", "#4F5D75")
 _DARK = ("#6CB8F0", "#C4A1E8", "#4FC9CF", "#F08FB8", "#B9C75A", "#B4BFCE")
+OVER_TIME = alt.Axis(tickCount=6, labelOverlap=True, labelExpr=UTC_LABELS)
 FONT = "Source Sans, Liberation Sans, sans-serif"
 
 
@@ -47,7 +48,7 @@ def line_chart(rows: Rows, colours: Palette, title: str, *flags: str) -> alt.Lay
     painted = alt.Scale(domain=list(SLOTS), range=[*series_colours(colours), colours.warning, colours.warning])
     shaped = alt.Scale(domain=list(SLOTS), range=list(_SHAPES))
     sized = alt.Scale(domain=["point", "outlier"], range=[12 if "dense" in flags else 30, 120])
-    x = alt.X("at:T", title=None, scale=alt.Scale(type="utc"), axis=alt.Axis(tickCount=6, labelOverlap=True))
+    x = alt.X("at:T", title=None, scale=alt.Scale(type="utc"), axis=OVER_TIME)
     scale = alt.Scale(type="symlog", constant=0.01) if "log" in flags else alt.Scale(zero=True, nice=True)
     y = alt.Y("value:Q", title=title, scale=scale, axis=alt.Axis(tickCount=5, labelOverlap=True))
     colour = alt.Color("slot:N", scale=painted, legend=None)

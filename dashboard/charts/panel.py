@@ -29,5 +29,7 @@ class Panel:
     """What is shown, in whole units, for CSV."""
     leads: bool = False
     """Whether a click on a point leads to a backup."""
+    empty: bool = False
+    """Whether there is nothing to draw: its words stand where the chart would."""
     wide: bool = False
     """Whether it wants a row of its own."""

@@ -14,6 +14,13 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+UTC_LABELS = (
+    "utchours(datum.value) || utcminutes(datum.value) || utcseconds(datum.value) ? utcFormat(datum.value, '%H:%M')"
+    " : utcdate(datum.value) > 1 ? utcFormat(datum.value, '%-d %b')"
+    " : utcFormat(datum.value, utcmonth(datum.value) ? '%b %Y' : '%Y')"
+)
+"""How an axis over time names its ticks, whatever its range: 15:00, 24 Nov, Dec 2026, 2027. Vega's own has 03 PM."""
+
 ROWS = "rows"
 """The name of the data set in a specification."""
 

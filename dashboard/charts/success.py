@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from dashboard.charts.line import series_colours, styled
+from dashboard.charts.line import OVER_TIME, series_colours, styled
 from dashboard.charts.rows import edges, when
 from dashboard.charts.spec import Rows
 from dashboard.format import percent
@@ -50,7 +50,7 @@ def success_chart(rows: Rows, colours: Palette) -> alt.LayerChart:
     """
     kinds = [RUNS, DAYS]
     blue, purple = series_colours(colours)[:2]
-    x = alt.X("at:T", title=None, scale=alt.Scale(type="utc"), axis=alt.Axis(tickCount=6, labelOverlap=True))
+    x = alt.X("at:T", title=None, scale=alt.Scale(type="utc"), axis=OVER_TIME)
     scale = alt.Scale(zero=False, nice=False)
     y = alt.Y("share:Q", title="Success (%)", axis=alt.Axis(tickCount=5, labelExpr=_TO_100), scale=scale)
     legend = alt.Legend(title=None, orient="top", labelFontSize=11, labelColor=colours.text, symbolSize=60, offset=2)

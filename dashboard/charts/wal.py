@@ -13,6 +13,8 @@ from dashboard.format import counted, duration, instant, size
 from services.pitr.log_history import LogHistory, LogPoint
 from services.status import age
 
+_QUIET = 1000.0
+"""Bytes per second to which the axis reaches when nothing was written."""
 _MANY = 60
 """Points that are drawn small."""
 
@@ -27,7 +29,7 @@ def wal_panels(history: LogHistory) -> list[Panel]:
 def _rate(history: LogHistory) -> Panel:
     points = [(point, point.bytes_per_second) for point in history.points if point.bytes_per_second is not None]
     values = [value for _, value in points]
-    words = "The server could not be asked twice in this time."
+    words = "Nothing to draw yet: the server could not be asked twice in this time."
     if values:
         words = (
             f"now {_per_second(values[-1])} · average {_per_second(sum(values) / len(values))} · "
@@ -39,9 +41,19 @@ def _rate(history: LogHistory) -> Panel:
         maker.point(
             pd.Timestamp(point.at), "0", "log", value, when=instant(point.at), words=f"{_per_second(value)} written"
         )
+    if values and not max(values):  # without it the axis is called 0.000000
+        maker.edge(pd.Timestamp(history.until), _QUIET)
     axis = f"Log written ({unit.name}/s)"
     return Panel(
-        "wal-rate", "Log written", words, words, line_chart, maker.frame(), (axis, *_flags(points)), _table(history)
+        "wal-rate",
+        "Log written",
+        words,
+        words,
+        line_chart,
+        maker.frame(),
+        (axis, *_flags(points)),
+        _table(history),
+        empty=not values,
     )
 
 
@@ -50,7 +62,7 @@ def _delay(history: LogHistory) -> Panel:
     rpo = history.rpo.total_seconds()
     values = [value for _, value in points]
     failed = sum(point.failed for point in history.points)
-    words = "Nobody could tell in this time."
+    words = "Nothing to draw yet: in this time nobody could tell how far the archive was."
     if values:
         over = sum(value > rpo for value in values)
         within = f"within the RPO {age(history.rpo)}"
@@ -68,7 +80,7 @@ def _delay(history: LogHistory) -> Panel:
     axis = f"Archive behind ({unit.name})"
     return Panel(
         "wal-delay", "Archive behind the server", words, caption, line_chart, maker.frame(), (axis, *_flags(points)),
-        _table(history),
+        _table(history), empty=not values,
     )  # fmt: skip
 
 

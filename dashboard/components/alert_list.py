@@ -20,7 +20,7 @@ from services.commands import MAX_NOTE
 from services.notify.outbox import Delivery, Message
 from services.status import age
 
-HISTORY_COLUMNS = ("Opened (UTC)", "Resolved (UTC)", "Lasted", "About", "Alert", "Acknowledged", "What was wrong")
+HISTORY_COLUMNS = ("Opened (UTC)", "Lasted", "About", "Alert", "What was wrong", "Resolved (UTC)", "Acknowledged")
 MESSAGE_COLUMNS = ("Written (UTC)", "State", "Channel", "Message", "Why it waits", "Attempts",
                    "Next attempt (UTC)", "Sent (UTC)")  # fmt: skip
 _PERIODS = {"7 days": 7, "30 days": 30, "90 days": 90, "1 year": 365}
@@ -101,15 +101,14 @@ def history_frame(alerts: Sequence[Alert], now: datetime) -> pd.DataFrame:
     """Return one row an alert, with HISTORY_COLUMNS; times naive UTC, the rest text."""
     rows = [
         (
-            _naive(a.opened_at), _naive(a.resolved_at), age((a.resolved_at or now) - a.opened_at),
-            str(a.subject), rule_of(a.check).title,
+            _naive(a.opened_at), age((a.resolved_at or now) - a.opened_at) + ("" if a.resolved_at else ", open"),
+            str(a.subject), rule_of(a.check).title, " ".join(a.sentence.split()), _naive(a.resolved_at),
             f"{a.acknowledged_by}: {' '.join(a.note.split())}" if a.is_acknowledged else "",
-            " ".join(a.sentence.split()),
         )
         for a in alerts
     ]  # fmt: skip
     frame = pd.DataFrame(rows, columns=list(HISTORY_COLUMNS))
-    return frame.astype(dict.fromkeys(HISTORY_COLUMNS[:2], "datetime64[ns]"))
+    return frame.astype(dict.fromkeys(("Opened (UTC)", "Resolved (UTC)"), "datetime64[ns]"))
 
 
 def message_frame(messages: Sequence[Message]) -> pd.DataFrame:

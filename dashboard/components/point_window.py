@@ -102,7 +102,7 @@ def _bad(files: tuple[FaultyFile, ...]) -> None:
     )
 
 
-def switched_off(databases: int) -> None:
+def switched_off(databases: int, *, sample: bool) -> None:
     """Teach what point in time is and what to set, where no database has it."""
     if not databases:
         st.info(
@@ -113,7 +113,8 @@ def switched_off(databases: int) -> None:
         "It keeps a server's write-ahead log beside base backups, so that any second can be restored, such as the one "
         "before a mistake. A backup alone brings back only the instant at which it was taken.  \n"
         "Set `enabled = true` and a `method` in `[databases.pitr]` (or `PITR_METHOD` in the environment).  \n"
-        "Then `backups pitr setup` says what is left to do on the server, statement by statement.",
+        "Then `backups pitr setup` says what is left to do on the server, statement by statement."
+        + ("  \nThe sample environment leaves it off: its past is simulated, and a log cannot be." if sample else ""),
         icon=":material/history:",
         title="No database has point in time on",
     )

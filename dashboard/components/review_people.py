@@ -20,6 +20,9 @@ from services.review.model import Question, Review
 from services.review.notes import Note
 from services.review.people import action_words, note_words
 
+_TAKEN = "taken-question"
+"""In the session: what the last question that was taken on proposes."""
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -44,7 +47,7 @@ def new_form(form: str) -> None:
 
 
 def questions(found: Sequence[Question]) -> None:
-    """Draw the open questions, each with a way to make it an action item: that fills in the form below."""
+    """Draw the open questions, each with a way to make it an action item: that fills in the form below, and says so."""
     st.markdown("## Open questions", anchors=False)
     if not found:
         st.markdown("The week leaves no question open.")
@@ -58,6 +61,7 @@ def questions(found: Sequence[Question]) -> None:
                 and st.button("Take it on", key=f"take-{n}", icon=":material/add_task:", type="tertiary")
             ):
                 st.session_state[f"action-{form_key('action')}"] = question.action
+                st.session_state[_TAKEN] = question.action
 
 
 def actions(review: Review) -> Wish | None:
@@ -122,6 +126,9 @@ def _change_action(item: ActionItem) -> Wish | None:
 
 def _new_action(review: Review) -> Wish | None:
     key = form_key("action")
+    if (taken := st.session_state.get(_TAKEN)) and taken == st.session_state.get(f"action-{key}"):
+        st.info("Not added yet: say who does it and until when, then **Add**.", icon=":material/add_task:",
+                title="The question is filled in below")  # fmt: skip
     with st.form(f"action-form-{key}", border=True):
         columns = st.columns([6, 2, 2, 1], vertical_alignment="bottom")
         text = columns[0].text_input("New action item", key=f"action-{key}", max_chars=commands.MAX_NOTE)
@@ -163,7 +170,7 @@ def _note(note: Note) -> Wish | None:
 
 def _new_note(review: Review) -> Wish | None:
     key = form_key("note")
-    with st.form(f"note-form-{key}", border=True):
+    with st.expander("Write a note", icon=":material/edit_note:"), st.form(f"note-form-{key}", border=False):
         text = st.text_area("New note", key=f"note-{key}", max_chars=commands.MAX_NOTE, height=90)
         with st.container(horizontal=True, vertical_alignment="bottom"):
             names = [week.database for week in review.databases if week.status is not None]

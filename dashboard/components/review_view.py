@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 import streamlit as st
@@ -73,9 +73,15 @@ def first_screen(review: Review, *, theme: str | None) -> None:
         draw_block(misses_table(review), alt="Slots that were missed or late")
 
 
+def section_links(sections: Sequence[Section]) -> None:
+    """Draw a line of links to the sections further down."""
+    links = " · ".join(f"[{escape(section.title)}](#{section.key})" for section in sections)
+    st.markdown(f"**The week in detail:** {links}")
+
+
 def draw_section(section: Section) -> None:
-    """Draw a section's heading and what stands under it."""
-    st.markdown(f"## {escape(section.title)}", anchors=False)
+    """Draw a section's heading, which can be linked to, and what stands under it."""
+    st.header(escape(section.title), anchor=section.key)
     for block in section.blocks:
         draw_block(block, alt=section.title)
 

@@ -41,6 +41,9 @@ def draw_panel(panel: Panel, backups: BackupStore, *, theme: str | None) -> None
             st.markdown(f":small[{CALENDAR_LEGEND}]")
         words = f"{panel.title}: {panel.words}"
         options = (palette(theme), *panel.options)
+        if panel.empty:
+            st.info("  \n".join(escape(line) for line in panel.caption.splitlines()), icon=":material/show_chart:")
+            return
         if panel.leads:
             picked = draw_picking_chart(panel.make, panel.rows, *options, alt=words, key=f"chart-{panel.key}")
             if picked is not None:

@@ -31,8 +31,11 @@ def check_server(
     if receives:
         checks += [_slot(database, facts), _keep_size(facts), *_idle_timeout(facts)]
     else:
-        checks += [_archive_mode(facts), _archive_command(facts, command), _archiver(facts)]
-    checks += [_archive_timeout(database, facts), *_other_slots(database, facts), *_standby(facts, receives)]
+        checks += [_archive_command(facts, command), _archive_mode(facts)]
+    checks.append(_archive_timeout(database, facts))
+    if not receives:
+        checks.append(_archiver(facts))
+    checks += [*_other_slots(database, facts), *_standby(facts, receives)]
     checks += [*_summaries(facts), *check_railway(address, facts, refused=refused is not None)]
     return checks
 

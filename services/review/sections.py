@@ -65,6 +65,9 @@ def make_document(review: Review) -> Document:
         remark=remark(review),
         sections=(
             _slots(review),
+            question_section(review),
+            action_section(review),
+            note_section(review),
             Section("figures", "Figures", (figures_table(review),)),
             _databases(review),
             _weeks(review),
@@ -75,9 +78,6 @@ def make_document(review: Review) -> Document:
             events.storage_section(review),
             events.emergencies_section(review),
             events.due_section(review),
-            question_section(review),
-            note_section(review),
-            action_section(review),
         ),
         made=f"Made {instant(review.now)}",
     )

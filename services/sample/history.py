@@ -67,7 +67,9 @@ class _Past:
         if self._due(0) + _SOON < self._now:  # else the first worker takes it, or the sample's own backups satisfy it
             self._backup(0, self._story.scheduled_at_hour, "scheduled", SCHEDULE, "")
         self._history.backups = [self._with_verdict(backup) for backup in self._history.backups]
-        self._history.deletions = [self._deletion(backup) for backup in self._history.backups]
+        self._history.deletions = [
+            self._deletion(backup, copy) for backup in self._history.backups for copy in backup.copies
+        ]
         return self._history
 
     def _at(self, day: int, hour: float) -> datetime:
@@ -108,7 +110,10 @@ class _Past:
         name = default_name(m.database, started)
         key = object_key(m.database, name, compression="zstd", encrypted=bool(m.recipients))
         expired = min(finished + _KEPT[type_], self._now - timedelta(minutes=5))
-        copy = Copy(m.storage, key, f"(expired) {m.storage}/{key}", "STANDARD", "deleted", stored, "", expired)
+        copies = tuple(
+            Copy(storage, key, f"(expired) {storage}/{key}", "STANDARD", "deleted", stored, "", expired)
+            for storage in (m.storage, *m.further)
+        )
         run = self._run("backup", started, finished, actor, note, params=self._params(day, type_))
         backup = Backup(
             id=self._id(started), run_id=run.id, name=name, database=m.database, type=type_, state="expired",
@@ -117,7 +122,7 @@ class _Past:
             sha256=self._hex(), plain_sha256=self._hex(), format="custom", compression="zstd",
             compression_level=m.compression_level, encryption="age" if m.recipients else "none",
             recipients=m.recipients, server_version=m.server_version, client_version=m.client_version, excluded=(),
-            pinned=False, note=note, actor=actor, trust="signed", copies=(copy,), expired_at=expired, sample=True,
+            pinned=False, note=note, actor=actor, trust="signed", copies=copies, expired_at=expired, sample=True,
         )  # fmt: skip
         result = {"backup_id": backup.id, "name": name, "stored_bytes": stored}
         sizes = f"{format_bytes(stored)} ({format_bytes(backup.plain_bytes)} before compression)"
@@ -167,13 +172,13 @@ class _Past:
         run = self._check_run("restore_test", "restore", backup, started, finished, actor, outcome, reason)
         self._verify(backup, "restore", run, started, finished, actor, outcome, reason, report)
 
-    def _deletion(self, backup: Backup) -> Deletion:
-        """The entry of the backup's end in the log of deletions."""
-        at, copy = backup.expired_at or self._now, backup.copies[0]
+    def _deletion(self, backup: Backup, copy: Copy) -> Deletion:
+        """The entry of a copy's end in the log of deletions. No tier gave it up: it was never stored."""
+        at = backup.expired_at or self._now
         return Deletion(
             id=self._id(at), run_id=None, backup_id=backup.id, backup_name=backup.name, database=backup.database,
             at=at, ended_at=at, actor=SCHEDULE, storage=copy.storage, key=copy.key, bytes=copy.bytes,
-            reason="outside every tier", note=SIMULATED, outcome="deleted", error="",
+            reason="simulated, never stored", note=SIMULATED, outcome="deleted", error="",
         )  # fmt: skip
 
     def _verify(

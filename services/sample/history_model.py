@@ -99,6 +99,8 @@ class Measured:
 
     database: str
     storage: str
+    further: tuple[str, ...]
+    """The storages that hold a copy of each backup as well."""
     database_bytes: int
     plain_bytes: int
     stored_bytes: int
@@ -115,6 +117,7 @@ class Measured:
         return cls(
             database=backup.database,
             storage=backup.copies[0].storage,
+            further=tuple(copy.storage for copy in backup.copies[1:]),
             database_bytes=backup.database_bytes,
             plain_bytes=backup.plain_bytes,
             stored_bytes=backup.stored_bytes,

@@ -169,8 +169,12 @@ def test_a_question_becomes_an_action_item(open_page: OpenPage, world: Installat
         "billing: see to it that what happened on Wed 11 Nov does not happen again"
     )
     assert open_actions(world.catalog.engine) == [], "nothing is written before somebody says so"
+    assert any("Not added yet" in each.value for each in app.info)
+    said = everything(app)
+    assert said.index("Open questions") < said.index("Action items") < said.index("The week in detail")
     widget(app, "button", "add-action-").click().run()
     assert len(open_actions(world.catalog.engine)) == 1
+    assert not any("Not added yet" in each.value for each in app.info)
 
 
 def test_an_item_of_an_earlier_review_is_carried_over_until_it_is_done(

@@ -18,6 +18,7 @@ def measured(database: str) -> Measured:
     return Measured(
         database=database,
         storage="local",
+        further=("offsite",),
         database_bytes=57_000_000,
         plain_bytes=35_000_000,
         stored_bytes=9_500_000,
@@ -49,7 +50,7 @@ def test_no_simulated_backup_is_ever_restorable(past: History) -> None:
     for backup in past.backups:
         assert backup.state == "expired"
         assert backup.sample
-        assert [copy.state for copy in backup.copies] == ["deleted"]
+        assert [(copy.storage, copy.state) for copy in backup.copies] == [("local", "deleted"), ("offsite", "deleted")]
         assert backup.expired_at is not None
         assert backup.finished_at < backup.expired_at <= NOW
         assert not backup.is_good

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from xml.etree import ElementTree
 
+import pytest
+
+from dashboard.charts.export import chart_svg
 from dashboard.charts.recovery_window import ROW, recovery_bar
 from dashboard.charts.spec import chart_spec
 from dashboard.charts.wal import wal_panels
@@ -26,7 +30,7 @@ EARLIER = Window(NOW - 10 * HOUR, NOW - 8 * HOUR, 1, SIZE, 5 * SIZE, SIZE, (GAP,
 
 def reach(*windows: Window, gaps: tuple[Gap, ...] = (), delay: timedelta = timedelta(0), error: str = "") -> Reach:
     sample = WalSample("orders", NOW, 10**9, 10**9 - 10**6, NOW - delay, 10**6)
-    return Reach("orders", NOW, (), 0, windows, gaps, 9, 10**6, sample, timedelta(minutes=15), "r2", error)
+    return Reach("orders", NOW, (), 0, windows, gaps, 9, 10**6, sample, timedelta(minutes=15), "r2", error=error)
 
 
 def test_the_bar_has_a_row_a_timeline_and_says_windows_and_gaps_in_words() -> None:
@@ -73,6 +77,25 @@ def test_the_rate_is_that_between_two_looks_that_could_tell_and_none_after_the_s
     (limit,) = delay.rows[delay.rows["kind"] == "limit"].itertuples()
     assert (limit.value, limit.label) == (15.0, "RPO 15 min")
     chart_spec(rate.make, LIGHT, *rate.options)  # Vega-Lite's schema takes it
+
+
+def test_the_axis_has_hours_of_24_in_utc_and_a_quiet_server_no_axis_of_zeros(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    looks = [SampledSpan(NOW - n * HOUR, 3600, 0, timedelta(0), None, 0, 1, 0) for n in range(23, 0, -1)]
+    rate, _ = wal_panels(LogHistory(NOW - 24 * HOUR, NOW, log_points(looks), timedelta(minutes=15)))
+    svg = chart_svg(rate.make, rate.rows, *rate.options)
+    texts = {text.text for text in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")}
+    assert {"15:00", "22 Nov", "09:00"} <= texts
+    assert not {text for text in texts if text and ("PM" in text or "0.0000" in text)}
+    assert (rate.empty, rate.words) == (False, "now 0 B/s · average 0 B/s · most 0 B/s")
+
+
+def test_what_nobody_could_tell_is_said_rather_than_drawn() -> None:
+    away = SampledSpan(NOW - HOUR, None, None, None, None, 0, 1, 1)
+    rate, delay = wal_panels(LogHistory(NOW - 4 * HOUR, NOW, log_points([away]), timedelta(minutes=15)))
+    assert rate.empty
+    assert delay.empty
+    assert "nobody could tell" in delay.words
 
 
 def test_without_samples_there_is_no_chart() -> None:
