@@ -37,6 +37,8 @@ def state_words(backup: InventoryRow) -> str:
         return f"⚠ untrusted{refused}"
     if backup.verification_passed is False:
         return f"✕ failed verification{refused}"
+    if backup.is_unknown:
+        return f"? in {backup.unnamed}, not in the settings{refused}"
     if not backup.storages:
         return f"✕ no copy left{refused}"
     if backup.adopted:
@@ -50,7 +52,11 @@ def state_words(backup: InventoryRow) -> str:
 
 def proof_words(backup: InventoryRow) -> str:
     """Return how far a backup was verified."""
-    if backup.proven_at is not None:
+    if backup.is_unknown:
+        return "? not known"
+    if backup.proven_at is not None and backup.is_partial:
+        return "▖ partial: what it holds restores"
+    if backup.is_proven:
         return f"◆ proven {backup.proven_at:%Y-%m-%d}"
     if backup.verification_level is None:
         return "? not verified"

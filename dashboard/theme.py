@@ -106,6 +106,7 @@ COPY_MARKS: dict[str | None, Mark] = {
     "failed": SEVERITY_MARKS["failure"],
     "missing": Mark(":material/search_off:", "red"),
     "damaged": Mark(":material/gpp_bad:", "red"),
+    "unknown": SEVERITY_MARKS["unknown"],
     "deleted": Mark(":material/do_not_disturb_on:", "gray"),
     None: Mark(":material/hourglass_top:", "gray"),
 }

@@ -97,10 +97,12 @@ class Wall:
         why = self.why_not(scope)
         if why:
             await self._refuse(scope, receive, send, why)
-        elif scope["path"].endswith(_CALLBACK):
-            await self._app(scope, receive, _telling_failure(send))
-        else:
-            await self._app(scope, receive, send)
+            return
+        if scope["path"] == _CALLBACK:
+            send = _telling_failure(send)
+        if (self._access.url or "").startswith("https:"):
+            send = _securing_cookies(send)
+        await self._app(scope, receive, send)
 
     def why_not(self, scope: Scope) -> str:
         """Return why a request is refused, or nothing."""
@@ -155,3 +157,18 @@ def _telling_failure(send: Send) -> Send:
         await send(message)
 
     return telling
+
+
+def _securing_cookies(send: Send) -> Send:
+    """Have browsers send our cookies back over TLS alone: Streamlit leaves that out for the sake of plain localhost."""
+
+    def secured(name: bytes, value: bytes) -> bytes:
+        is_open = name.lower() == b"set-cookie" and b"secure" not in value.lower()
+        return value + b"; Secure" if is_open else value
+
+    async def securing(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [(name, secured(name, value)) for name, value in message.get("headers", [])]
+        await send(message)
+
+    return securing

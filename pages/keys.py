@@ -77,7 +77,8 @@ def drill(report: KeyReport) -> None:
     st.markdown("## Drill", anchors=False)
     words = drill_words(report)
     if words:
-        severity = "warning" if report.is_overdue else "ok"
+        proven = report.due is not None and report.due.proven_at is not None
+        severity = "warning" if report.is_overdue else "ok" if proven else "unknown"
         st.markdown(f"{SEVERITY_MARKS[severity].inline()} {escape(words)}")
     st.markdown("Whoever keeps the key proves it on a machine with these settings; the key is not stored, nor logged:")
     st.code("backups keys drill --identity key.txt", language="bash")

@@ -10,6 +10,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from services.catalog.catalog import Catalog
+from services.catalog.unnamed import settle_unnamed
 from services.clock import Clock, utc_now
 from services.errors import SettingsError
 from services.settings.load import load_access, load_alerts, load_settings
@@ -68,6 +69,7 @@ def open_configured(settings: Settings, *, migrate: bool = False, clock: Clock =
     if migrate or not catalog.is_initialised():
         catalog.migrate()
     catalog.check_revision()
+    settle_unnamed(catalog.engine, [storage.name for storage in settings.storages])
     return Installation(settings, catalog, clock)
 
 

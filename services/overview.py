@@ -213,12 +213,19 @@ def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), tzinfo=UTC)
 
 
-def load_rooms(inst: Installation, *, free: Mapping[str, int | None] | None = None) -> tuple[StorageRoom, ...]:
+def load_rooms(
+    inst: Installation,
+    *,
+    free: Mapping[str, int | None] | None = None,
+    use: Mapping[str, summaries.StorageUse] | None = None,
+) -> tuple[StorageRoom, ...]:
     """Return what each storage holds and how much fits. One query; local disks are asked, unless ``free`` is given.
 
-    ``free`` says how many bytes each storage's disk had left when somebody last asked it.
+    ``free`` says how many bytes each storage's disk had left when somebody last asked it; ``use`` what each storage
+    holds, where the caller knows it already.
     """
-    use = summaries.storage_use(inst.catalog.engine)
+    if use is None:
+        use = summaries.storage_use(inst.catalog.engine)
     if free is None:
         return tuple(_room(inst, storage, use.get(storage.name)) for storage in inst.settings.storages)
     nothing = summaries.StorageUse("", 0, 0)

@@ -12,7 +12,10 @@ from services.catalog.approvals import Approval, Rule
 from services.commands import approve_request, reject_request
 from services.installation import Installation
 
-WHAT: dict[Rule, str] = {"delete": "Deletions that wait for a second person", "restore": "Restores that wait"}
+WHAT: dict[Rule, str] = {
+    "delete": "Deletions that wait for a second person",
+    "restore": "Restores that wait for a second person",
+}
 
 
 def waiting_approvals(inst: Installation, rule: Rule) -> None:

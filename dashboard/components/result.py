@@ -61,6 +61,14 @@ def verdict_words(backup: Backup) -> str:
         return SEVERITY_MARKS["failure"].inline(
             f"**damaged:** it failed its {_check(backup)} {day(backup.verification_at)}; it protects nothing"
         )
+    if backup.is_unknown:
+        where = escape(", ".join(backup.unnamed_storages))
+        return SEVERITY_MARKS["unknown"].inline(
+            f"**unknown:** it lies only in {where}, which the settings do not name; nobody can read it there"
+        )
+    if backup.is_partial and backup.proven_at is not None:
+        when = day(backup.proven_at)
+        return SEVERITY_MARKS["note"].inline(f"partial: what it holds restores (tested {when}); tables are left out")
     partial = " · partial: tables are left out" if backup.is_partial else ""
     if backup.adopted:
         partial += " · adopted: what its source held is not known"

@@ -108,6 +108,7 @@ COMMAND_LINES: dict[str, str | None] = {
     "pin": "backup.pin",
     "unpin": "backup.unpin",
     "rebuild": "catalog.rebuild",
+    "forget-storage": "catalog.rebuild",
     "janitor": "janitor.look",
     "decrypt": "backup.decrypt",
     "schedule set": "schedule.change",

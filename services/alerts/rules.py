@@ -42,7 +42,9 @@ RULES: dict[str, AlertRule] = {
     "storage_contents": AlertRule("Storage looks empty"),
     "backup_size": AlertRule("Backup size out of the ordinary"),
     "backup_duration": AlertRule("Backup duration out of the ordinary"),
-    "storage_room": AlertRule("Storage nearly full", fires_on=_ALSO_UNKNOWN),
+    "storage_reach": AlertRule("Storage cannot be reached", fires_on=_ALSO_UNKNOWN),
+    "storage_room": AlertRule("Storage nearly full"),  # unknown room is said by storage_reach
+    "unnamed_storage": AlertRule("Copies in a storage that the settings do not name"),
     # A worker that is started anew, for an update say, is silent for a moment.
     "worker": AlertRule("Worker silent", fires_on=_ALSO_UNKNOWN, after=timedelta(minutes=2)),
     "queue": AlertRule("Queue stuck"),

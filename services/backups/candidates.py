@@ -90,4 +90,6 @@ def is_in_its_place(backup: Backup, known: Backup) -> bool:
     A signed one may also be in a further storage: somebody copied the backup there.
     """
     same = (backup.database, backup.name) == (known.database, known.name)
-    return same and (backup.trust == "signed" or backup.copies[0].storage in {copy.storage for copy in known.copies})
+    copy = backup.copies[0]
+    there = any(copy.storage == each.storage or copy.location == each.location for each in known.copies)
+    return same and (backup.trust == "signed" or there)

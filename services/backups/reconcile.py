@@ -55,6 +55,9 @@ def reconcile(
         return replace(base, copies=known.copies)
     copies = {copy.storage: _replaced(copy, found) if replaced else copy for copy in known.copies}
     for copy in found.copies:
+        # A storage that was given another name: what lies there is one copy, whatever it was called.
+        for name in [name for name, c in copies.items() if c.state == "unknown" and c.location == copy.location]:
+            del copies[name]
         before = copies.get(copy.storage)
         look = looks.get(copy.storage)
         if before is not None and before.key == copy.key:

@@ -17,6 +17,7 @@ from services.catalog.summaries import last_good_backups
 from services.catalog.usage import Change, Held, changes, held
 from services.errors import StorageError
 from services.installation import Installation
+from services.retention.words import UNNAMED_HINT
 from services.settings.model import StorageSettings
 from services.storage.classes import cold_classes
 from services.units import format_bytes
@@ -91,7 +92,8 @@ class StorageCard:
         """Say how things stand with the room here, in a word that counts and in a sentence."""
         total, room, days = self.total_bytes, self.room_bytes, self.full_in_days
         if not self.is_known:
-            return "warning", "It is not in the settings any more, so nothing in it can be read."
+            lost = "It is not in the settings any more: nothing in it can be read, and nothing of it counts."
+            return "warning", f"{lost} {UNNAMED_HINT.replace('NAME', self.name)}"
         if self.problem:
             return "unknown", self.problem
         if total is None or room is None:
@@ -163,6 +165,8 @@ def load_storage_report(installation: Installation) -> StorageReport:
         _card(installation, name, found, past, _next_bytes(installation, name, sizes), wanting.get(name, 0), now)
         for name in (*names, *gone)
     ]
+    # What lies in the others is unknown. It may be the very folder that has another name now: it is not counted twice.
+    found = [each for each in found if each.storage in names]
     history = _history(found, past, _day(now))
     return StorageReport(now, tuple(cards), tuple(found), history, tuple(missing), sum(wanting.values()))
 

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from services.catalog.model import Backup, BackupState, BackupType, Copy, CopyState
-from services.catalog.schema import backups, copies, sound
+from services.catalog.schema import backups, copies, sound, unknown
 from services.errors import UnknownName
 from services.names import shortened, unknown_name
 
@@ -206,6 +206,15 @@ def take_row(backup_id: str, connection: sa.Connection) -> None:
 def good(*, state: BackupState = "finished") -> sa.ColumnElement[bool]:
     """The design's word *good* in SQL; the same rule as ``Backup.is_good``. ``state``: what is asked of another."""
     return sa.and_(sound(state), sa.exists().where(copies.c.backup_id == backups.c.id, copies.c.state == "stored"))
+
+
+def lies_unknown() -> sa.ColumnElement[bool]:
+    """Say of a backup that what is left of it lies in unnamed storages only; the rule of ``Backup.is_unknown``.
+
+    Found by an index that is empty as a rule.
+    """
+    its = copies.c.backup_id == backups.c.id
+    return sa.and_(sa.exists().where(its, unknown(copies)), ~sa.exists().where(its, copies.c.state == "stored"))
 
 
 def to_backup(row: sa.Row[Any], its_copies: Iterable[Copy]) -> Backup:

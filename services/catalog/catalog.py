@@ -51,9 +51,10 @@ class Catalog:
         """Raise BackupsError unless the tables are those that this version needs."""
         there, needed = engines.current_revision(self.engine), engines.head_revision()
         if there != needed:
+            newer = there is not None and there > needed  # they are numbers of four digits
             raise BackupsError(
                 f"The catalogue's tables are at revision {there or 'none'}, this version needs {needed}.",
-                hint="Run `backups migrate`.",
+                hint="A newer version has been here: start that one." if newer else "Run `backups migrate`.",
             )
 
     def close(self) -> None:

@@ -75,7 +75,7 @@ class Begun:
 class Refused:
     """Why a deletion was not begun."""
 
-    because: Literal["expired", "active", "pinned", "minimum", "proven", "locked"]
+    because: Literal["expired", "active", "pinned", "minimum", "proven", "locked", "unnamed storage"]
     backup: Backup
 
 
@@ -122,6 +122,8 @@ class DeletionStore:
             return Refused("expired", backup)
         if self._is_in_use(backup_id, cause.run_id, connection):
             return Refused("active", backup)
+        if backup.unnamed_storages:
+            return Refused("unnamed storage", backup)
         resumed = backup.state == "deleting"
         if backup.pinned and not (resumed and cause.minimum is None):
             return Refused("pinned", backup)

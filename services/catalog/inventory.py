@@ -10,8 +10,9 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
+from services.catalog.backups import lies_unknown
 from services.catalog.model import BackupState, BackupType
-from services.catalog.schema import backups, copies
+from services.catalog.schema import backups, copies, unknown
 
 Proof = Literal["proven", "not proven", "failed"]
 
@@ -67,6 +68,18 @@ class InventoryRow:
     """How many there are of them."""
     deletion_failed: bool = False
     """True when a copy of it could last not be deleted."""
+    unnamed: str = ""
+    """Names of the storages with a copy that the settings do not name, with commas."""
+
+    @property
+    def is_unknown(self) -> bool:
+        """The rule of ``Backup.is_unknown``."""
+        return bool(self.unnamed) and not self.storages
+
+    @property
+    def is_proven(self) -> bool:
+        """The rule of ``Backup.is_proven``."""
+        return self.proven_at is not None and not self.is_partial and not self.is_unknown
 
 
 def search(engine: sa.Engine, wanted: InventoryQuery) -> tuple[list[InventoryRow], int]:
@@ -76,10 +89,16 @@ def search(engine: sa.Engine, wanted: InventoryQuery) -> tuple[list[InventoryRow
     )
     names = stored.scalar_subquery()
     count = stored.with_only_columns(sa.func.count()).scalar_subquery()
+    nobodys = sa.select(sa.func.aggregate_strings(copies.c.storage, ", "))
+    nobodys = nobodys.where(copies.c.backup_id == backups.c.id, unknown(copies))
     asked = conditions(wanted, engine.dialect.name)
     columns = [backups.c[name] for name in (*_PLAIN, "started_at", "finished_at", "excluded")]
     query = sa.select(
-        *columns, names.label("storages"), count.label("copies"), _deletion_failed().label("deletion_failed")
+        *columns,
+        names.label("storages"),
+        count.label("copies"),
+        _deletion_failed().label("deletion_failed"),
+        nobodys.scalar_subquery().label("unnamed"),
     ).where(*asked)
     query = query.order_by(backups.c.snapshot_at.desc(), backups.c.id.desc()).limit(wanted.limit).offset(wanted.offset)
     with engine.connect() as connection:
@@ -95,6 +114,7 @@ def search(engine: sa.Engine, wanted: InventoryQuery) -> tuple[list[InventoryRow
             is_partial=bool(row.excluded),
             storages=row.storages or "",
             copies=row.copies,
+            unnamed=row.unnamed or "",
             deletion_failed=bool(row.deletion_failed),
             **{name: getattr(row, name) for name in _PLAIN},
         )
@@ -111,6 +131,11 @@ _PLAIN = (
 
 def _deletion_failed() -> sa.ColumnElement[bool]:
     return backups.c.id.in_(sa.select(copies.c.backup_id).where(copies.c.deletion_failed_at.is_not(None)))
+
+
+def _proven() -> sa.ColumnElement[bool]:
+    whole = sa.cast(backups.c.excluded, sa.Text) == "[]"
+    return sa.and_(backups.c.proven_at.is_not(None), whole, ~lies_unknown())
 
 
 def _among(ids: tuple[str, ...], dialect: str) -> sa.Select[tuple[str]]:
@@ -135,9 +160,9 @@ def conditions(wanted: InventoryQuery, dialect: str) -> list[sa.ColumnElement[bo
     if wanted.since is not None:
         found.append(backups.c.snapshot_at >= wanted.since)
     if wanted.proof == "proven":
-        found.append(backups.c.proven_at.is_not(None))
+        found.append(_proven())
     elif wanted.proof == "not proven":
-        found.append(backups.c.proven_at.is_(None))
+        found.append(~_proven())
     elif wanted.proof == "failed":
         found.append(backups.c.verification_passed.is_(False))
     if wanted.ids is not None:

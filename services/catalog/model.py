@@ -37,8 +37,9 @@ BackupState = Literal["finished", "deleting", "expired"]
 """``deleting``: its deletion was begun, and nobody knows yet how far it came; the next cleanup ends it."""
 Trust = Literal["signed", "unsigned", "untrusted"]
 Outcome = Literal["passed", "failed", "not testable"]
-CopyState = Literal["stored", "missing", "damaged", "deleted", "copying", "failed"]
-"""``copying``: a further copy that is being made; ``failed``: one that could not be made, and is tried again."""
+CopyState = Literal["stored", "missing", "damaged", "deleted", "copying", "failed", "unknown"]
+"""``copying``: a further copy that is being made; ``failed``: one that could not be made, and is tried again;
+``unknown``: it was stored in a storage that the settings do not name any more (``services.catalog.unnamed``)."""
 
 MACHINES = ("schedule", "worker", "alerts")
 """Actors that are no person: what is refused to one of these, nobody sees."""
@@ -223,6 +224,22 @@ class Backup:
             and self.verification_passed is not False
             and any(copy.state == "stored" for copy in self.copies)
         )
+
+    @property
+    def unnamed_storages(self) -> tuple[str, ...]:
+        """Storages with a copy of it that the settings do not name: what lies there nobody can read, or delete."""
+        return tuple(copy.storage for copy in self.copies if copy.state == "unknown")
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether what is left of it lies in storages that the settings do not name (SQL: ``backups.lies_unknown``)."""
+        return bool(self.unnamed_storages) and not any(copy.state == "stored" for copy in self.copies)
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether a restore test proved it. One of a partial backup proves what that holds, and never the database;
+        of what lies where nobody looks any more nothing is known."""
+        return self.proven_at is not None and not self.is_partial and not self.is_unknown
 
 
 @dataclass(frozen=True)

@@ -525,6 +525,11 @@ def sound(state: str = "finished") -> sa.ColumnElement[bool]:
     )
 
 
+def unknown(of: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Say of a copy that its storage is none of the settings: see ``services.catalog.unnamed``."""
+    return of.c.state == sa.literal_column("'unknown'")
+
+
 sa.Index("ix_runs_active", runs.c.queued_at, sqlite_where=active(), postgresql_where=active())
 sa.Index("ix_runs_backup_id_queued_at", runs.c.backup_id, runs.c.queued_at)
 sa.Index("ix_runs_kind_finished_at", runs.c.kind, runs.c.finished_at)
@@ -534,6 +539,10 @@ sa.Index("ix_backups_state_snapshot_at", backups.c.state, backups.c.snapshot_at)
 sa.Index(
     "ix_backups_sound", backups.c.database, backups.c.snapshot_at, backups.c.id,
     sqlite_where=sound(), postgresql_where=sound(),
+)  # fmt: skip
+sa.Index(
+    "ix_copies_unknown", copies.c.backup_id, copies.c.storage,
+    sqlite_where=unknown(copies), postgresql_where=unknown(copies),
 )  # fmt: skip
 sa.Index("ix_verifications_finished_at_id", verifications.c.finished_at, verifications.c.id)
 sa.Index(

@@ -13,10 +13,21 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from services.catalog.backups import good
+from services.catalog.backups import good, lies_unknown
 from services.catalog.duties import WORKER_LEFT
 from services.catalog.model import Outcome, Run
-from services.catalog.schema import active, backups, copies, duties, refused, runs, verifications, wal_archives, workers
+from services.catalog.schema import (
+    active,
+    backups,
+    copies,
+    duties,
+    refused,
+    runs,
+    unknown,
+    verifications,
+    wal_archives,
+    workers,
+)
 from services.catalog.workers import SILENT_AFTER
 from services.schedules.outcomes import SlotDay
 from services.status import GoodBackup, RestoreTest, WorkerSigns
@@ -71,6 +82,10 @@ class StorageUse:
     storage: str
     backups: int
     bytes: int
+    unknown: int = 0
+    """Copies of which nothing is known, since the settings do not name it; they are not among its ``backups``."""
+    unknown_only: int = 0
+    """Of those, the ones whose backup lies in no storage of the settings."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +177,7 @@ def last_restore_tests(engine: sa.Engine, *, passed_only: bool) -> dict[str, Res
     A passed test is a proof for as long as its backup is a proven one: it has not failed a verification since, or only
     in one of several copies (``services.catalog.verdict``). It stays one when the backup has expired: that policy
     deleted the object does not unsay what was seen. A pass that is no proof (any more) is left out altogether, lest it
-    hide an earlier failure.
+    hide an earlier failure; so is that of a backup that lies where nobody looks any more.
 
     *Not testable* counts only where no test passed or failed: it says nothing about a backup, so it must not hide
     what an earlier test said.
@@ -170,10 +185,10 @@ def last_restore_tests(engine: sa.Engine, *, passed_only: bool) -> dict[str, Res
     of = _distinct(verifications.c.database)
     its = sa.select(verifications.c.id).join_from(verifications, backups)
     its = its.where(verifications.c.level == "restore", verifications.c.database == of.c.name, _could_be_good())
-    passed = its.where(verifications.c.outcome == "passed", backups.c.proven_at.is_not(None))
+    proves = sa.and_(backups.c.proven_at.is_not(None), ~lies_unknown())
+    passed = its.where(verifications.c.outcome == "passed", proves)
     speaking = passed if passed_only else its.where(
-        verifications.c.outcome != "not testable",
-        sa.or_(verifications.c.outcome != "passed", backups.c.proven_at.is_not(None)),
+        verifications.c.outcome != "not testable", sa.or_(verifications.c.outcome != "passed", proves)
     )  # fmt: skip
     order = (verifications.c.finished_at, verifications.c.id, of)
     wanted: sa.ColumnElement[str] = _first(speaking, *order)
@@ -257,18 +272,26 @@ def worker_signs(engine: sa.Engine, now: datetime) -> WorkerSigns:
 
 def storage_use(engine: sa.Engine) -> dict[str, StorageUse]:
     """Return what each storage holds, by the catalogue: copies of backups, and the log as it was listed last."""
+    none = sa.literal(0)
     backed_up = (
-        sa.select(copies.c.storage, sa.func.count().label("backups"), sa.func.sum(copies.c.bytes).label("bytes"))
+        sa.select(
+            copies.c.storage, sa.func.count().label("backups"), sa.func.sum(copies.c.bytes).label("bytes"),
+            none.label("unknown"), none.label("unknown_only"),
+        )
         .where(copies.c.state.in_(("stored", "damaged")))
         .group_by(copies.c.storage)
-    )
-    both = sa.union_all(backed_up, sa.select(wal_archives.c.storage, sa.literal(0), wal_archives.c.bytes)).subquery()
-    query = sa.select(
-        both.c.storage, sa.func.sum(both.c.backups).label("backups"), sa.func.sum(both.c.bytes).label("bytes")
-    ).group_by(both.c.storage)
+    )  # fmt: skip
+    logs = sa.select(wal_archives.c.storage, none, wal_archives.c.bytes, none, none)
+    named = copies.alias("named")
+    elsewhere = sa.exists().where(named.c.backup_id == copies.c.backup_id, named.c.state == "stored")
+    only = sa.func.sum(sa.case((elsewhere, 0), else_=1))
+    nobodys = sa.select(copies.c.storage, none, none, sa.func.count(), only).where(unknown(copies))
+    each = sa.union_all(backed_up, logs, nobodys.group_by(copies.c.storage)).subquery()
+    names = ("backups", "bytes", "unknown", "unknown_only")
+    query = sa.select(each.c.storage, *(sa.func.sum(each.c[name]).label(name) for name in names))
     with engine.connect() as connection:
-        rows = connection.execute(query).all()
-    return {row.storage: StorageUse(row.storage, int(row.backups), int(row.bytes)) for row in rows}
+        rows = connection.execute(query.group_by(each.c.storage)).all()
+    return {row.storage: StorageUse(row.storage, *(int(getattr(row, name)) for name in names)) for row in rows}
 
 
 def copies_expected_by_database(engine: sa.Engine, storage: str) -> dict[str, int]:
@@ -329,7 +352,7 @@ def days(
     )  # fmt: skip
     tested = _by_day(engine, verifications.c.database, verifications.c.finished_at).add_columns(
         sa.literal(0), sa.literal(0), sa.literal(0),
-        sa.func.count(sa.case((verifications.c.outcome == "passed", 1))),
+        sa.func.count(sa.case((sa.and_(verifications.c.outcome == "passed", _is_of_whole_backup()), 1))),
         sa.func.count(sa.case((verifications.c.outcome == "failed", 1))),
     ).where(
         verifications.c.level == "restore", ~_is_of_base_backup(),
@@ -350,6 +373,12 @@ def days(
 def _is_of_base_backup() -> sa.ColumnElement[bool]:
     """Say of a verification whether its backup is a base backup: that says nothing of the dumps of a database."""
     return sa.exists().where(backups.c.id == verifications.c.backup_id, backups.c.type == "base")
+
+
+def _is_of_whole_backup() -> sa.ColumnElement[bool]:
+    """Say of a verification whether its backup left nothing out: a pass of a partial one proves no database."""
+    whole = sa.cast(backups.c.excluded, sa.Text) == "[]"
+    return sa.exists().where(backups.c.id == verifications.c.backup_id, whole)
 
 
 def _could_be_good() -> sa.ColumnElement[bool]:

@@ -51,16 +51,21 @@ class Change:
         return self.stored_bytes - self.removed_bytes
 
 
+_NOBODYS = "unknown"
+"""State of a copy in a storage that the settings do not name: it may take up room there."""
+
+
 def held(engine: sa.Engine) -> list[Held]:
     """Return what the storages hold, a row for each storage, database, type and storage class. Two queries.
 
+    Storages that the settings do not name are among them, with what they held when they were named last.
     The log counts as it was listed last, and not as copies.
     """
     keys = (copies.c.storage, backups.c.database, backups.c.type, copies.c.storage_class)
     query = (
         sa.select(*keys, sa.func.count().label("copies"), sa.func.sum(copies.c.bytes).label("bytes"))
         .join_from(copies, backups)
-        .where(copies.c.state.in_(OCCUPYING), somewhere())
+        .where(copies.c.state.in_((*OCCUPYING, _NOBODYS)), somewhere())
         .group_by(*keys)
         .order_by(*keys)
     )

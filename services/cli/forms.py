@@ -87,7 +87,7 @@ def backup_form(backup: Backup, decision: Decision | None) -> dict[str, Any]:
         "trust": backup.trust,
         "good": backup.is_good,
         "verification": check_state(backup),
-        "proven_at": isoformat(backup.proven_at),
+        "proven_at": isoformat(backup.proven_at if backup.is_proven else None),
         "note": backup.note,
         "actor": backup.actor,
         "run_id": backup.run_id,

@@ -108,7 +108,11 @@ def _verified(backup: Backup) -> Text:
         return Text("untrusted", style="bold red")
     if backup.verification_passed is False:
         return Text(f"FAILED {backup.verification_level}", style="bold red")
-    if backup.proven_at is not None:
+    if backup.is_unknown:
+        return Text("unknown", style="yellow")
+    if backup.proven_at is not None and backup.is_partial:
+        return Text("partial: what it holds restores", style="yellow")
+    if backup.is_proven:
         return Text("proven", style="bold green")
     if backup.verification_passed is None:
         return Text("no", style="yellow")

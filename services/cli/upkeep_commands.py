@@ -72,6 +72,25 @@ def rebuild(as_json: AsJson = False) -> None:
     raise typer.Exit(0 if report.is_well else 1)
 
 
+@app.command("forget-storage")
+def forget_storage(
+    storage: Annotated[str, typer.Argument(metavar="STORAGE", help="One that the settings do not name any more.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the audit log.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Give up what lies in a storage that was taken out of the settings. No file is deleted.
+
+    Backups that lie nowhere else have expired from then on. Named again, `backups rebuild` finds them again.
+    """
+    with opened(quiet=as_json) as installation:
+        given_up, gone = commands.forget_storage(installation, storage, actor=actor(), reason=reason)
+    if as_json:
+        write_json({"storage": storage, "copies": given_up, "backups": gone})
+        return
+    copies = "1 copy" if given_up == 1 else f"{given_up:,} copies"
+    say(f"Forgotten: {copies} in {storage}; of {gone:,} of these backups that was the last one. No file was deleted.")
+
+
 @app.command()
 def janitor(
     apply: Annotated[

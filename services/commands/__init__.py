@@ -40,7 +40,7 @@ from services.commands.review import (
 )
 from services.commands.schedules import pause_schedule, resume_schedule, run_schedule, set_schedule
 from services.commands.submit import MAX_NOTE
-from services.commands.upkeep import request_cancel, submit_health, submit_janitor
+from services.commands.upkeep import forget_storage, request_cancel, submit_health, submit_janitor
 from services.emergency.request import EmergencyRequest
 
 __all__ = [
@@ -64,6 +64,7 @@ __all__ = [
     "edit_review_note",
     "enable_person",
     "export_audit",
+    "forget_storage",
     "hold_key_drill",
     "note_sign_in",
     "pause_schedule",

@@ -14,7 +14,7 @@ from typing import Any
 from services.errors import InputError
 
 MAX_TEXT = 10_000
-"""Characters of one text; the longest that a command's own limits allow is a review's note."""
+"""Characters of one text: more than any command needs."""
 
 
 def check_texts(arguments: Mapping[str, Any]) -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from services.catalog.model import RunKind
+from services.catalog.summaries import storage_use
+from services.catalog.unnamed import forget
 from services.commands.gate import permitted
-from services.commands.submit import submit_run
+from services.commands.submit import check_note, submit_run
+from services.errors import InputError
 from services.installation import Installation
+from services.names import unknown_name
 
 
 @permitted("janitor.look", instead=lambda given: "janitor.apply" if given["apply"] else None)
@@ -41,6 +45,33 @@ def submit_health(
     """Ask for a health check: the list of checks is recorded and, with ``deep``, each connection is tried."""
     params = {"deep": deep, "slot": slot}
     return _submit_upkeep(installation, "health", params, actor, reason, idempotency_key, queue)
+
+
+@permitted("catalog.rebuild")
+def forget_storage(
+    installation: Installation,
+    storage: str,
+    *,
+    actor: str,  # noqa: ARG001 - for the gate and the audit log, as is the reason
+    reason: str = "",
+) -> tuple[int, int]:
+    """Give up what lies in a storage that the settings do not name; return how many copies, and how many backups.
+
+    Those backups lie nowhere else, and have expired from now on. No file is deleted. Raise InputError for a storage
+    that the settings name, UnknownName for one in which nothing lies.
+    """
+    check_note(reason)
+    if storage in [each.name for each in installation.settings.storages]:
+        raise InputError(
+            f"The settings name storage {storage}, so what lies in it is not forgotten.",
+            hint="Take it out of the settings first; or delete its backups: `backups delete`.",
+        )
+    engine = installation.catalog.engine
+    given_up, gone = forget(engine, storage, now=installation.clock())
+    if not given_up:
+        others = [name for name, use in storage_use(engine).items() if use.unknown]
+        raise unknown_name("storage", storage, others)
+    return given_up, gone
 
 
 @permitted("run.cancel")

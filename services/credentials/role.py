@@ -47,4 +47,5 @@ def check_role(database: DatabaseSettings) -> Iterator[Finding]:
     if said:
         yield "warning", f"{name} may {'; '.join(said)}. A backup needs none of it.", POLICY
     else:
-        yield "ok", f"{name} can read, and can neither write nor make anything.", ""
+        restoring = f"`backups restore` onto this very server needs ALTER ROLE {name} CREATEDB for its time"
+        yield "ok", f"{name} can read, and can neither write nor make anything; {restoring}.", ""

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from services.audit.model import AuditRow
-from services.audit.verify import look_quickly, to_row
-from services.audit.watch import ANCHOR_OVERDUE, VERIFY, last_anchors
+from services.audit.verify import ANCHOR, look_quickly, to_row
+from services.audit.watch import ANCHOR_OVERDUE, VERIFY
 from services.catalog.schema import audit_log, copies
 from services.errors import BackupsError
 from services.health.facts import Facts
@@ -48,9 +48,8 @@ def log(facts: Facts) -> Iterator[HealthCheck]:
 
 def anchors(facts: Facts) -> Iterator[HealthCheck]:
     """Was the log anchored in each storage within about two days? In one that holds nothing yet there is no need."""
-    last = last_anchors(facts.installation)
     limit = format_limit(ANCHOR_OVERDUE)
-    begun, used = _begun_and_used(facts)
+    begun, used, last = _what_there_is(facts)
     for settings in facts.installation.settings.storages:
         at = last.get(settings.name)
         since = at or begun
@@ -77,11 +76,22 @@ def _last_verification(facts: Facts) -> AuditRow | None:
     return None if found is None else to_row(found)
 
 
-def _begun_and_used(facts: Facts) -> tuple[datetime | None, set[str]]:
-    """Return when the log began, and the storages that hold copies. One query."""
+def _what_there_is(facts: Facts) -> tuple[datetime | None, set[str], dict[str, datetime]]:
+    """Return when the log began, the storages that hold copies, and when each was last anchored. One query."""
     names = [settings.name for settings in facts.installation.settings.storages]
-    begun = sa.select(audit_log.c.at).where(audit_log.c.number == 1).scalar_subquery()
+    rows = audit_log.c
+    begun = sa.select(rows.at).where(rows.number == 1).scalar_subquery()
     used = [sa.exists().where(copies.c.storage == name) for name in names]
+    anchored = [
+        sa.select(rows.at)
+        .where(rows.action == ANCHOR, rows.outcome == "done", rows.target == name)
+        .order_by(rows.number.desc())
+        .limit(1)
+        .scalar_subquery()
+        for name in names
+    ]
     with facts.installation.catalog.engine.connect() as connection:
-        at, *found = connection.execute(sa.select(begun, *used)).one()
-    return at, {name for name, is_used in zip(names, found, strict=True) if is_used}
+        at, *found = connection.execute(sa.select(begun, *used, *anchored)).one()
+    is_used, last = found[: len(names)], found[len(names) :]
+    there = {name for name, yes in zip(names, is_used, strict=True) if yes}
+    return at, there, {name: when for name, when in zip(names, last, strict=True) if when is not None}

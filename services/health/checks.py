@@ -20,6 +20,7 @@ from services.health import pitr_checks as pitr
 from services.health import place_checks as place
 from services.health import promise_checks as promise
 from services.health import read_only_checks as read_only
+from services.health import unnamed_checks as unnamed
 from services.health import worker_checks as workers
 from services.health.facts import Facts, gather
 from services.health.model import INSTALLATION, HealthCheck, HealthReport, make_report
@@ -48,7 +49,9 @@ RULES: tuple[Rule, ...] = (
     database.backup_size,
     database.backup_duration,
     place.other_runs,
+    place.storage_reach,
     place.storage_room,
+    unnamed.unnamed_storage,
     place.probes,
     pitr.log,
     read_only.read_only,

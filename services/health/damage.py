@@ -42,6 +42,8 @@ class Corruption:
     unmade_name: str = ""
     unmade_in: str = ""
     """The storage of the newest of them."""
+    unmade_storages: frozenset[str] = frozenset()
+    """Every storage that lacks one."""
     unmade_error: str = ""
     missing: int = 0
     """Copies that were looked for and not found."""
@@ -129,6 +131,7 @@ def _add(
         found |= {
             "unmade": so_far.unmade + len(unmade), "unmade_name": backup.name, "unmade_in": unmade[-1].storage,
             "unmade_error": unmade[-1].error,
+            "unmade_storages": so_far.unmade_storages | {row.storage for row in unmade},
         }  # fmt: skip
     return replace(so_far, **found)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from services.health.damage import Corruption
 from services.health.facts import COPIES_WITHIN, Facts
 from services.health.model import HealthCheck, Measure, Severity, Subject
+from services.health.place_checks import told_by_reach
 from services.health.queries import GoodOne, newest_proven
 from services.overview import StorageRoom
 from services.status import DatabaseStatus, age
@@ -98,7 +99,7 @@ def copies(facts: Facts) -> Iterator[HealthCheck]:
         if found is not None and found.missing:
             yield _missing(status, found, emptied)
         elif found is not None and found.unmade:
-            yield _unmade(status, found)
+            yield _unmade(facts, status, found)
         elif late:
             many = f"{late} copies were" if late > 1 else "A copy was"
             sentence = f"{many} not even begun · limit {age(COPIES_WITHIN)} after the backup"
@@ -135,14 +136,15 @@ def _missing(status: DatabaseStatus, found: Corruption, emptied: Mapping[str, st
     )
 
 
-def _unmade(status: DatabaseStatus, found: Corruption) -> HealthCheck:
+def _unmade(facts: Facts, status: DatabaseStatus, found: Corruption) -> HealthCheck:
     many = f"{found.unmade} copies could not be made, the newest" if found.unmade > 1 else "A copy could not be made,"
     sentence = f"{many} that of {found.unmade_name} in {found.unmade_in}: {found.unmade_error}"
     hint = f"It is tried again by itself. Once it is mended: backups copy {found.unmade_name} --to {found.unmade_in}"
     measure = Measure(found.unmade, warning=0)
     return HealthCheck(
-        "copies", _subject(status), "warning", sentence.rstrip(": "), hint, measure=measure, count=found.unmade
-    )
+        "copies", _subject(status), "warning", sentence.rstrip(": "), hint, measure=measure, count=found.unmade,
+        told_by=told_by_reach(facts, found.unmade_storages),
+    )  # fmt: skip
 
 
 def storage_contents(facts: Facts) -> Iterator[HealthCheck]:
@@ -160,6 +162,9 @@ def _contents(facts: Facts, room: StorageRoom, gone: int) -> HealthCheck:
     measure = Measure(gone, failure=MANY_GONE - 1)
     empty = room.backups == 0 and gone > 1
     if gone < MANY_GONE and not empty:
+        if room.problem:
+            sentence = "It cannot be asked now, so nobody knows what it holds."
+            return HealthCheck("storage_contents", subject, "unknown", sentence, "Look at it.", measure=measure)
         known = {0: "No copy is", 1: "A copy is"}.get(gone, f"{gone} copies are")
         sentence = f"{known} known to be missing from it · fails at {MANY_GONE}, or when all are"
         return HealthCheck("storage_contents", subject, "ok", sentence, measure=measure)

@@ -10,6 +10,7 @@ from services.catalog import summaries
 from services.catalog.copies import count_never_begun
 from services.catalog.model import Run
 from services.catalog.read_only_modes import ReadOnlyMode
+from services.catalog.summaries import StorageUse
 from services.catalog.workers import Worker
 from services.health.damage import Corruption, corruption
 from services.health.queries import (
@@ -45,6 +46,8 @@ class Facts:
     statuses: tuple[DatabaseStatus, ...]
     signs: WorkerSigns
     rooms: tuple[StorageRoom, ...]
+    unnamed: tuple[StorageUse, ...]
+    """Storages that hold copies and that the settings do not name."""
     recent: dict[str, list[GoodOne]]
     newest: dict[str, Newest]
     corruption: dict[str, Corruption]
@@ -80,12 +83,14 @@ def gather(installation: Installation, *, free: Mapping[str, int | None] | None 
     settings = installation.settings
     wanted = {d.name: [s.name for s in settings.storages_of(d)] for d in settings.databases if not d.paused}
     probes = last_probes(engine, now)
+    use = summaries.storage_use(engine)
     return Facts(
         installation=installation,
         now=now,
         statuses=load_statuses(installation, probes=probes),
         signs=summaries.worker_signs(engine, now),
-        rooms=load_rooms(installation, free=free),
+        rooms=load_rooms(installation, free=free, use=use),
+        unnamed=tuple(use[name] for name in sorted(use) if use[name].unknown),
         recent=recent_good(engine, databases),
         newest=newest_backups(engine, databases),
         corruption=corruption(engine, storages),

@@ -11,11 +11,11 @@ from services.keys.words import ADD_A_KEY, drill_words, recipients_words
 
 
 def keys(facts: Facts) -> Iterator[HealthCheck]:
-    """Is there a recovery key beside the worker's, and was it proven lately? Three queries."""
+    """Is there a recovery key beside the worker's, and was it proven lately? Two queries."""
     settings = facts.installation.settings
     if settings.sample or not settings.recipients or not any(one.encrypt for one in settings.databases):
         return
-    report = load_keys(facts.installation)
+    report = load_keys(facts.installation, drills=0)
     alone = len(report.present) == 1
     severity: Severity = "warning" if alone else "ok"
     yield HealthCheck(

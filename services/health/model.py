@@ -119,6 +119,8 @@ CHECK_WORDS: dict[str, str] = {
     "other_runs": "Other runs",
     "paused": "Protection",
     "storage_room": "Room",
+    "storage_reach": "Reach",
+    "unnamed_storage": "Storages not in the settings",
     "worker": "Heartbeat",
     "settings": "Settings",
     "queue": "Queue",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import timedelta
 
 from services.catalog.model import Run
@@ -18,6 +18,33 @@ HICCUP = timedelta(minutes=3)
 """What waits for less is on its way."""
 UNDELIVERED_FAILS_AFTER = timedelta(hours=1)
 """A message that waits this long is no hiccup of a mail server any more."""
+
+
+def storage_reach(facts: Facts) -> Iterator[HealthCheck]:
+    """Does each local storage answer? S3 is not asked here; the daily health check tries it (``access``).
+
+    What waits for one that does not is named here, and opens no alert of its own.
+    """
+    for room in facts.rooms:
+        subject = Subject("storage", room.name)
+        if room.problem:
+            waiting = [found for found in facts.corruption.values() if room.name in found.unmade_storages]
+            names = ", ".join(found.unmade_name for found in waiting if found.unmade_in == room.name)
+            also = f" Copies wait for it, the newest of {names}." if names else ""
+            hint = "Mount or mend it; copies that wait for it are made by themselves then."
+            sentence = f"It cannot be asked: {room.problem}{also}"
+            yield HealthCheck("storage_reach", subject, "unknown", sentence, hint)
+        elif room.free_bytes is not None:
+            yield HealthCheck("storage_reach", subject, "ok", "It answers.")
+
+
+def told_by_reach(facts: Facts, storages: Collection[str]) -> str:
+    """Return the key of the check that says that all of these storages are away; empty where one of them is not."""
+    away = [room.name for room in facts.rooms if room.problem]
+    if not storages or not set(storages) <= set(away):
+        return ""
+    first = next(name for name in away if name in storages)
+    return HealthCheck("storage_reach", Subject("storage", first), "unknown", "").key
 
 
 def storage_room(facts: Facts) -> Iterator[HealthCheck]:
@@ -115,7 +142,11 @@ def other_runs(facts: Facts) -> Iterator[HealthCheck]:
         sentence = f"The last {newest.kind.replace('_', ' ')} run {word} {age(facts.now - at)} ago: {newest.error}"
         if len(failed) > 1:
             sentence += f" (and so did the last {', '.join(r.kind.replace('_', ' ') for r in failed[:-1])})"
-        yield HealthCheck("other_runs", subject, "warning", sentence.rstrip(": "), newest.hint, at, count=len(failed))
+        into = {str(run.params.get("storage")) if run.kind == "copy" else "" for run in failed}
+        yield HealthCheck(
+            "other_runs", subject, "warning", sentence.rstrip(": "), newest.hint, at, count=len(failed),
+            told_by=told_by_reach(facts, into),
+        )  # fmt: skip
 
 
 def catalogue(facts: Facts) -> Iterator[HealthCheck]:

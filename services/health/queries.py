@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from services.catalog.backups import good
+from services.catalog.backups import good, lies_unknown
 from services.catalog.model import Run, RunKind
 from services.catalog.schema import backups, refused, runs, verifications
 
@@ -59,10 +59,14 @@ def recent_good(engine: sa.Engine, databases: Sequence[str]) -> dict[str, list[G
 
 
 def newest_backups(engine: sa.Engine, databases: Sequence[str]) -> dict[str, Newest]:
-    """Return these databases' newest backups that are kept and that we made, good or not."""
+    """Return these databases' newest whole backups that are kept and that we made, good or not.
+
+    A partial one says nothing of the database, nor does one that lies where nobody looks any more.
+    """
     names = ("id", "name", "finished_at", "verification_level", "verification_at", "verification_passed")
     query = sa.select(backups.c.database, *(backups.c[name] for name in names))
     query = query.where(backups.c.state == "finished", backups.c.adopted.is_(False), backups.c.type != "base")
+    query = query.where(sa.cast(backups.c.excluded, sa.Text) == "[]", ~lies_unknown())
     return {
         row.database: Newest(*(getattr(row, name) for name in names))
         for row in _newest_of_each(engine, query, databases, 1)

@@ -34,6 +34,7 @@ from services.pitr.point_runs import hold_point_test, perform_point_restore
 from services.restores.parts import PartRequest
 from services.restores.restore import restore_backup
 from services.retention.cleanup import clean_up
+from services.retention.report import add_windows
 from services.retention.request import CleanupRequest
 from services.verification.levels import verify_backup
 
@@ -185,7 +186,7 @@ def _cleanup(installation: Installation, run: Run, active: ActiveRun) -> dict[st
     report = clean_up(installation, request, active).to_json()
     if request.apply and not request.by_hand and request.only is None:
         windows = expire_windows(installation, request.database, active)
-        report |= {"windows": [window.to_json() for window in windows]} if windows else {}
+        report = add_windows(report, [window.to_json() for window in windows])
     return report
 
 

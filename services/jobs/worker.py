@@ -23,6 +23,7 @@ from services.backups.thaws import look_at_thaws
 from services.catalog.duties import WORKER_LEFT, claim_duty
 from services.catalog.model import Run
 from services.catalog.runs import ClaimLost
+from services.catalog.unnamed import settle_unnamed
 from services.emergency.release import release_due
 from services.errors import Busy
 from services.health.again import probe_again
@@ -203,7 +204,9 @@ def _served(known: tuple[str, ...], wanted: Sequence[str] | None) -> tuple[str, 
 
 
 def _recover(state: _State) -> None:
-    """Look after the runs of dead processes."""
+    """Look after the runs of dead processes; and who opened the catalogue with other settings does not decide here."""
+    settings = state.installation.settings
+    settle_unnamed(state.installation.catalog.engine, [storage.name for storage in settings.storages])
     recover_dead_runs(
         state.installation,
         state.watch,

@@ -76,8 +76,8 @@ class KeyReport:
         return self.due is not None and self.due.due_at is not None and self.due.due_at <= self.now
 
 
-def load_keys(installation: Installation) -> KeyReport:
-    """Return who can decrypt, and what is due. Three queries."""
+def load_keys(installation: Installation, *, drills: int = 20) -> KeyReport:
+    """Return who can decrypt, and what is due, with so many of the newest drills. Three queries, two without drills."""
     settings, now = installation.settings, installation.clock()
     present = settings.recipients
     at_hand = {public_key(secret) for secret in settings.secret_keys()}
@@ -113,8 +113,8 @@ def load_keys(installation: Installation) -> KeyReport:
             )
         )
     holders.sort(key=lambda holder: (not holder.is_present, holder.is_at_hand))
-    drills = tuple(installation.catalog.key_drills.list(limit=20))
-    return KeyReport(now, tuple(holders), drills, waiting, unencrypted)
+    held = tuple(installation.catalog.key_drills.list(limit=drills)) if drills else ()
+    return KeyReport(now, tuple(holders), held, waiting, unencrypted)
 
 
 def _groups(installation: Installation) -> list[tuple[str, tuple[str, ...], int, datetime]]:

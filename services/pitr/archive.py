@@ -6,7 +6,6 @@ alone, ``age -d -i KEY | zstd -d``.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import uuid
@@ -17,9 +16,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from services.errors import AlreadyExists, CorruptBackup, InputError, KeyMismatch
-from services.pitr.errors import OtherCluster, OtherContent, SegmentMissing
+from services.pitr.errors import OtherContent, SegmentMissing
 from services.pitr.unwatched import Unwatched
-from services.pitr.wal_header import HEADER_BYTES, Filled, read_header
+from services.pitr.wal_header import Filled
 from services.pitr.wal_keys import SHA_DIGITS, WalKey, cluster_prefix, file_prefix, parse_key, wal_prefix
 from services.pitr.wal_names import (
     DEFAULT_SEGMENT_BYTES,
@@ -27,13 +26,12 @@ from services.pitr.wal_names import (
     is_partial,
     is_segment,
 )
+from services.pitr.wal_source import check_content, measure, opened, refuse_changed
 from services.storage.protocol import Storage, StoredObject
 from services.stream.read import read_stream
-from services.stream.result import StreamResult
 from services.stream.write import write_stream
 
 COMPRESSION_LEVEL = 3
-_PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -136,9 +134,10 @@ class WalArchive:
 
         Raise OtherContent, OtherCluster, InputError for what is no file of a log, StorageError.
         """
-        with _opened(path) as file:
-            self._check(path, file)
-            size, sha = _hash(file)
+        with opened(path) as file:
+            file_prefix(self.database, self.system_identifier, path.name)  # refuses what is no file of a log
+            check_content(path, file, self.system_identifier)
+            size, sha = measure(file)
             key = WalKey(self.database, self.system_identifier, path.name, sha[:SHA_DIGITS], bool(self._recipients))
             known = self._stored(path.name)
             for entry in known:
@@ -227,29 +226,6 @@ class WalArchive:
         entries = ((parse_key(entry.key), entry) for entry in self.storage.list(prefix))
         return [ArchivedFile(key, entry) for key, entry in entries if key is not None]
 
-    def _check(self, path: Path, file: BinaryIO) -> None:
-        """Compare what a segment says of itself with its name and with the archive."""
-        file_prefix(self.database, self.system_identifier, path.name)
-        name = path.name.removesuffix(".partial")
-        if not is_segment(name):
-            return
-        header = read_header(file.read(HEADER_BYTES))
-        file.seek(0)
-        if header.system_identifier != self.system_identifier:
-            raise OtherCluster(
-                f"{path.name} is of cluster {header.system_identifier}, and this archive of {self.system_identifier}. "
-                "It was not stored."
-            )
-        segment = SegmentName.parse(name, header.segment_bytes)
-        if header.start_lsn != segment.start_lsn(header.segment_bytes) or header.timeline > segment.timeline:
-            raise InputError(
-                f"{path.name} does not hold what its name says.",
-                hint="It was renamed, or recycled and not yet written.",
-            )
-        size = os.fstat(file.fileno()).st_size
-        if size != header.segment_bytes:
-            raise InputError(f"{path.name} has {size:,} bytes where a segment has {header.segment_bytes:,}.")
-
     def _write(self, file: BinaryIO, key: WalKey, size: int, sha: str) -> tuple[int, bool]:
         """Return the stored bytes, and whether it was us who stored them."""
         try:
@@ -258,7 +234,7 @@ class WalArchive:
             return self.storage.stat(key.text()).bytes, False
         try:
             result = write_stream(file, writer, level=self._level, recipients=self._recipients, run=Unwatched())
-            _unchanged(result, sha, key.file)
+            refuse_changed(key.file, sha, result.plain_sha256)
             return writer.commit().bytes, True
         except AlreadyExists:
             return self.storage.stat(key.text()).bytes, False
@@ -281,9 +257,11 @@ class WalArchive:
                 run=Unwatched(),
             )
         except CorruptBackup as error:
-            raise CorruptBackup(
-                f"{self.storage.location(stored.key)} is damaged: {error.message}", hint=_DAMAGED_HINT
-            ) from error
+            # What reads it takes it for a backup; of a segment that is named already only the reason is news.
+            why = error.message.removeprefix("The backup is damaged").lstrip(":. ")
+            why = why.replace("The backup ", "it ", 1) if why.startswith("The backup ") else why
+            said = f"{self.storage.location(stored.key)} is damaged{': ' if why else '.'}{why}"
+            raise CorruptBackup(said, hint=_DAMAGED_HINT) from error
         except KeyMismatch as error:  # which a change in the file's beginning looks like, too: say in which
             raise KeyMismatch(
                 f"{self.storage.location(stored.key)} cannot be decrypted: {error.message}", hint=error.hint
@@ -310,25 +288,3 @@ class WalArchive:
 
 
 _DAMAGED_HINT = "Nothing after it can be restored. Take a base backup now: from there on the log is whole again."
-
-
-def _opened(path: Path) -> BinaryIO:
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-
-
-def _unchanged(result: StreamResult, sha: str, name: str) -> None:
-    if result.plain_sha256 != sha:
-        raise InputError(f"{name} was changed while it was being read.", hint="Nothing was stored.")
-
-
-def _hash(file: BinaryIO) -> tuple[int, str]:
-    """Return size and sha256 of a file, and set it back to its beginning."""
-    digest, size = hashlib.sha256(), 0
-    while piece := file.read(_PIECE):
-        digest.update(piece)
-        size += len(piece)
-    file.seek(0)
-    return size, digest.hexdigest()

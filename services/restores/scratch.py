@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from services.catalog.catalog import Catalog
-from services.errors import BackupsError, ConnectionFailed, InputError, StorageFull, UnknownName
+from services.errors import BackupsError, ConnectionFailed, StorageFull, UnknownName
 from services.installation import Installation
 from services.jobs.context import RunContext
 from services.postgres.connection import Address, Connection, connect
@@ -38,7 +38,7 @@ def own_database(
     """Make an empty database and yield its address, with notes on what differs from the source's; drop it at the end.
 
     Those of the run's earlier attempts are dropped first; a database that was renamed meanwhile is kept. Raise
-    InputError without the right to create databases, StorageFull, ConnectionFailed.
+    BackupsError without the right to create databases, StorageFull, ConnectionFailed.
     """
     with run.leftover("scratch database", name=name, server=registered_server):
         try:
@@ -121,7 +121,8 @@ def _create(connection: Connection, name: str, locale: DatabaseLocale) -> list[s
                 unfit = error
         raise unfit
     except psycopg.Error as error:
-        raise _refused(error, f"A database cannot be created on {connection.info.host}") from error
+        what = f"{connection.info.user} cannot create a database on {connection.info.host}"
+        raise _refused(error, what) from error
 
 
 def _drop(connection: Connection, name: str) -> None:
@@ -148,7 +149,11 @@ def _drop_or_say(server: Address, name: str, run: RunContext) -> None:
 def _refused(error: psycopg.Error, what: str) -> BackupsError:
     reason = _reason(error)
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
-        return InputError(f"{what}: {reason}.", hint="Give the role of the URL the right CREATEDB.")
+        hint = (
+            "The role needs CREATEDB: ALTER ROLE … CREATEDB, and NOCREATEDB again afterwards. `backups restore` can "
+            "also go to the server of restore tests: --server restore-test."
+        )
+        return BackupsError(f"{what}: {reason}.", hint=hint, may_pass=False)
     if isinstance(error, psycopg.errors.DiskFull):
         return StorageFull(f"{what}: {reason}.", hint="Make room on the server's disk.")
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:

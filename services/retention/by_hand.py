@@ -8,6 +8,9 @@ from datetime import datetime
 
 from services.errors import InputError
 from services.retention.plans import DatabasePlan, PlannedBackup
+from services.retention.words import REASON_WORDS, UNNAMED_HINT
+
+_UNNAMED = REASON_WORDS["unnamed storage"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ def protection(backup: PlannedBackup, minimum: int, *, forced: bool) -> str:
         return "a run works on it"
     if "locked" in reasons:
         return f"locked until {backup.candidate.locked_until:%Y-%m-%d %H:%M} UTC"
+    if "unnamed storage" in reasons:
+        return _UNNAMED
     if forced:
         return ""
     if "minimum" in reasons:
@@ -57,6 +62,8 @@ def check_deletable(backup: PlannedBackup, minimum: int, *, forced: bool) -> Non
     why = protection(backup, minimum, forced=forced)
     if not why:
         return
+    if why == _UNNAMED:
+        raise InputError(f"{backup.name} is not deleted: {why}.", hint=UNNAMED_HINT)
     if why.startswith("locked"):
         hint = "Its storage lets nobody delete it before."
     else:

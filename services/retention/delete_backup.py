@@ -17,6 +17,7 @@ from services.errors import BackupsError
 from services.installation import Installation
 from services.jobs.context import RunContext
 from services.retention.delete_copy import delete_beside, delete_copy, withdraw_mark
+from services.retention.words import unnamed_words
 from services.storage.presence import is_there
 
 Outcome = Literal["deleted", "failed", "skipped", "revived"]
@@ -46,6 +47,8 @@ def delete_backup(
     with run.guarded() as transaction:
         begun = store.begin(backup_id, cause, now=now, connection=transaction)
     if isinstance(begun, Refused):
+        if begun.because == "unnamed storage":
+            return Deleted("skipped", unnamed_words(begun.backup.unnamed_storages))
         if begun.backup.state != "deleting" or begun.because == "active":
             return Deleted("skipped", begun.because)
         found = _look_at(installation, begun.backup)

@@ -5,7 +5,8 @@ The rule, per database (docs/retention.md has it with examples):
 * A tier of N keeps the newest good backup in each of the N most recent calendar periods *that contain a good one*
   (UTC day, ISO week, month, year). So a quiet month deletes nothing.
 * Always kept: pinned ones; the newest ``minimum`` good ones; the newest proven one; on-demand and emergency ones
-  younger than 30 days; what is queued, running or being read; what is dated after now; what its storage has locked.
+  younger than 30 days; what is queued, running or being read; what is dated after now; what its storage has locked;
+  what lies, with a copy, in a storage that the settings do not name.
 * Failed, cancelled and lost ones, and those that failed a verification, go when they are older than 7 days and a newer
   good one exists. Partial ones go by age. Base backups, adopted files and untrusted ones never go by this rule.
 
@@ -29,6 +30,7 @@ State = Literal["queued", "running", "finished", "failed", "cancelled", "lost", 
 Reason = Literal[
     "daily", "weekly", "monthly", "yearly", "pinned", "minimum", "proven", "recent on-demand", "active", "future",
     "recent failure", "no newer good", "recent partial", "base", "adopted", "untrusted", "locked",
+    "unnamed storage",
 ]  # fmt: skip
 Going = Literal["", "outside every tier", "old failure", "old partial", "deletion begun", "expired"]
 """Why nothing keeps a backup; empty for one that is kept."""
@@ -68,6 +70,8 @@ class Candidate:
     """What its copies take, in all storages."""
     locked_until: datetime | None = None
     """When the last lock of its copies ends (object lock)."""
+    unnamed_storage: bool = False
+    """True when a copy lies in a storage that the settings do not name: nobody could delete it whole."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for what has ended at an unknown time: it could not be told from what is old."""
@@ -77,7 +81,7 @@ class Candidate:
     @property
     def is_held(self) -> bool:
         """Whether something beside tiers, age and kind may keep it."""
-        return self.pinned or self.active or self.locked_until is not None
+        return self.pinned or self.active or self.unnamed_storage or self.locked_until is not None
 
     @property
     def is_good(self) -> bool:
@@ -209,6 +213,8 @@ def _decide(
         kept["pinned"] = None
     if candidate.locked_until is not None and candidate.locked_until > now:
         kept["locked"] = candidate.locked_until
+    if candidate.unnamed_storage:
+        kept["unnamed storage"] = None
     if state in _WORKING or candidate.active:
         kept["active"] = None
     going: Going = "outside every tier"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -102,6 +103,33 @@ class CleanupReport:
             "freed_bytes": self.freed_bytes,
             "items": [asdict(item) | {"tiers": list(item.tiers)} for item in listed],
         }
+
+
+def add_windows(form: dict[str, Any], windows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the result of a cleanup with what became of the windows of point in time (``WindowReport.to_json``).
+
+    Its word and its sentence are about both: a cleanup that deleted only files of the log has deleted something.
+    """
+    if not windows:
+        return form
+    files, freed = sum(each["files"] for each in windows), sum(each["bytes"] for each in windows)
+    failed = [line for each in windows for line in each["failed"]]
+    bases = [name for each in windows for name in each["bases"] if not any(line.startswith(name) for line in failed)]
+    said = [f"{files:,} {'file' if files == 1 else 'files'} of the log deleted, {format_bytes(freed)}"] if files else []
+    said += [f"{len(bases):,} base {'backup' if len(bases) == 1 else 'backups'} deleted"] if bases else []
+    said += [f"{len(failed):,} {'thing' if len(failed) == 1 else 'things'} of the window failed"] if failed else []
+    words = form["outcome"]
+    if failed:
+        words = "partly failed"
+    elif said and words in ("nothing to delete", "nothing deleted"):
+        words = "deleted"
+    head = [form["reason"].rstrip(".")] if form["backups"] or not said else []
+    return form | {
+        "outcome": words,
+        "reason": "; ".join([*head, *said]) + ".",
+        "freed_bytes": form["freed_bytes"] + freed,
+        "windows": [dict(each) for each in windows],
+    }
 
 
 def _backups(count: int) -> str:

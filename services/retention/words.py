@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from services.retention.planner import Going, Reason
 from services.retention.policy import TIERS, RetentionPolicy, Tier
 from services.status import age
@@ -30,6 +32,7 @@ REASON_WORDS: dict[Reason, str] = {
     "base": "a base backup, which has a rule of its own",
     "adopted": "an adopted file, which only people delete",
     "locked": "its storage has locked it, and lets nobody delete it before",
+    "unnamed storage": "a copy of it lies in a storage that the settings do not name",
     "untrusted": "its manifest is not ours to believe, so only people delete it",
 }
 
@@ -41,6 +44,17 @@ GOING_WORDS: dict[Going, str] = {
     "deletion begun": "its deletion was begun and not ended",
     "expired": "deleted already",
 }
+
+
+UNNAMED_HINT = (
+    "Name the storage again in the settings; or, where another one has the same folder or bucket, run `backups "
+    "rebuild`, which takes over what lies there; or give it up: `backups forget-storage NAME`."
+)
+
+
+def unnamed_words(storages: Sequence[str]) -> str:
+    """Say why a backup is not deleted of which a copy lies in storages that the settings do not name."""
+    return f"a copy of it lies in {', '.join(storages)}, which the settings do not name"
 
 
 def policy_words(policy: RetentionPolicy) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from services.alerts.rules import rule_of
 from services.catalog.model import RUN_WORDS
 from services.review.document import Cell, Items, Mark, Paragraph, Section, Table
-from services.review.figures import NOTHING
+from services.review.figures import NOTHING, Figure
 from services.review.model import Due, Review
 from services.review.wording import comparison_cell, day_only, day_time, instant, mean_words, run_link
 from services.status import age
@@ -100,6 +100,12 @@ def alerts_section(review: Review) -> Section:
     return Section("alerts", "Alerts", (head, table))
 
 
+def _deleted(backups: Figure, sizes: Figure) -> str:
+    if not backups.value:
+        return f"No backup was deleted whole; copies of some were ({sizes.text})"
+    return f"{backups.text} {'backup' if backups.value == 1 else 'backups'} deleted ({sizes.text})"
+
+
 def storage_section(review: Review) -> Section:
     """Return what the storages hold, and what was deleted."""
     columns = ("Storage", "Used at the end", "Last week", "4-week mean", "Against last week", "Full in about")
@@ -116,9 +122,10 @@ def storage_section(review: Review) -> Section:
     )
     deleted = review.figure("deletions")
     sizes = review.figure("deleted_bytes")
-    said = f"{deleted.text} backups deleted ({sizes.text}), {deleted.against_last.words}."
+    said = f"{_deleted(deleted, sizes)}, {deleted.against_last.words}."
     parts = [f"{d.database}: {d.backups:,} ({format_bytes(d.bytes)})" for d in review.deletions]
-    blocks = (Table(columns, rows, right=columns[1:4]), Paragraph(said if deleted.value else "No backup was deleted."))
+    happened = deleted.value or sizes.value
+    blocks = (Table(columns, rows, right=columns[1:4]), Paragraph(said if happened else "No backup was deleted."))
     items = (Items(tuple(Cell(part) for part in parts)),) if parts else ()
     return Section("storage", "Storage and deletions", (*blocks, *items))
 

@@ -193,13 +193,18 @@ def _full_in_days(inst: Installation, week: Week, counted: Counted) -> dict[str,
     return full_in_days(inst, near, used, counted.weeks[-1].end) if near else {}
 
 
+def _proof(test: queries.TestRow) -> str:
+    partial = test.outcome == "passed" and not test.is_whole
+    return f"Partial: what it holds restores. {test.reason}" if partial else test.reason
+
+
 def _tests_of_week(inst: Installation, counted: Counted) -> tuple[ReviewedTest, ...]:
     promises = {database.name: database.rto.total_seconds() for database in inst.settings.databases}
     last = len(counted.weeks) - 1
     return tuple(
         ReviewedTest(
             run_id=test.run_id, backup_id=test.backup_id, backup_name=test.backup_name, database=test.database,
-            outcome=test.outcome, proof=test.reason, finished_at=test.finished_at, seconds=test.seconds,  # type: ignore[arg-type]
+            outcome=test.outcome, proof=_proof(test), finished_at=test.finished_at, seconds=test.seconds,  # type: ignore[arg-type]
             rto_seconds=promises.get(test.database),
         )
         for test in counted.tests

@@ -69,6 +69,8 @@ class TestRow:
     reason: str
     finished_at: datetime
     seconds: float | None
+    is_whole: bool = True
+    """False for one of a partial backup: what it holds restores, which proves no database."""
 
 
 def first_record(engine: sa.Engine) -> datetime | None:
@@ -126,7 +128,8 @@ def restore_tests(engine: sa.Engine, weeks: Sequence[Period]) -> list[TestRow]:
     week = bucket(v.finished_at, weeks)
     seconds = v.detail["rto_seconds"].as_float().label("seconds")
     columns = (v.run_id, v.backup_id, backups.c.name, v.database, v.outcome, v.reason, v.finished_at)
-    query = sa.select(week, *columns, seconds).join_from(verifications, backups)
+    whole = (sa.cast(backups.c.excluded, sa.Text) == "[]").label("is_whole")
+    query = sa.select(week, *columns, seconds, whole).join_from(verifications, backups)
     query = query.where(v.level == "restore", backups.c.type != "base", *_within(v.finished_at, weeks)).order_by(
         v.finished_at, v.id
     )

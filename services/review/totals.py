@@ -188,13 +188,15 @@ def _slowest_restore(counted: Counted, week: int) -> float | None:
     measured = [
         test.seconds
         for test in counted.tests
-        if test.week == week and test.outcome == "passed" and test.seconds is not None
+        if test.week == week and test.outcome == "passed" and test.is_whole and test.seconds is not None
     ]
     return max(measured, default=None)
 
 
 def _tests(counted: Counted, outcome: str) -> list[float]:
-    return [sum(test.week == n and test.outcome == outcome for test in counted.tests) for n in _weeks(counted)]
+    """Count by week. Only whole backups that pass count: what a partial one left out is not proven by it."""
+    counting = [test for test in counted.tests if test.outcome == outcome and (test.is_whole or outcome != "passed")]
+    return [sum(test.week == n for test in counting) for n in _weeks(counted)]
 
 
 def _of(tally: WeekTally) -> str | None:

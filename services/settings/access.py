@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from services.access.identity import parse_identity
 from services.access.roles import Role
@@ -83,10 +83,12 @@ class AccessSettings(BaseModel):
 
     @field_validator("url", "issuer", "sign_out_url")
     @classmethod
-    def _web(cls, value: str | None) -> str | None:
+    def _web(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is None:
             return None
         parts = urlsplit(value)
+        if info.field_name == "url" and parts.path not in ("", "/"):
+            raise ValueError("has a path: the dashboard is served at the root of a name of its own")
         if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
             raise ValueError("write an https:// address")
         if parts.scheme == "http" and parts.hostname not in _LOOPBACK:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from services.errors import InputError
 from services.retention.policy import TIERS, RetentionPolicy
 from services.settings.access import VARIABLES
-from services.settings.faults import EXAMPLES
+from services.settings.faults import EXAMPLES, example_of, refused
 from services.settings.keys import public_key_of
 
 
@@ -78,8 +78,17 @@ class Environment(BaseModel):
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Environment:
-        """Return the given variables; an empty one counts as not given."""
-        return cls.model_validate({name: environ[name] for name in cls.model_fields if environ.get(name)})
+        """Return the given variables; an empty one counts as not given, only BACKUP_RECIPIENTS stays empty.
+
+        Raise SettingsError for what is not UTF-8.
+        """
+        odd = [name for name in cls.model_fields if re.search("[\ud800-\udfff]", environ.get(name) or "")]
+        if odd:  # bytes of another encoding, as Python passes them on: nothing could be done with them
+            raise refused([f"{name}: is not UTF-8" for name in odd], "the environment")
+        given = {name: environ[name] for name in cls.model_fields if environ.get(name)}
+        if not environ.get("BACKUP_RECIPIENTS", "none").strip():
+            given["BACKUP_RECIPIENTS"] = ""
+        return cls.model_validate(given)
 
 
 def from_environment(env: Environment, faults: list[str]) -> dict[str, Any]:
@@ -173,6 +182,11 @@ def apply_environment(values: dict[str, Any], env: Environment, faults: list[str
     apply_access(values, env)
     values.setdefault("catalog_url", f"sqlite:///{values['home'] / 'catalog.db'}")
     if not values.get("recipients") and isinstance(values.get("encryption_key"), str):
+        if env.BACKUP_RECIPIENTS == "":  # a `keygen` that failed, say: whose key it would be nobody has decided
+            faults.append(
+                f"BACKUP_RECIPIENTS: is set and empty; {example_of('recipients')}, as `backups keygen` prints it. "
+                "Without the variable, backups are encrypted to the public key of BACKUP_ENCRYPTION_KEY"
+            )
         public = public_key_of(values["encryption_key"])
         if public:
             values["recipients"] = [public]

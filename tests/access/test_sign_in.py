@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,15 @@ def clock() -> SetClock:
     return SetClock()
 
 
-@pytest.fixture
-def inst(tmp_path: Path, clock: SetClock) -> Installation:
-    roles = {"backup-admins": Role.ADMIN, "dba": Role.OPERATOR}
-    return make_installation(tmp_path, clock=clock, access=AccessSettings(**OIDC, roles=roles))
+@pytest.fixture(params=["sqlite", "postgresql"])
+def inst(request: pytest.FixtureRequest, tmp_path: Path, clock: SetClock) -> Iterator[Installation]:
+    values = {"access": AccessSettings(**OIDC, roles={"backup-admins": Role.ADMIN, "dba": Role.OPERATOR})}
+    if request.param == "postgresql":
+        database = request.getfixturevalue("database")
+        values["catalog_url"] = database(request.getfixturevalue("server18")).url()
+    made = make_installation(tmp_path, clock=clock, **values)
+    yield made
+    made.close()
 
 
 def claims(inst: Installation, who: str = "mara@example.com", **more: Any) -> dict[str, Any]:

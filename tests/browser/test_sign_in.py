@@ -15,6 +15,7 @@ from services.access.roles import Role
 from tests.access.people import add
 from tests.browser.conftest import WAIT_MS
 from tests.browser.signing_in import CLIENT, SignInSite, sign_in_site
+from tests.browser.test_accessible import SCHEMES, _serious
 
 ROOT = "person:root@example.com"
 NewTab = Callable[..., Page]
@@ -54,12 +55,17 @@ def is_wall(page: Page, words: str = "Sign in to see how the backups stand.") ->
     assert page.get_by_text("Recent activity").count() == 0
 
 
-def test_signed_out_no_url_shows_anything_of_its_page(visitor: Page) -> None:
+def test_signed_out_no_url_shows_anything_of_its_page(visitor: Page, axe: str) -> None:
     for name in reversed(_TITLES):  # the first request that this server ever gets goes to a page's own URL
         visitor.goto("/" if name == "overview" else f"/{name}")
         is_wall(visitor)
         assert visitor.title() == "Sign in · Proven backups"
         assert visitor.get_by_role("heading").all_inner_texts() == ["Proven backups"], name
+    visitor.evaluate(axe)
+    for scheme in SCHEMES:
+        visitor.emulate_media(color_scheme=scheme)
+        expect(visitor.locator(".stApp")).to_have_css("color-scheme", scheme)
+        assert _serious(visitor) == [], scheme
 
 
 def test_a_person_signs_in_and_out_and_another_tab_is_out_with_them(visitor: Page, site: SignInSite) -> None:

@@ -123,7 +123,9 @@ def test_copies_in_a_storage_that_the_settings_do_not_name_any_more_are_not_forg
     inst.catalog.backups.save_copy(backup.id, replace(backup.copies[0], storage="old"))
     found = card(inst, "old")
     assert (found.used, found.url) == (Use(1, 5 * MB), "")
-    assert found.verdict == ("warning", "It is not in the settings any more, so nothing in it can be read.")
+    assert found.verdict[0] == "warning"
+    assert found.verdict[1].startswith("It is not in the settings any more: nothing in it can be read")
+    assert {held.storage for held in load_storage_report(inst).held} == {"primary"}, "it is not counted twice"
 
 
 def test_the_history_of_a_year_is_weekly_and_ends_with_what_is_held_today(inst: Installation) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -94,7 +95,9 @@ def ask(
 
     headers = [(name.lower().encode(), value.encode()) for name, value in {"host": host, **(more or {})}.items()]
     scope = {"type": kind, "scheme": "http", "path": path, "headers": headers, "method": "GET"}
-    asyncio.run(Edge(application, **options)(scope, receive, send))
+    call = Edge(application, **options)(scope, receive, send)
+    with ThreadPoolExecutor(1) as pool:  # another test's browser may run a loop in this thread
+        pool.submit(asyncio.run, call).result()
     return sent, seen
 
 

@@ -47,12 +47,16 @@ def request(address: str, method: str, path: str, **headers: str) -> tuple[int, 
         connection.close()
 
 
-def draw(address: str, page: str) -> tuple[list[ForwardMsg], bytes]:
+def draw(address: str, page: str, **headers: str) -> tuple[list[ForwardMsg], bytes]:
     """Return what a browser is sent until the page's script has ended."""
     wish = BackMsg()
     wish.rerun_script.page_name = page
     messages, raw = [], b""
-    with connect(f"ws://{address}/_stcore/stream", subprotocols=["streamlit"], origin=f"http://{address}") as socket:
+    more = {name.replace("_", "-"): value for name, value in headers.items()}
+    with connect(
+        f"ws://{address}/_stcore/stream", subprotocols=["streamlit"], origin=f"http://{address}",
+        additional_headers=more,
+    ) as socket:  # fmt: skip
         socket.send(wish.SerializeToString())
         while True:
             data = socket.recv(timeout=60)

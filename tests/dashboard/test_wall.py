@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -32,7 +31,11 @@ async def answer(access: AccessSettings, scope: dict[str, Any]) -> list[dict[str
     sent: list[dict[str, Any]] = []
 
     async def app(_scope: Any, _receive: Any, send: Any) -> None:
-        headers = [(b"location", b"/")] if scope["path"] == "/oauth2callback" else []
+        headers = (
+            [(b"location", b"/"), (b"set-cookie", b"_streamlit_session=x")]
+            if scope["path"] == "/oauth2callback"
+            else []
+        )
         await send({"type": "http.response.start", "status": 302 if headers else 200, "headers": headers})
 
     async def send(message: Any) -> None:
@@ -45,13 +48,22 @@ async def answer(access: AccessSettings, scope: dict[str, Any]) -> list[dict[str
     return sent
 
 
+def told(access: AccessSettings, scope: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what is answered. Nothing here waits, so no loop is needed: another test's browser may run one."""
+    try:
+        answer(access, scope).send(None)
+    except StopIteration as end:
+        return list(end.value)
+    raise AssertionError("it waited")
+
+
 def asked(
     access: AccessSettings, peer: str, path: str = "/", *headers: tuple[str, str], kind: str = "http"
 ) -> int | str:
     """Return the status of the answer, or ``closed`` for a websocket that is not let in."""
     raw = [(name.lower().encode(), value.encode()) for name, value in headers]
     scope = {"type": kind, "path": path, "headers": raw, "client": (peer, 5), "method": "GET"}
-    first = asyncio.run(answer(access, scope))[0]
+    first = told(access, scope)[0]
     return "closed" if first["type"] == "websocket.close" else int(first["status"])
 
 
@@ -84,10 +96,12 @@ def test_who_is_answered() -> None:
         assert got == wanted
 
 
-def test_a_sign_in_that_fails_is_told() -> None:
+def test_a_sign_in_that_fails_is_told_and_cookies_go_over_tls_alone() -> None:
     scope = {"type": "http", "path": "/oauth2callback", "headers": [], "client": ("8.8.8.8", 5), "method": "GET"}
-    (start,) = asyncio.run(answer(TOKEN, scope))
-    assert dict(start["headers"])[b"location"] == b"/?sign-in=failed"
+    (start,) = told(TOKEN, scope)
+    assert dict(start["headers"]) == {
+        b"location": b"/?sign-in=failed", b"set-cookie": b"_streamlit_session=x; Secure"
+    }  # fmt: skip
 
 
 def test_what_streamlit_reads_is_made_of_our_settings() -> None:

@@ -234,25 +234,3 @@ def test_a_worker_killed_during_a_restore_test_leaves_no_scratch_database(
     assert installation.catalog.backups.get(backup_id).proven_at is not None
     assert_nothing_half_done(installation)
     installation.close()
-
-
-@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
-def test_of_two_workers_one_is_killed_and_the_other_goes_on_with_its_run_and_the_next(
-    environ: dict[str, str], tmp_path: Path, engine: str, server15: LocalServer, database: NewDatabase
-) -> None:
-    if engine == "postgresql":
-        environ |= {"CATALOG_URL": database(server15, "").url().get_secret_value()}
-    installation = open_installation(environ, migrate=True)
-    flag = tmp_path / "flag"
-    run_id = commands.submit_backup(installation, BackupRequest("la_factoria"), actor="ada")
-    with worker(environ, "in the middle", flag) as doomed:
-        wait_for(flag.exists, "the first worker's dump")
-        with worker(environ, "never", tmp_path / "unused"):
-            wait_for(lambda: len(installation.catalog.workers.list()) == 2, "the second worker")
-            os.kill(doomed.pid, signal.SIGKILL)
-            doomed.wait(10)
-            run = ended(installation, run_id)
-            assert (run.state, run.attempt) == ("finished", 2), run.error
-            later = commands.submit_backup(installation, BackupRequest("la_factoria"), actor="ada")
-            assert ended(installation, later).state == "finished"
-    installation.close()

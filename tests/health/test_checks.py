@@ -13,6 +13,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
+from services.alerts.decide import decide
+from services.alerts.rules import rule_of
 from services.catalog.read_only_modes import ReadOnlyMode
 from services.catalog.schema import outbox
 from services.health.checks import RULES, examine
@@ -218,6 +220,37 @@ def test_a_storage_that_cannot_be_asked_is_unknown_and_one_without_a_limit_is_we
     assert check(inst, "storage_room", "s3").severity == "ok"
 
 
+def test_what_waits_for_a_storage_that_is_away_is_told_by_its_own_alert_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inst = in_two_storages(tmp_path)
+    well(inst)
+    away = inst.settings.storages[1].name
+    newest = inst.catalog.backups.list(limit=1)[0]
+    copy = replace(newest.copies[0], storage=away, state="failed", error="It is not mounted.")
+    inst.catalog.backups.save_copy(newest.id, copy)
+    add_run(
+        inst, "orders", NOW - HOUR, kind="copy", state="failed", error="It is not mounted.", params={"storage": away}
+    )
+    rooms = tuple(
+        StorageRoom(s.name, s.url, 7, 1, None, None, "It is not mounted." if s.name == away else "")
+        for s in inst.settings.storages
+    )
+
+    def alerts() -> list[str]:
+        found = [c for c in examine(inst).checks if c.name in ("copies", "other_runs", "storage_reach", "storage_room")]
+        steps = decide(found, [], NOW, remind_after=DAYS, hold=HOUR)
+        return sorted(f"{rule_of(s.check.name).title}: {s.check.sentence}" for s in steps if s.check)
+
+    assert len(alerts()) == 2, "while the storage answers, the copy and its run are told of"
+    monkeypatch.setattr("services.health.facts.load_rooms", lambda *_, **__: rooms)
+    [said] = alerts()
+    assert said.startswith("Storage cannot be reached: It cannot be asked: It is not mounted.")
+    assert said.endswith(f"Copies wait for it, the newest of {newest.name}.")
+    contents = check(inst, "storage_contents", away)
+    assert (contents.severity, contents.sentence[:23]) == ("unknown", "It cannot be asked now,")
+
+
 def test_free_bytes_that_are_given_ask_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inst = installation(tmp_path, "orders")
     monkeypatch.setattr(Installation, "storage", lambda *_: pytest.fail("a storage was touched"))
@@ -313,7 +346,7 @@ def test_the_worst_comes_first_and_an_empty_list_is_not_well(tmp_path: Path) -> 
 def test_the_queries_do_not_grow_with_the_backups(tmp_path: Path) -> None:
     few, many = healthy(tmp_path / "few", days=3), healthy(tmp_path / "many", days=25)
     counts = [count_queries(inst, partial(examine, inst)) for inst in (few, many)]
-    assert counts[0] == counts[1] <= 31
+    assert counts[0] == counts[1] <= 32
 
 
 def test_every_rule_says_something_of_a_healthy_installation(tmp_path: Path) -> None:
@@ -328,5 +361,5 @@ def test_every_rule_says_something_of_a_healthy_installation(tmp_path: Path) -> 
     add_run(inst, "orders", NOW - HOUR, state="finished", kind="health",
             result={"probes": []})  # fmt: skip
     names = {c.name for c in examine(inst).checks}
-    assert len(names) >= len(RULES) - 2, "all but the probes and the log, of which there are none"
+    assert len(names) >= len(RULES) - 3, "all but probes, log and locks of buckets: there are none"
     assert examine(inst).worst == "ok"

@@ -128,6 +128,23 @@ def test_the_command_line_names_queues(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert "names no queue" in done.output
 
 
+def test_whoever_starts_a_container_again_is_told_whether_its_worker_lives(tmp_path: Path) -> None:
+    from services.cli.main import app
+
+    inst = make_installation(tmp_path / "home", databases=databases(orders="default"))
+    environ = {
+        "DATABASE_URL": "postgresql://u:p@127.0.0.1:1/x", "BACKUP_STORAGE": f"file://{tmp_path}/s",
+        "BACKUPS_HOME": str(tmp_path / "home"), "BACKUP_RECIPIENTS": make_recipient(),
+    }  # fmt: skip
+    inst.catalog.workers.beat("elsewhere:1:1", version="1", now=inst.clock())
+    done = CliRunner().invoke(app, ["worker", "--check"], env=environ)
+    assert (done.exit_code, done.output.strip()) == (1, "No worker of this machine is heard.")
+    inst.catalog.workers.beat(process_identity(), version="1", now=inst.clock())
+    done = CliRunner().invoke(app, ["worker", "--check"], env=environ)
+    assert (done.exit_code, "is alive" in done.output) == (0, True)
+    inst.close()
+
+
 def make_recipient() -> str:
     from services.stream.encryption import generate_key
 

@@ -130,8 +130,9 @@ def test_a_flipped_byte_is_found_and_leaves_no_file(
     data = bytearray(stored.read_bytes())
     data[int(where * (len(data) - 1))] ^= 1
     stored.write_bytes(data)
-    with pytest.raises(CorruptBackup, match="000000010000000000000003"):
+    with pytest.raises(CorruptBackup, match="000000010000000000000003") as damaged:
         archive.fetch(path.name, tmp_path / "back")
+    assert "The backup" not in damaged.value.message, "it is a segment, and is named already"
     [file] = archive.files()
     with pytest.raises(CorruptBackup):
         archive.check(file)

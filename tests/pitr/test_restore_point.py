@@ -294,12 +294,19 @@ def test_for_real_a_complete_folder_stays_where_its_server_is_killed_and_its_his
     shutil.rmtree(place)
 
 
-def test_a_copy_that_is_looked_at_stores_nothing_until_a_person_says_so(story15: Story) -> None:
+def test_a_complete_folder_stays_when_nobody_can_look_into_it_and_stores_nothing_until_a_person_says_so(
+    story15: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(address: Address, run: RunContext) -> tuple[DatabaseFound, ...]:
+        raise ConnectionFailed("The connection was lost.")
+
+    monkeypatch.setattr(restore_point, "look_around", fail)
     lab, place = story15.lab, story15.lab.outbox.parent / "looked at"
     before = {file.stored.key for file in lab.archive.files()}
     target = RecoveryTarget.parse("immediate", timeline=1)
     run = lab.run(commands.submit_point_restore(lab.inst, NAME, target, place, actor="t", queue=False))
     assert run.state == "finished", f"{run.error} {run.hint}"
+    assert f"{place} is restored completely and stays" in run.result["next_steps"][0]
     with lab.started(place) as copy:
         assert copy.sql("SELECT current_setting('archive_mode')") == ("off",)
         copy.sql("CREATE TABLE seen (n int)", "SELECT pg_switch_wal()", "CHECKPOINT")
@@ -350,13 +357,10 @@ def test_what_the_source_had_set_by_itself_is_put_back(tmp_path: Path) -> None:
     assert conf.read_text() == before + "\n"
 
 
-def test_a_complete_folder_stays_when_looking_around_fails_or_is_cancelled(
+def test_a_complete_folder_stays_when_looking_into_it_is_cancelled(
     story15: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab = story15.lab
-
-    def fail(address: Address, run: RunContext) -> tuple[DatabaseFound, ...]:
-        raise ConnectionFailed("The connection was lost.")
 
     def cancel(address: Address, run: RunContext) -> tuple[DatabaseFound, ...]:
         commands.request_cancel(lab.inst, run.run_id, actor="t")
@@ -364,17 +368,15 @@ def test_a_complete_folder_stays_when_looking_around_fails_or_is_cancelled(
         run.check_cancelled()
         raise AssertionError
 
-    for looking, state in ((fail, "finished"), (cancel, "cancelled")):
-        monkeypatch.setattr(restore_point, "look_around", looking)
-        place = lab.outbox.parent / state
-        target = RecoveryTarget.parse("immediate", timeline=1)
-        run = lab.run(commands.submit_point_restore(lab.inst, NAME, target, place, actor="t", queue=False))
-        said = [line.message for line in lab.inst.catalog.runs.log(run.id)]
-        assert run.state == state, said
-        assert any(f"{place} is restored completely and stays" in line for line in said), said
-    with lab.started(place) as copy:
-        assert copy.sql("SELECT pg_is_in_recovery()") == (False,)
-    shutil.rmtree(lab.outbox.parent / "finished")
+    monkeypatch.setattr(restore_point, "look_around", cancel)
+    place = lab.outbox.parent / "cancelled"
+    target = RecoveryTarget.parse("immediate", timeline=1)
+    run = lab.run(commands.submit_point_restore(lab.inst, NAME, target, place, actor="t", queue=False))
+    said = [line.message for line in lab.inst.catalog.runs.log(run.id)]
+    assert run.state == "cancelled", said
+    assert any(f"{place} is restored completely and stays" in line for line in said), said
+    assert (place / "global" / "pg_control").exists()
+    shutil.rmtree(place)
 
 
 def is_cancelled(run: RunContext) -> bool:

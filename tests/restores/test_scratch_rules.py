@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import psycopg
 import pytest
 
 from services.restores.database_locale import DatabaseLocale, parse_statement
 from services.restores.same_server import ServerIdentity, same_server
+from services.restores.scratch import _refused
 
 ONE = ServerIdentity("db.example", 5432, frozenset({"db.example", "10.0.0.5"}), 7001, ("10.0.0.5", 5432))
 OTHER = ServerIdentity("test.example", 5433, frozenset({"test.example", "10.0.0.6"}), 7002, ("10.0.0.6", 5433))
@@ -76,3 +78,12 @@ def test_where_the_locale_is_lacking_the_encoding_stays() -> None:
     assert len(tried) == 2
     assert "'LATIN1'" in tried[1][0]
     assert "lacks the source's locale (libc de_DE)" in tried[1][1]
+
+
+def test_a_role_without_createdb_is_told_what_it_needs_and_that_nothing_was_asked_wrongly() -> None:
+    refusal = psycopg.errors.InsufficientPrivilege("permission denied to create database")
+    error = _refused(refusal, "backup cannot create a database on db1")
+    assert error.message == "backup cannot create a database on db1: permission denied to create database."
+    assert (error.exit_code, error.may_pass, error.is_refusal) == (1, False, False)
+    assert "ALTER ROLE … CREATEDB" in error.hint
+    assert "--server restore-test" in error.hint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -162,6 +163,41 @@ def test_a_deletion_that_failed_counts_only_when_it_succeeds(world: Installation
     assert load_review(world, WEEK).figure("deletions").value == 3
     log_deletion(world, kept, at("11-11 03:30"))
     assert load_review(world, WEEK).figure("deletions").value == 4
+
+
+def test_a_deletion_of_which_one_copy_failed_deleted_no_backup_and_its_bytes_are_told(world: Installation) -> None:
+    kept = world.catalog.backups.list(database="billing", state="finished")[0]
+    before = load_review(world, WEEK).figure("deleted_bytes").value or 0
+    log_deletion(world, kept, at("11-10 03:30"))
+    log_deletion(world, kept, at("11-10 03:30"), "failed")
+    after = load_review(world, WEEK)
+    assert after.figure("deletions").value == 3
+    assert after.figure("deleted_bytes").value == before + kept.stored_bytes
+
+
+def test_deletions_are_told_in_whole_sentences() -> None:
+    from services.review.events import _deleted
+    from services.review.figures import AMOUNT, COUNT, make_figure
+
+    def said(backups: int, size: int) -> str:
+        count = make_figure("deletions", "", COUNT, [0, 0, 0, 0, backups], better="neither")
+        return _deleted(count, make_figure("deleted_bytes", "", AMOUNT, [0, 0, 0, 0, size], better="neither"))
+
+    assert said(1, 1_000_000) == "1 backup deleted (1.00 MB)"
+    assert said(2, 1_000_000) == "2 backups deleted (1.00 MB)"
+    assert said(0, 1_000_000) == "No backup was deleted whole; copies of some were (1.00 MB)"
+
+
+def test_a_partial_backup_that_restores_is_no_restore_test_passed(world: Installation) -> None:
+    before = load_review(world, WEEK).figure("restore_tests").value
+    test = next(test for test in load_review(world, WEEK).restore_tests if test.outcome == "passed")
+    backup = world.catalog.backups.get(test.backup_id)
+    world.catalog.backups.add(replace(backup, excluded=("big.*",)))
+    after = load_review(world, WEEK)
+    assert after.figure("restore_tests").value == (before or 0) - sum(
+        each.backup_id == backup.id and each.outcome == "passed" for each in after.restore_tests
+    )
+    assert any(each.proof.startswith("Partial: what it holds restores.") for each in after.restore_tests)
 
 
 def test_what_the_week_leaves_open_is_asked_once(review: Review) -> None:

@@ -98,5 +98,9 @@ def test_every_fault_is_named_at_once() -> None:
         assert words in said, said
 
 
+def test_an_address_below_a_path_is_not_served() -> None:
+    assert "has a path" in faults(BASE | OIDC | {"BACKUP_DASHBOARD_URL": "https://example.com/backups"})
+
+
 def test_an_unknown_mode_is_no_sign_in_that_is_open() -> None:
     assert "BACKUP_ACCESS: " in faults(BASE | {"BACKUP_ACCESS": "everybody"})

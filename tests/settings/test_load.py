@@ -63,10 +63,17 @@ def test_the_environment_alone_configures_one_database() -> None:
 
 
 def test_the_name_of_the_database_can_be_set_and_recipients_follow_from_the_key() -> None:
-    environ = ENVIRONMENT | {"BACKUP_DATABASE_NAME": "production", "BACKUP_RECIPIENTS": ""}
+    environ = ENVIRONMENT | {"BACKUP_DATABASE_NAME": "production"}
+    del environ["BACKUP_RECIPIENTS"]
     settings = load(environ)
     assert settings.databases[0].name == "production"
     assert settings.recipients == (PUBLIC,)
+
+
+def test_recipients_that_are_set_and_empty_are_refused_and_not_taken_from_whatever_key_is_there() -> None:
+    for empty in ("", "  "):
+        with pytest.raises(SettingsError, match="BACKUP_RECIPIENTS: is set and empty; for example age1"):
+            load(ENVIRONMENT | {"BACKUP_RECIPIENTS": empty})
 
 
 def test_a_file_configures_any_number_of_databases_and_storages(tmp_path: Path) -> None:

@@ -10,10 +10,13 @@ from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import WorkerController
 
 TOGETHER = "tests/browser/"
+APART = ("tests/browser/test_sign_in.py",)
+"""It has a site of its own."""
 SECONDS = {
     TOGETHER: 300,
     "faults/test_killed_worker": 91,
     "alerts/test_evaluate": 57,
+    "browser/test_sign_in": 55,
     "faults/test_killed_copies": 54,
     "faults/test_killed_compress": 39,
     "retention/test_s3_faults": 34,
@@ -78,7 +81,8 @@ class LongestFirst(LoadFileScheduling):
     """xdist's own ``loadfile``, which would begin with the files that have the most tests."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return TOGETHER if nodeid.startswith(TOGETHER) else super()._split_scope(nodeid)
+        file = super()._split_scope(nodeid)
+        return TOGETHER if file.startswith(TOGETHER) and file not in APART else file
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         self.workqueue.move_to_end(max(self.workqueue, key=self._seconds), last=False)

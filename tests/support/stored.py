@@ -85,8 +85,9 @@ def content_of(inst: Installation, storage: str, key: str) -> bytes:
 
 
 def keys_in(inst: Installation, storage: str) -> list[str]:
-    """Return the keys of a storage, without those of check records."""
-    return [entry.key for entry in inst.storage(storage).list() if ".check-" not in entry.key]
+    """Return the keys of a storage, without those of check records and of the audit's anchors."""
+    keys = [entry.key for entry in inst.storage(storage).list()]
+    return [key for key in keys if ".check-" not in key and not key.startswith("audit/")]
 
 
 def both_keys(backup: Backup) -> list[str]:
