@@ -25,6 +25,7 @@ _TYPOGRAPHY = re.compile(
     r"(?<=[<>~-])(?=[-=>])|(?<=:)(?=streamlit:|//|\\|mailto|xmpp)|(?<=www)(?=\.)|(?<=[\w.+-])(?=@)", re.IGNORECASE
 )
 _WORD_JOINER = "\u2060"
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_]*[A-Za-z0-9])?")
 _COMMAND = re.compile(r"`([A-Za-z][A-Za-z0-9_ ./:=,+-]{0,79})`")  # nothing in it can end a code span or a colour
 
 
@@ -39,6 +40,14 @@ def escape(text: object) -> str:
 
 def _escaped(line: str) -> str:
     return _PUNCTUATION.sub(r"\\\1", _TYPOGRAPHY.sub(_WORD_JOINER, line))
+
+
+def to_confirm(name: str) -> str:
+    """Return the label of a field into which a name is typed. Labels are read aloud as they are written.
+
+    So a name in which nothing can be markup stands in it as it is, with its underscores; any other one is escaped.
+    """
+    return f"Type {name if _PLAIN_NAME.fullmatch(name) else escape(name)} to confirm"
 
 
 def advice(text: object) -> str:

@@ -22,7 +22,7 @@ INVENTORY_COLUMNS = (
     "Copies", "Stored in", "Note",
 )  # fmt: skip
 """First what tells backups apart and how each stands: a phone shows as far as the state."""
-HISTORY_COLUMNS = ("id", "Ended (UTC)", "Outcome", "Level", "Backup", "Took", "Storage", "By", "What was found")
+HISTORY_COLUMNS = ("id", "Ended (UTC)", "Outcome", "Level", "Took", "Storage", "Backup", "What was found", "By")
 TABLE_COLUMNS = ("Table", "Outcome", "Rows in the source", "Rows restored", "Content", "Remarks")
 
 
@@ -100,8 +100,8 @@ def history_frame(checks: Iterable[CheckRow]) -> pd.DataFrame:
     rows = [
         (
             v.id, naive(v.finished_at), signs[v.outcome], "restore test" if v.level == "restore" else v.level,
-            v.backup_name, (v.finished_at - v.started_at).total_seconds(), v.storage, v.actor,
-            " ".join(v.reason.split()),
+            (v.finished_at - v.started_at).total_seconds(), v.storage, v.backup_name, " ".join(v.reason.split()),
+            v.actor,
         )
         for v in checks
     ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.format import advice, escape
+from dashboard.format import advice, escape, to_confirm
 from dashboard.session import fresh_plan, last_seen, once
 from dashboard.theme import CHECK_MARKS
 from dashboard.who import actor, offered
@@ -80,7 +80,7 @@ def emergency_form(plan: EmergencyPlan, request: EmergencyRequest) -> EmergencyR
             "What happened", key=f"emergency-reason-{name}", max_chars=MAX_REASON,
             placeholder="Disk errors on the primary, …",
         )  # fmt: skip
-        typed = st.text_input(f"Type **{escape(name)}** to confirm", key=f"emergency-typed-{name}")
+        typed = st.text_input(to_confirm(name), key=f"emergency-typed-{name}")
         passed_over = False
         if plan.is_blocked and plan.is_passable:
             passed_over = st.checkbox("Pass over the blocking pre-checks", key=f"emergency-force-{name}")

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.fitted import fitted
-from dashboard.format import escape, naive, number, size
+from dashboard.format import escape, naive, number, size, to_confirm
 from dashboard.frames import in_words
 from dashboard.storage_frames import class_title
 from services.backups.archive_plan import ArchivePlan, Skipped
@@ -81,7 +81,7 @@ def rotation_table(plan: RotatePlan) -> None:
 
 def confirmed(name: str, label: str, *, key: str) -> bool:
     """Draw the field into which the name is typed, and the button that it enables; say whether that was pressed."""
-    typed = st.text_input(f"Type {escape(name)} to confirm", key=f"{key}-typed")
+    typed = st.text_input(to_confirm(name), key=f"{key}-typed")
     return st.button(label, type="primary", disabled=typed.strip() != name, key=f"{key}-go")
 
 

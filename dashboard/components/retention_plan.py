@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboard.fitted import fitted
-from dashboard.format import escape, number, size
+from dashboard.format import escape, number, size, to_confirm
 from dashboard.frames import in_words
 from dashboard.retention_frames import going_frame, plans_frame
 from dashboard.theme import SEVERITY_MARKS
@@ -106,7 +106,7 @@ def confirmation(plan: DatabasePlan, cost: str = "") -> tuple[tuple[str, ...], b
     going_table(shown, key=f"confirm-{plan.database}")
     if cost:
         st.caption(escape(cost))
-    typed = st.text_input(f"Type **{escape(plan.database)}** to confirm", key=f"typed-{plan.database}")
+    typed = st.text_input(to_confirm(plan.database), key=f"typed-{plan.database}")
     right = typed.strip() == plan.database
     if typed and not right:
         st.caption(":red[That is not the name of this database.]")

@@ -46,4 +46,6 @@ def _own_dates(now: datetime) -> tuple[date | None, date | None]:
             st.date_input(label, None, max_value=today, key=key, bind="query-params", format="YYYY-MM-DD", width=150)
             for label, key in (("From", "from"), ("To", "to"))
         ]
+    if days == [None, None]:
+        st.caption(f"No dates are chosen yet: the last {DEFAULT_SPAN} are shown.")
     return days[0], days[1]

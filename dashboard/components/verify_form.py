@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from dashboard.components.inventory_table import NAME_WIDTH, TIME_WIDTH
+from dashboard.components.inventory_table import TIME_WIDTH
 from dashboard.fitted import fitted
 from dashboard.format import counted, size
 from dashboard.frames import history_frame, in_words, proof_words
@@ -96,7 +96,6 @@ def history(checks: Sequence[CheckRow]) -> CheckRow | None:
             {
                 "id": None,
                 "Ended (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss", width=TIME_WIDTH),
-                "Backup": st.column_config.TextColumn(width=NAME_WIDTH),
             },
         ),
     )

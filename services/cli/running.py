@@ -148,8 +148,15 @@ class _Watched:
         run = runs.get(self._run_id)
         lines: list[LogLine] = runs.log(self._run_id, after=self._seen)
         self._seen += len(lines)
+        if run.state != "finished":  # its last line says the error that the command ends with, once more
+            lines = [line for line in lines if line.message not in _ends(run)]
         self._view.update(run, lines, self._installation.clock())
         return run
+
+
+def _ends(run: Run) -> tuple[str, ...]:
+    error = BackupsError(run.error, hint=run.hint)
+    return tuple(f"{state.capitalize()}: {error}" for state in ("failed", "cancelled")) if run.error else ()
 
 
 class _Work:

@@ -169,6 +169,7 @@ def test_a_server_that_cannot_be_reached_fails_the_run_with_reason_and_hint(shel
     result = shell.run("create", DATABASE_URL="postgresql://u:s3cret-word@127.0.0.1:1/x")
     assert result.exit_code == 1
     assert "127.0.0.1" in result.stderr.splitlines()[-1]
+    assert result.stderr.count(result.stderr.splitlines()[-1].removeprefix("Error: ")) == 1, "said once"
     assert "s3cret-word" not in result.stdout + result.stderr
     (run,) = shell.json("runs")
     assert run["state"] == "failed"

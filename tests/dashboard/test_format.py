@@ -23,6 +23,7 @@ from dashboard.format import (
     rate,
     short,
     size,
+    to_confirm,
 )
 from services.printable import visible
 
@@ -122,3 +123,9 @@ def test_a_command_in_advice_is_code_and_nothing_else_is_markup(text: str, markd
 @given(st.text())
 def test_advice_shows_the_same_text_as_it_was_given(text: str) -> None:
     assert " ".join(shown(advice(text)).split()) == visible(text)
+
+
+def test_a_field_for_a_name_is_read_aloud_as_the_name_is_written() -> None:
+    assert to_confirm("la_factoria") == "Type la_factoria to confirm"
+    for hostile in ("_x_", "a*b*", "www.example.com", "[x](y)"):
+        assert to_confirm(hostile) == f"Type {escape(hostile)} to confirm"

@@ -101,6 +101,9 @@ def test_the_filters_come_from_the_url(open_page: OpenPage, tmp_path: Path) -> N
     own = {"range": "own dates", "from": "2026-11-10", "to": "2026-11-12"}
     dates = open_page(inst, "trends", **own)
     assert "10 Nov 2026 to 12 Nov 2026 (UTC), each backup by itself" in everything(dates)
+    assert "No dates are chosen yet: the last 90 days are shown." in everything(
+        open_page(inst, "trends", range="own dates")
+    )
 
 
 def test_an_end_before_its_start_is_refused_with_what_is_allowed(open_page: OpenPage, tmp_path: Path) -> None:

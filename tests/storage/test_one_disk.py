@@ -14,7 +14,7 @@ def folder(name: str, path: Path) -> StorageSettings:
 
 def test_folders_on_one_disk_are_no_second_place_also_before_they_are_made(tmp_path: Path) -> None:
     here, there = folder("one", tmp_path), folder("two", tmp_path / "not" / "yet")
-    elsewhere, bucket = folder("memory", Path("/dev/shm")), StorageSettings(name="s3", url="s3://backups/p")
+    elsewhere, bucket = folder("proc", Path("/proc")), StorageSettings(name="s3", url="s3://backups/p")
     assert on_one_disk([here, there, elsewhere, bucket]) == [("one", "two")]
     [(result, words, hint)] = check_second_place([here, there])
     assert (result, words[:29], "bucket" in hint) == ("warning", "one and two lie on one disk, ", True)
