@@ -170,7 +170,7 @@ def _note(note: Note) -> Wish | None:
 
 def _new_note(review: Review) -> Wish | None:
     key = form_key("note")
-    with st.expander("Write a note", icon=":material/edit_note:"), st.form(f"note-form-{key}", border=False):
+    with st.form(f"note-form-{key}", border=True):
         text = st.text_area("New note", key=f"note-{key}", max_chars=commands.MAX_NOTE, height=90)
         with st.container(horizontal=True, vertical_alignment="bottom"):
             names = [week.database for week in review.databases if week.status is not None]
