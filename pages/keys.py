@@ -81,7 +81,7 @@ def drill(report: KeyReport) -> None:
         severity = "warning" if report.is_overdue else "ok" if proven else "unknown"
         st.markdown(f"{SEVERITY_MARKS[severity].inline()} {escape(words)}")
     st.markdown("Whoever keeps the key proves it on a machine with these settings; the key is not stored, nor logged:")
-    st.code("backups keys drill --identity key.txt", language="bash")
+    st.code("backups keys drill --identity key.txt", language=None, wrap_lines=True)
     drills(report)
 
 

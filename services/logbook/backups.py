@@ -60,7 +60,7 @@ def _record(backup: Backup) -> dict[str, Any]:
         "sha256": backup.sha256,
         "locations": [copy.location for copy in backup.copies if copy.state != "deleted"],
         "verification": check_state(backup),
-        "proven_at": isoformat(backup.proven_at),
+        "proven_at": isoformat(backup.proven_at if backup.is_proven else None),
         "note": backup.note,
         "actor": backup.actor,
         "entry": log_entry(backup),

@@ -13,10 +13,14 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
+from dashboard.frames import proof_words
 from services.alerts.decide import decide
 from services.alerts.rules import rule_of
+from services.catalog.inventory import InventoryQuery, search
 from services.catalog.read_only_modes import ReadOnlyMode
 from services.catalog.schema import outbox
+from services.catalog.summaries import days
+from services.cli.inventory_commands import _verified
 from services.health.checks import RULES, examine
 from services.health.model import CHECK_WORDS, HealthCheck
 from services.installation import Installation
@@ -182,6 +186,24 @@ def test_a_partial_or_adopted_backup_is_no_anomaly(tmp_path: Path) -> None:
     add_backup(inst, "orders", NOW - HOUR, stored_bytes=10, excluded=("public.x",))
     add_backup(inst, "orders", NOW - HOUR / 2, stored_bytes=10, adopted=True)
     assert check(inst, "backup_size").severity == "ok"
+
+
+def test_a_partial_backup_that_restores_proves_what_it_holds_and_never_the_database(tmp_path: Path) -> None:
+    inst = installation(tmp_path, "orders")
+    part = add_backup(inst, "orders", NOW - HOUR, excluded=("public.x",))
+    add_verification(inst, part, NOW)
+    assert "verification" not in {c.name for c in examine(inst).checks}, "no whole backup was verified"
+    assert check(inst, "restore_test").sentence == "No restore test has passed."
+    [row], _ = search(inst.catalog.engine, InventoryQuery())
+    assert (row.is_proven, proof_words(row)) == (False, "▖ partial: what it holds restores")
+    assert str(_verified(inst.catalog.backups.get(part.id))) == "partial: what it holds restores"
+    assert [search(inst.catalog.engine, InventoryQuery(proof=p))[1] for p in ("proven", "not proven")] == [0, 1]
+    [day] = [day for day in days(inst.catalog.engine, since=NOW - DAYS) if day.database == "orders"]
+    assert day.tests_passed == 0
+    whole = add_backup(inst, "orders", NOW - 2 * HOUR)
+    add_verification(inst, whole, NOW)
+    assert check(inst, "verification").sentence.startswith("The newest backup passed its restore test")
+    assert search(inst.catalog.engine, InventoryQuery(proof="proven"))[1] == 1
 
 
 @pytest.mark.parametrize(("used", "severity"), [(39, "ok"), (40, "warning"), (47.5, "failure"), (49.995, "failure")])

@@ -125,7 +125,7 @@ def as_person(monkeypatch: pytest.MonkeyPatch, inst: Installation, who: str) -> 
     from services.access.standing import standing_of
 
     monkeypatch.setattr(module, "_standing", lambda: standing_of(inst, who))
-    monkeypatch.setitem(module._served, "behind_the_wall", True)
+    monkeypatch.setattr(module, "stands", lambda: True)
 
 
 def test_an_export_of_a_page_is_recorded_when_it_is_taken(

@@ -151,7 +151,7 @@ def test_the_queries_of_the_page_do_not_grow(tmp_path: Path) -> None:
     for hours in range(0, 100, 25):
         look(inst, NOW + timedelta(hours=hours))
     assert len(recent_messages(inst.catalog.engine)) > 5
-    assert count_queries(inst, partial(load_board, inst, HistoryQuery())) == few <= 32
+    assert count_queries(inst, partial(load_board, inst, HistoryQuery())) == few <= 36
 
 
 def test_frames_keep_their_columns_and_types_when_they_are_empty(tmp_path: Path) -> None:

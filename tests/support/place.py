@@ -33,8 +33,9 @@ def make_place() -> tuple[Path, IO[str]]:
     for left in base.glob(f"{_PREFIX}*"):
         _remove_left(left)
     place = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
-    held = (place / "held").open("w")
+    held = (place / "held.new").open("w")
     fcntl.flock(held, fcntl.LOCK_EX)
+    (place / "held.new").rename(place / "held")  # whoever finds it finds it locked
     place.chmod(0o711)
     os.environ["TMPDIR"] = str(place)
     tempfile.tempdir = str(place)
