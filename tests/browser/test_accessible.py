@@ -18,7 +18,7 @@ PAGES = {
     "/inventory": ("Inventory", "Select a row for all"),
     "/verify_and_restore": ("Verify and restore tests", "Select a row for its result"),
     "/point_in_time": ("Point in time", "No database has point in time on"),
-    "/weekly_review": ("proven to restore", "Upkeep:"),
+    "/weekly_review": ("proven to restore", "the next restore test proves it again"),
     "/health": ("Health and alerts", "No channel is set"),
     "/schedules": ("Schedules", "Select a row to run it now"),
     "/schedules?schedule=la_factoria/backup": ("Schedules", "The next five due times"),
