@@ -18,7 +18,7 @@ from pydantic import BaseModel, SecretStr
 
 from services.audit.model import AuditRow, Entry
 from services.audit.record import record
-from services.audit.verify import to_row
+from services.audit.stored import stored_rows, to_row
 from services.catalog.schema import audit_log
 from services.errors import BackupsError
 from services.installation import Installation
@@ -81,7 +81,7 @@ def _leaves(path: str, value: Any) -> Iterator[tuple[str, str]]:
 
 def _last(installation: Installation, who: str) -> dict[str, str]:
     query = (
-        sa.select(audit_log)
+        stored_rows()
         .where(audit_log.c.action == SETTINGS, audit_log.c.target == who)
         .order_by(audit_log.c.number.desc())
         .limit(1)

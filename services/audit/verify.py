@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import sqlalchemy as sa
 
 from services.audit.anchors import Anchor, read_anchors
 from services.audit.head import Head, known_head, remember_head
 from services.audit.model import FIRST_PREVIOUS, SEAL, AuditRow, row_hash, seal_of
+from services.audit.stored import UnreadableRow, stored_rows, to_row
 from services.catalog.schema import audit_log
 from services.errors import BackupsError
 from services.health.model import Severity
@@ -119,10 +120,10 @@ def look_quickly(installation: Installation) -> Verdict:
     """Verify the newest rows alone, and that none was cut off: one query, whatever the log's size."""
     witnesses = _Witnesses([], known_head(installation.settings.home))
     with installation.catalog.engine.connect() as connection:
-        newest = sa.select(audit_log).order_by(audit_log.c.number.desc()).limit(QUICK_ROWS)
+        newest = stored_rows().order_by(audit_log.c.number.desc()).limit(QUICK_ROWS)
         rows = [to_row(row) for row in connection.execute(newest)][::-1]
     # Of a short log the first row is there, and must be number 1.
-    first = 1 if len(rows) < QUICK_ROWS else rows[0].number
+    first = 1 if len(rows) < QUICK_ROWS else min((row.number for row in rows if row.number), default=1)
     walk = _Walk(installation, witnesses, begin_at=first)
     for row in rows:
         walk.look(row)
@@ -154,6 +155,9 @@ class _Walk:
 
     def look(self, row: AuditRow) -> None:
         self.rows += 1
+        if not row.number:
+            self._find("changed", row, "A row was changed: its number is none.")
+            return
         if row.number != self.number + 1:
             self._gap(self.number + 1, row.number - 1)
         elif row.previous != self.hash and not self._skip_link:
@@ -173,7 +177,7 @@ class _Walk:
 
     def _check(self, row: AuditRow) -> bool:
         """Say whether the row is one that was written with our key, unchanged; note what is wrong with it."""
-        if row_hash(row) != row.hash:
+        if isinstance(row, UnreadableRow) or row_hash(row) != row.hash:
             self._find("changed", row, f"Row {row.number} was changed, or moved here: it does not have its hash.")
             return False
         signer = row.seal.partition(":")[0]
@@ -203,7 +207,7 @@ class _Walk:
         self.add(Finding("removed", "failure", first, words, f"removed:{first}-{last}"))
 
     def _find(self, kind: Kind, row: AuditRow, words: str) -> None:
-        self.add(Finding(kind, "failure", row.number, words, f"{kind}:{row.number}:{row_hash(row)[:12]}"))
+        self.add(Finding(kind, "failure", row.number, words, f"{kind}:{row.number}:{_content(row)[:12]}"))
 
     def add(self, finding: Finding) -> None:
         if len(self.findings) < 2 * _MOST:
@@ -262,6 +266,10 @@ class _Witnesses:
         return found
 
 
+def _content(row: AuditRow) -> str:
+    return row.digest if isinstance(row, UnreadableRow) else row_hash(row)
+
+
 def _head_key(head: Head) -> str:
     return f"rewritten:head:{head.number}:{head.hash[:12]}"
 
@@ -273,12 +281,7 @@ def _accepted(finding: Finding, accepted: dict[str, str]) -> Finding:
 
 
 def _rows(connection: sa.Connection) -> Iterator[AuditRow]:
-    query = sa.select(audit_log).order_by(audit_log.c.number)
+    query = stored_rows().order_by(audit_log.c.number)
     with connection.execution_options(yield_per=_BLOCK).execute(query) as found:
         for row in found:
             yield to_row(row)
-
-
-def to_row(row: sa.Row[Any]) -> AuditRow:
-    """Return a row as it is stored."""
-    return AuditRow(**row._mapping)

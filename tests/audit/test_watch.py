@@ -9,9 +9,10 @@ import pytest
 from pydantic import SecretStr
 
 from services.audit.anchors import read_anchors
+from services.audit.query import AuditQuery, load_page, load_state
 from services.audit.settings_seen import note_settings
 from services.audit.verify import verify
-from services.audit.watch import ANCHOR_EVERY, ANCHOR_OVERDUE, anchor_when_due
+from services.audit.watch import ANCHOR_EVERY, ANCHOR_OVERDUE, anchor, anchor_when_due
 from services.catalog.schema import audit_log
 from services.health.checks import examine
 from services.health.model import HealthCheck
@@ -57,6 +58,28 @@ def test_a_broken_log_is_not_anchored_and_the_check_fails(inst: Installation) ->
     assert "Row 2 was changed" in made.error
     assert read_anchors(inst, "local") == []
     assert (last(inst).action, last(inst).outcome) == ("audit.verify", "failed")
+
+
+def test_a_row_that_cannot_be_read_is_a_failed_check_and_silences_no_other(inst: Installation) -> None:
+    fill(inst, 3)
+    anchor_when_due(inst, by="one")
+    inst.clock = lambda: NOW + ANCHOR_EVERY
+    there = {each.key for each in examine(inst).checks}
+    for column in ("at", "detail", "target"):
+        behind_the_back(inst, lambda c, name=column: c.exec_driver_sql(f"UPDATE audit_log SET {name} = x'ff'"))
+        assert check(inst, "audit_log").severity == "failure"
+        assert {each.key for each in examine(inst).checks} == there
+        assert load_page(inst, AuditQuery()).total >= 5
+        assert load_state(inst).anchored is not None
+        [made] = anchor(inst, ["local"], actor="ada")
+        assert "The log is broken" in made.error
+    with inst.catalog.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE audit_log RENAME TO away")
+    found = {each.name: each for each in examine(inst).checks}
+    assert found["audit_log"].sentence == "The audit log cannot be read (OperationalError)."
+    assert (found["examination"].severity, found["examination"].count) == ("failure", 1)
+    assert "audit_checks.anchors (OperationalError)" in found["examination"].sentence
+    assert "backup_age" in found
 
 
 def test_what_the_daily_verification_found_is_said_even_when_the_newest_rows_are_well(

@@ -13,7 +13,8 @@ from services import commands
 from services.access.roles import Role
 from services.audit.model import AuditRow
 from services.audit.record import NotRecorded
-from services.audit.verify import to_row, verify
+from services.audit.stored import stored_rows, to_row
+from services.audit.verify import verify
 from services.backups.request import BackupRequest
 from services.catalog.schema import audit_log, people, pins, runs
 from services.commands.gate import entered
@@ -32,7 +33,7 @@ from tests.support.installations import make_installation
 
 def log(inst: Installation) -> list[AuditRow]:
     with inst.catalog.engine.connect() as connection:
-        return [to_row(row) for row in connection.execute(sa.select(audit_log).order_by(audit_log.c.number))]
+        return [to_row(row) for row in connection.execute(stored_rows().order_by(audit_log.c.number))]
 
 
 def last(inst: Installation) -> AuditRow:
