@@ -13,9 +13,9 @@ from dashboard.format import ago, counted, escape, instant, naive
 from dashboard.theme import SEVERITY_MARKS, Mark
 from services.access.table import PERMISSIONS
 from services.audit.actions import OWN_ACTIONS
+from services.audit.findings import Verdict
 from services.audit.model import OUTCOMES, AuditRow, Outcome
 from services.audit.query import PAGE, AuditPage, AuditQuery, AuditState
-from services.audit.verify import Verdict
 from services.printable import visible
 
 COLUMNS = ("At (UTC)", "Who", "What", "Outcome", "On", "Why", "From", "No.")

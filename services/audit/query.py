@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from services.audit.model import AuditRow, Outcome, instant_text
 from services.audit.stored import stored_rows, to_row
-from services.audit.verify import ANCHOR
+from services.audit.walk import ANCHOR
 from services.audit.watch import VERIFY
 from services.catalog.schema import audit_log
 from services.csv_export import csv_text

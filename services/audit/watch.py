@@ -9,10 +9,12 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from services.audit.anchors import Anchor, write_anchor
+from services.audit.findings import Verdict
 from services.audit.model import Entry, Outcome
 from services.audit.record import newest, record
 from services.audit.stored import moment, read_moment, read_text, text
-from services.audit.verify import ANCHOR, Verdict, verify
+from services.audit.verify import verify
+from services.audit.walk import ANCHOR
 from services.catalog.duties import claim_duty
 from services.catalog.schema import audit_log
 from services.errors import BackupsError

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from services.audit.model import AuditRow
 from services.audit.stored import moment, read_moment, stored_rows, to_row
-from services.audit.verify import ANCHOR, look_quickly
+from services.audit.verify import look_quickly
+from services.audit.walk import ANCHOR
 from services.audit.watch import ANCHOR_OVERDUE, VERIFY
 from services.catalog.schema import audit_log, copies
 from services.errors import BackupsError
