@@ -9,7 +9,9 @@ import pytest
 from pydantic import SecretStr
 
 from services.audit.anchors import read_anchors
+from services.audit.model import Entry
 from services.audit.query import AuditQuery, load_page, load_state
+from services.audit.record import record
 from services.audit.settings_seen import note_settings
 from services.audit.verify import verify
 from services.audit.watch import ANCHOR_EVERY, ANCHOR_OVERDUE, anchor, anchor_when_due
@@ -121,3 +123,27 @@ def test_settings_that_changed_between_two_starts_are_noted_by_their_keys_alone(
     assert row.values["changed"] == ["databases.orders.rpo", "databases.orders.url", "slo_target"]
     assert row.target.startswith("worker on ")
     assert "planted" not in repr(log(inst))
+
+
+@pytest.mark.parametrize("databases", [60, 400, 900])
+def test_of_very_many_settings_a_change_is_still_named(inst: Installation, databases: int) -> None:
+    many = [DatabaseSettings(name=f"orders-{n}", url=SecretStr("postgresql://a@h/x"), rpo="4h", rto="1h", jobs=2,
+                             schedule_time_zone="UTC", compression_level=4) for n in range(databases)]  # fmt: skip
+    inst.settings = inst.settings.model_copy(update={"databases": tuple(many)})
+    assert note_settings(inst, "worker") is not None
+    assert note_settings(inst, "worker") is None
+    many[7] = many[7].model_copy(update={"rpo": timedelta(hours=5)})
+    inst.settings = inst.settings.model_copy(update={"databases": tuple(many)})
+    row = note_settings(inst, "worker")
+    assert row is not None
+    assert row.values["changed"] == [
+        {60: "databases.orders-7.rpo", 400: "databases.orders-7", 900: "databases"}[databases]
+    ]
+    assert "left_out" not in row.detail
+
+
+def test_of_a_detail_that_is_too_long_the_longest_member_is_left_out(inst: Installation) -> None:
+    row = record(inst, Entry("ada", "export", detail={"long": ["x" * 1900] * 20, "run": "r1"}))
+    assert row.values == {"long": {"left_out": "38061 characters"}, "run": "r1"}
+    row = record(inst, Entry("ada", "export", detail={f"n{n}": "x" * 30 for n in range(1000)}))
+    assert list(row.values) == ["left_out"]
