@@ -124,9 +124,8 @@ def audit_table(found: AuditPage, *, filtered: bool) -> AuditRow | None:
             title="Nothing is recorded here",
         )
         return None
-    st.caption(
-        f"{_total(found)} {'row' if found.total == 1 else 'rows'}, newest first. Select one for all that is known of it."
-    )
+    many = f"{_total(found)} {'row' if found.total == 1 else 'rows'}"
+    st.caption(f"{many}, newest first. Select one for all that is known of it.")
     event = st.dataframe(
         audit_frame(rows),
         hide_index=True,
