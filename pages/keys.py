@@ -1,5 +1,7 @@
 """Keys: who can decrypt the backups, whether the offline key is still at hand, rotation, and the recovery sheet."""
 
+from functools import partial
+
 import streamlit as st
 
 from dashboard.components.key_view import drills, holders, rotation_dialog
@@ -9,6 +11,7 @@ from dashboard.guard import reported
 from dashboard.navigation import page
 from dashboard.session import installation, key_report
 from dashboard.theme import SEVERITY_MARKS
+from dashboard.visitor import exported
 from dashboard.who import offered
 from services.installation import Installation
 from services.keys.holders import KeyReport
@@ -94,8 +97,8 @@ def sheet(inst: Installation) -> None:
     with st.container(horizontal=True):
         for form, (label, mime) in FORMS.items():
             st.download_button(
-                label, lambda form=form: export_sheet(inst, form), f"recovery-sheet.{form}", mime,
-                key=f"sheet-{form}", icon=":material/download:", on_click="ignore",
+                label, exported(f"recovery-sheet.{form}", partial(export_sheet, inst, form)),
+                f"recovery-sheet.{form}", mime, key=f"sheet-{form}", icon=":material/download:", on_click="ignore",
             )  # fmt: skip
     st.page_link(page("inventory"), label="The commands for any other backup", icon=":material/inventory_2:")
 

@@ -17,6 +17,7 @@ from dashboard.guard import reported
 from dashboard.navigation import page
 from dashboard.storage_frames import class_title
 from dashboard.theme import COPY_MARKS, OUTCOME_MARKS, UNSIGNED
+from dashboard.visitor import exported
 from services.backups.by_hand import restore_commands
 from services.backups.damage import tell_damage
 from services.backups.log_entry import render_log_entry
@@ -188,7 +189,8 @@ def _manifest(inst: Installation, backup: Backup) -> None:
             return
         if backup.trust == "untrusted":
             st.caption(":red[:material/gpp_bad: untrusted content, shown as it is stored]")
-        st.download_button("Download the manifest", data, f"{backup.name}.manifest.json", "application/json")
+        file = f"{backup.name}.manifest.json"
+        st.download_button("Download the manifest", exported(file, lambda: data), file, "application/json")
         try:
             st.json(json.loads(data), expanded=1)
         except ValueError:

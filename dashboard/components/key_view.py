@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.components.plan_view import confirmed, rotation_table, skipped_list
+from dashboard.fitted import fitted
 from dashboard.format import ago, counted, day, escape, number, size
 from dashboard.guard import reported
 from dashboard.session import key_report, last_seen, once, remember_message
@@ -15,6 +16,7 @@ from services.commands import submit_rotation
 from services.installation import Installation
 from services.keys.holders import KeyHolder, KeyReport
 from services.keys.rotate_plan import RotatePlan, plan_rotation
+from services.printable import visible
 
 _PLAN = "rotation-plan"
 
@@ -23,7 +25,7 @@ def holders(report: KeyReport) -> None:
     """Draw the public keys: what each is, what it opens, when it was proven and must be again."""
     frame = pd.DataFrame(
         {
-            "Key": [escape(holder.name) or f"{holder.public_key[:16]}…" for holder in report.holders],
+            "Key": [visible(holder.name) or f"{holder.public_key[:16]}…" for holder in report.holders],
             "Role": [holder.role for holder in report.holders],
             "Opens": [counted(holder.backups, "backup") for holder in report.holders],
             "Only it opens": [number(holder.only_it) for holder in report.holders],
@@ -31,7 +33,8 @@ def holders(report: KeyReport) -> None:
             "Next drill": [day(holder.due_at) if holder.due_at else "none" for holder in report.holders],
         }
     )
-    st.table(frame, border="horizontal", hide_index=True, alt="The keys that open the backups")
+    # Not st.table: on a phone its last columns could not be reached by the keyboard.
+    st.dataframe(frame, hide_index=True, alt="The keys that open the backups", column_config=fitted(frame))
     with st.expander("Public keys in full", icon=":material/key:"):
         for holder in report.holders:
             st.caption(f"{escape(holder.name or holder.role)}")

@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard.format import escape
 from dashboard.wall import FAILED
 from dashboard.who import reason
+from services.access.sign_in import NOBODY
 from services.access.standing import Standing
 from services.commands import sign_out
 from services.installation import Installation
@@ -21,7 +22,8 @@ def sign_in_page(inst: Installation, found: Standing | None) -> None:
     with middle, st.container(border=True):
         st.markdown("# Proven backups", anchors=False)
         if found is not None:
-            st.warning(escape(found.why), icon=":material/block:", title="You have no access")
+            title = "You are not signed in" if found.actor == NOBODY else "You have no access"
+            st.warning(escape(found.why), icon=":material/block:", title=title)
             _who_helps(found)
         elif st.query_params.get(FAILED):
             st.error(
@@ -41,7 +43,7 @@ def sign_in_page(inst: Installation, found: Standing | None) -> None:
 
 
 def _who_helps(found: Standing) -> None:
-    if found.actor == "nobody":
+    if found.actor == NOBODY:
         st.markdown("Sign in again; if that does not help, ask an admin.")
         return
     who = shlex.quote(found.actor)  # an account's name is whatever its owner chose

@@ -21,6 +21,8 @@ from services.errors import InputError
 from services.installation import Installation
 from services.units import format_duration
 
+NOBODY = "nobody"
+"""Who acts where a sign-in names no person; no identity is spelled so."""
 SEEN_EVERY = timedelta(minutes=1)
 AHEAD = timedelta(minutes=5)
 """How far the provider's clock may be before ours."""
@@ -152,4 +154,4 @@ def _text(value: object, longest: int) -> str:
 
 
 def _refused(why: str) -> Standing:
-    return Standing("nobody", None, why)
+    return Standing(NOBODY, None, why)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,12 @@ from services import commands
 from services.backups.rebuild import rebuild
 from services.capacity.storage_use import load_storage_report
 from services.catalog.inventory import InventoryQuery, search
+from services.catalog.unnamed import settle_unnamed
 from services.errors import InputError, UnknownName
 from services.health.checks import examine
 from services.installation import open_configured
+from services.jobs import worker
+from services.jobs.identity import process_identity
 from services.overview import load_statuses
 from services.retention.by_hand import check_deletable
 from services.settings.model import StorageSettings
@@ -125,10 +129,8 @@ def test_a_rebuild_takes_over_what_lies_in_the_same_folder_under_its_new_name(tm
 
 
 def test_a_worker_brings_back_what_another_process_with_other_settings_took_for_lost(lab: Lab) -> None:
-    from services.catalog.unnamed import settle_unnamed
-
     open_configured(reopened(lab, local="storage").settings).close()
     assert not lab.get("newest").is_good
-    assert settle_unnamed(lab.inst.catalog.engine, ["primary"]) == 2
-    assert settle_unnamed(lab.inst.catalog.engine, ["primary"]) == 0
+    worker._recover(worker._State(lab.inst, process_identity(), ("default",), threading.Event()))
     assert lab.get("newest").is_proven
+    assert settle_unnamed(lab.inst.catalog.engine, ["primary"]) == 0, "there is nothing left to do"

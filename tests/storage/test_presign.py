@@ -38,7 +38,8 @@ def test_a_browser_fetches_an_object_of_a_bucket_itself(storage: Storage) -> Non
     assert (status, body) == (200, b"sealed")
     assert headers["content-disposition"] == header
     assert "x" not in headers
-    if "JuiceFS" in str(headers) or "minio" in str(headers).lower():  # moto takes any signature
+    if "werkzeug" not in headers.get("server", "").lower():  # moto takes any signature
+        assert headers["server"]
         for changed in (url.replace("/a.dump", "/b.dump"), url.replace("X-Amz-Expires=300", "X-Amz-Expires=9999")):
             assert get(changed)[0] == 403
 

@@ -23,7 +23,7 @@ SECONDS = {
     "pitr/test_restore_point": 33,
     "cli/test_archive": 33,
     "jobs/test_worker": 31,
-    "pages/test_queries": 30,
+    "pages/test_queries": 12,
     "retention/test_crashes": 29,
     "restores/test_restore_test": 29,
     "faults/test_failing_backups": 27,
