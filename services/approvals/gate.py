@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 
 from services.approvals.rules import LASTS, digest_of, rule_of, summary_of
+from services.audit.pending import settle
 from services.catalog.approvals import Approval
 from services.catalog.model import Run, RunKind
 from services.catalog.runs import stored_key
@@ -59,10 +60,16 @@ def ask(
             **parts,
         )
         try:
-            store.add(known)
+            with installation.catalog.engine.begin() as connection:
+                store.add(known, connection)
+                settle(connection, outcome="refused", error=_needed(known).message, request=known.id)
         except IntegrityError:  # two clicks at the same moment
             known = (store.by_key(key) if key else None) or known
-    raise ApprovalNeeded(
+    raise _needed(known)
+
+
+def _needed(known: Approval) -> ApprovalNeeded:
+    return ApprovalNeeded(
         f"This waits for a second person (request {known.id}): {known.summary}.",
         hint=f"Until {known.expires_at:%Y-%m-%d %H:%M} UTC somebody else may approve it: "
         f"`backups approvals approve {known.id}`.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.access.identity import PAGE_WITHOUT_SIGN_IN
 from services.approvals.gate import check_unchanged
+from services.audit.pending import settle
 from services.catalog.approvals import Approval
 from services.commands.gate import Wish, admit, permitted
 from services.commands.submit import check_note, submit_run
@@ -38,7 +39,10 @@ def approve_request(
     if not check_unchanged(installation, approval):
         now = installation.clock()
         note = "What it was about has changed since it was asked for."
-        installation.catalog.approvals.decide(approval.id, "changed", by=actor, at=now, note=note)
+        with installation.catalog.engine.begin() as connection:
+            store = installation.catalog.approvals
+            if store.decide(approval.id, "changed", by=actor, at=now, note=note, connection=connection):
+                settle(connection, outcome="refused", error=note)
         raise InputError(note, hint="It has to be asked for anew.")
     return submit_run(
         installation,
@@ -61,7 +65,12 @@ def reject_request(installation: Installation, approval_id: str, *, actor: str, 
     check_note(note)
     approval = _waiting(installation, approval_id)
     store = installation.catalog.approvals
-    if not store.decide(approval.id, "rejected", by=actor, at=installation.clock(), note=note):
+    now = installation.clock()
+    with installation.catalog.engine.begin() as connection:
+        is_first = store.decide(approval.id, "rejected", by=actor, at=now, note=note, connection=connection)
+        if is_first:
+            settle(connection)
+    if not is_first:
         _waiting(installation, approval.id)
     return store.get(approval.id)
 
