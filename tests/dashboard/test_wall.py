@@ -25,6 +25,9 @@ PROXY = AccessSettings(
 )
 TOKEN = AccessSettings(**OIDC, metrics_token=SecretStr("planted-token"))
 NONE = AccessSettings()
+OPEN = AccessSettings(**OIDC)
+PASSED_ON = ("Forwarded", "Via", "X-Real-IP", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto")
+"""What a proxy adds; the snippet of docs/deployment.md sends the last of them."""
 
 
 async def answer(access: AccessSettings, scope: dict[str, Any]) -> list[dict[str, Any]]:
@@ -77,6 +80,12 @@ def test_who_is_answered() -> None:
         (403, asked(NONE, "")),
         ("closed", asked(NONE, "10.0.0.9", "/_stcore/stream", kind="websocket")),
         (200, asked(NONE, "10.0.0.9", "/healthz")),
+        *((403, asked(NONE, "127.0.0.1", "/", (name, "https"))) for name in PASSED_ON),
+        *((403, asked(NONE, "127.0.0.1", "/metrics", (name, "https"))) for name in PASSED_ON),
+        *((403, asked(OPEN, "127.0.0.1", "/metrics", (name, "https"))) for name in PASSED_ON),
+        ("closed", asked(NONE, "127.0.0.1", "/_stcore/stream", ("X-Forwarded-Proto", "https"), kind="websocket")),
+        (200, asked(NONE, "127.0.0.1", "/healthz", ("X-Forwarded-Proto", "https"))),
+        (200, asked(OPEN, "127.0.0.1", "/metrics")),
         (200, asked(PROXY, "10.0.0.5", "/", user)),
         (200, asked(PROXY, "fd00::7", "/", user)),
         (403, asked(PROXY, "10.0.0.6", "/", user)),
@@ -123,6 +132,11 @@ def test_only_where_people_sign_in_another_address_is_served(monkeypatch: pytest
         with pytest.raises(InputError, match="this machine only"):
             serve.refuse_address(address, NONE)
         serve.refuse_address(address, TOKEN)
+    for hosts in (["backups.example.com"], ["127.0.0.1", "*.example.com"], ["10.0.0.5"]):
+        with pytest.raises(InputError, match="not to be reached as"):
+            wall.refuse_to_serve(NONE, hosts)
+    serve.refuse_hosts(["backups.example.com"], TOKEN)
+    serve.refuse_hosts(["localhost", "127.0.0.1", "::1", "backups.localhost"], NONE)
     monkeypatch.setenv(serve.TRUSTED_FORWARDERS, "")
     wall.refuse_to_serve(PROXY)
     monkeypatch.delenv(serve.TRUSTED_FORWARDERS)
