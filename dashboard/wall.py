@@ -19,6 +19,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.clock import utc_now
 from services.errors import SettingsError
 from services.serve import TRUSTED_FORWARDERS, is_loopback, refuse_address, refuse_hosts
 from services.settings.access import AccessSettings
@@ -27,6 +28,8 @@ from services.settings.load import load_access, load_settings
 FAILED = "sign-in"
 """The parameter of the URL that says a sign-in did not succeed."""
 _CALLBACK, _COOKIE = "/oauth2callback", "_streamlit_user"
+BEGAN = "X-Backups-Began"
+"""The header in which the wall says when a page's socket was opened, as ISO 8601."""
 _built: list[bool] = []
 _OPEN = ("/healthz", "/_stcore/health")
 _FORWARDED = ("forwarded", "via", "x-real-ip")
@@ -102,6 +105,7 @@ class Wall:
         if why:
             await self._refuse(scope, receive, send, why)
             return
+        scope = _with_began(scope)
         if scope["path"] == _CALLBACK:
             send = _telling_failure(send)
         if (self._access.url or "").startswith("https:"):
@@ -146,6 +150,15 @@ class Wall:
             return
         answer = PlainTextResponse(f"{why}\n", 403, headers={"Cache-Control": "no-store"})
         await answer(scope, receive, send)
+
+
+def _with_began(scope: Scope) -> Scope:
+    """Say in a header of ours, and nobody else's, when a page's socket was opened: it keeps its first headers."""
+    name = BEGAN.lower().encode()
+    headers = [(known, value) for known, value in scope["headers"] if known.lower() != name]
+    if scope["type"] == "websocket":
+        headers.append((name, utc_now().isoformat().encode()))
+    return {**scope, "headers": headers}
 
 
 def _telling_failure(send: Send) -> Send:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pydantic import SecretStr
 from dashboard import wall
 from dashboard.wall import Wall, access_of, auth_secrets
 from services import serve
+from services.clock import parse_instant, utc_now
 from services.errors import InputError
 from services.settings.access import AccessSettings
 from tests.access.test_sign_in import OIDC
@@ -103,6 +105,22 @@ def test_who_is_answered() -> None:
         (403, asked(TOKEN, "8.8.8.8", "/metrics", ("Authorization", "Bearer planted-tokeN"))),
     ):
         assert got == wanted
+
+
+def test_when_a_page_s_socket_began_is_the_wall_s_word_alone() -> None:
+    passed: list[Any] = []
+
+    async def app(scope: Any, _receive: Any, _send: Any) -> None:
+        passed.append([value.decode() for name, value in scope["headers"] if name == wall.BEGAN.lower().encode()])
+
+    for kind in ("websocket", "http"):
+        headers = [(b"remote-user", b"mara"), (b"X-BACKUPS-Began", b"2999-01-01T00:00:00Z")]
+        scope = {"type": kind, "path": "/", "headers": headers, "client": ("10.0.0.5", 5), "method": "GET"}
+        with pytest.raises(StopIteration):
+            Wall(app, PROXY)(scope, None, None).send(None)  # type: ignore[arg-type, attr-defined]
+    ((began,), nothing) = passed
+    assert timedelta(0) <= utc_now() - parse_instant(began) < timedelta(minutes=1)
+    assert nothing == []
 
 
 def test_a_sign_in_that_fails_is_told_and_cookies_go_over_tls_alone() -> None:
