@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
-from services.approvals.rules import LASTS, digest_of, rule_of, summary_of
+from services.approvals.rules import LASTS, digest_of, may_take_part, rule_of, summary_of, why_not_second
 from services.catalog.approvals import Approval
 from services.catalog.model import Run, RunKind
 from services.catalog.runs import stored_key
@@ -35,6 +35,11 @@ def ask(
     rule = rule_of(installation.settings, kind, params, actor)
     if rule is None:
         return
+    if not may_take_part(installation.settings, actor):
+        raise InputError(
+            "This needs two persons who have signed in, and the command line cannot tell who you are.",
+            hint="Ask for it on the dashboard's page; somebody else approves it there. See docs/credentials.md.",
+        )
     store, now, key = installation.catalog.approvals, installation.clock(), stored_key(idempotency_key)
     if kind == "cleanup" and params.get("only") is None:
         params = params | {"only": _planned(installation, database)}  # what is approved is what is seen now
@@ -62,10 +67,11 @@ def ask(
             store.add(known)
         except IntegrityError:  # two clicks at the same moment
             known = (store.by_key(key) if key else None) or known
+    by_command = installation.settings.access.mode == "none"
+    where = f"`backups approvals approve {known.id}`" if by_command else "on this page"
     raise ApprovalNeeded(
         f"This waits for a second person (request {known.id}): {known.summary}.",
-        hint=f"Until {known.expires_at:%Y-%m-%d %H:%M} UTC somebody else may approve it: "
-        f"`backups approvals approve {known.id}`.",
+        hint=f"Until {known.expires_at:%Y-%m-%d %H:%M} UTC somebody else may approve it: {where}.",
     )
 
 
@@ -91,7 +97,8 @@ def require_approval(installation: Installation, run: Run) -> Approval | None:
         return None
     approval = installation.catalog.approvals.of_run(run.id)
     hint = "Ask for it anew; somebody else approves it then: `backups approvals list`."
-    if approval is None or approval.state != "approved" or approval.decided_by == run.actor:
+    decider = approval.decided_by if approval is not None and approval.state == "approved" else ""
+    if approval is None or not decider or why_not_second(installation.settings, run.actor, decider):
         raise InputError("This needs a second person's approval, and has none.", hint=hint)
     parts: dict[str, Any] = {"database": run.database, "backup_id": run.backup_id, "params": run.params}
     # Of one that goes on after a crash, some may be done already.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.access.identity import PAGE_WITHOUT_SIGN_IN
 from services.approvals.gate import check_unchanged
+from services.approvals.rules import why_not_second
 from services.catalog.approvals import Approval
 from services.commands.gate import Wish, admit, permitted
 from services.commands.submit import check_note, submit_run
@@ -31,10 +32,8 @@ def approve_request(
             "Nobody has signed in, so nobody can tell whether you are a second person.",
             hint="Sign in, or approve it on the command line as another user.",
         )
-    if actor == approval.asked_by:
-        raise InputError(
-            f"{actor} asked for it, so somebody else must approve it.", hint="`backups approvals reject` withdraws it."
-        )
+    if why := why_not_second(installation.settings, approval.asked_by, actor):
+        raise InputError(why, hint="`backups approvals reject`, or the page, withdraws it.")
     if not check_unchanged(installation, approval):
         now = installation.clock()
         note = "What it was about has changed since it was asked for."

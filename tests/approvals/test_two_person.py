@@ -12,6 +12,7 @@ import pytest
 from services import commands
 from services.catalog.approvals import Approval
 from services.catalog.model import Backup
+from services.catalog.schema import approvals
 from services.errors import ApprovalNeeded, InputError, NotPermitted
 from services.installation import Installation
 from services.settings.access import AccessSettings
@@ -68,12 +69,40 @@ def test_one_asks_another_approves_and_it_is_recorded_who(inst: Installation) ->
 
 def test_whoever_asked_cannot_approve_nor_can_a_page_where_nobody_signed_in(inst: Installation) -> None:
     wish = asked(inst, "b0")
-    for actor, why in ((ASKER, "somebody else"), ("dashboard", "Nobody has signed in")):
+    elsewhere = "cli:ada@another-host"
+    for actor, why in (
+        (ASKER, "somebody else"), (elsewhere, "somebody else"), ("dashboard", "Nobody has signed in"),
+    ):  # fmt: skip
         with pytest.raises(InputError, match=why):
             commands.approve_request(inst, wish.id, actor=actor, queue=False)
     assert asked(inst, "b0").id == wish.id, "asked again, it is the same wish"
     assert commands.reject_request(inst, wish.id, actor=ASKER).state == "rejected"
     assert asked(inst, "b0").id != wish.id
+
+
+def test_where_people_sign_in_both_must_have(inst: Installation) -> None:
+    people = ("person:ada@example.com", "person:mara@example.com", ASKER, SECOND)
+    access = AccessSettings(mode="oidc", admins=people)
+    before = asked(inst, "b2")
+    inst.settings = inst.settings.model_copy(update={"access": access})
+    for name, actor in (("b0", ASKER), ("b1", SECOND)):
+        with pytest.raises(InputError, match="two persons who have signed in"):
+            commands.submit_deletion(inst, [named(inst, name).id], actor=actor, queue=False)
+    with pytest.raises(ApprovalNeeded) as needed:
+        commands.submit_deletion(inst, [named(inst, "b0").id], actor=people[0], queue=False)
+    assert "on this page" in needed.value.hint
+    wish = inst.catalog.approvals.waiting(inst.clock())[-1]
+    for one, actor, why in (
+        (wish, "cli:ada@host", "must have signed in"), (wish, SECOND, "must have signed in"),
+        (wish, people[0], "somebody else"), (before, people[1], "asked on the command line"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=why):
+            commands.approve_request(inst, one.id, actor=actor, queue=False)
+    run_id = commands.approve_request(inst, wish.id, actor=people[1], queue=False)
+    with inst.catalog.engine.begin() as connection:  # a row that came past the question
+        connection.execute(approvals.update().where(approvals.c.id == wish.id).values(decided_by=SECOND))
+    run = carry_out(inst, run_id)
+    assert (run.state, "second person's approval" in run.error) == ("failed", True)
 
 
 def test_after_a_day_it_has_expired(inst: Installation, clock: SetClock) -> None:
