@@ -16,6 +16,7 @@ from services import commands
 from services.access.roles import Role
 from services.access.sign_in import sign_in, sign_in_by_proxy
 from services.access.standing import standing_of
+from services.audit.sessions import MOST_REFUSALS, is_due, note_refused_visit
 from services.catalog.people import Person
 from services.catalog.schema import audit_log
 from services.errors import AlreadyExists, InputError, NotPermitted, UnknownName
@@ -239,6 +240,27 @@ def test_what_a_sign_in_changes_of_people_is_in_the_audit_log(inst: Installation
     assert written()[-1] == (
         JONAS, "people.change", {"command": "sign_in", "account": f"{ISSUER} sub-jonas@example.com"}
     )  # fmt: skip
+
+
+def test_visits_do_not_fill_the_audit_log(tmp_path: Path, clock: SetClock) -> None:
+    inst = make_installation(tmp_path, clock=clock)
+
+    def recorded() -> int:
+        with inst.catalog.engine.connect() as connection:
+            return int(connection.scalar(sa.select(sa.func.count()).select_from(audit_log)) or 0)
+
+    for _ in range(3):
+        note_refused_visit(inst, actor=MARA, action="sign_in", why="Nobody knows them.")
+    note_refused_visit(inst, actor=MARA, action="people.change", why="They may not.")
+    assert recorded() == 2
+    assert [is_due(inst, MARA, "sign_in") for _ in range(2)] == [True, False]
+    clock.now += timedelta(minutes=1)
+    assert is_due(inst, MARA, "sign_in")
+    for number in range(MOST_REFUSALS + 5):
+        note_refused_visit(inst, actor=f"person:x{number}@example.com", action="sign_in", why="Nobody knows them.")
+    assert recorded() == 2 + MOST_REFUSALS, "of everybody together"
+    assert is_due(inst, JONAS, "sign_in"), "whoever gets in is recorded"
+    inst.close()
 
 
 def test_a_page_that_a_proxy_signed_in_ends_as_a_sign_in_does(tmp_path: Path, clock: SetClock) -> None:
