@@ -35,11 +35,6 @@ def ask(
     rule = rule_of(installation.settings, kind, params, actor)
     if rule is None:
         return
-    if not may_take_part(installation.settings, actor):
-        raise InputError(
-            "This needs two persons who have signed in, and the command line cannot tell who you are.",
-            hint="Ask for it on the dashboard's page; somebody else approves it there. See docs/credentials.md.",
-        )
     store, now, key = installation.catalog.approvals, installation.clock(), stored_key(idempotency_key)
     if kind == "cleanup" and params.get("only") is None:
         params = params | {"only": _planned(installation, database)}  # what is approved is what is seen now
@@ -68,7 +63,9 @@ def ask(
         except IntegrityError:  # two clicks at the same moment
             known = (store.by_key(key) if key else None) or known
     by_command = installation.settings.access.mode == "none"
-    where = f"`backups approvals approve {known.id}`" if by_command else "on this page"
+    where = f"`backups approvals approve {known.id}`" if by_command else "on the dashboard's page"
+    if not may_take_part(installation.settings, actor):
+        where += ", where one who has signed in takes it over first (the command line cannot tell who you are)"
     raise ApprovalNeeded(
         f"This waits for a second person (request {known.id}): {known.summary}.",
         hint=f"Until {known.expires_at:%Y-%m-%d %H:%M} UTC somebody else may approve it: {where}.",

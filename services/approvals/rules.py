@@ -44,7 +44,7 @@ def why_not_second(settings: Settings, asked_by: str, decider: str) -> str:
 
     Where people sign in, both must have: the command line knows a user of the system, behind which may stand anybody
     who has signed in as well. Without sign-in that user is all that is known, on whatever machine: a container has a
-    new name for each start.
+    new name for each start. So a wish of the command line is first taken over by somebody who has signed in.
     """
     if not may_take_part(settings, decider):
         return "People sign in here, so whoever approves must have signed in: the command line cannot tell who it is."

@@ -81,28 +81,46 @@ def test_whoever_asked_cannot_approve_nor_can_a_page_where_nobody_signed_in(inst
 
 
 def test_where_people_sign_in_both_must_have(inst: Installation) -> None:
-    people = ("person:ada@example.com", "person:mara@example.com", ASKER, SECOND)
-    access = AccessSettings(mode="oidc", admins=people)
-    before = asked(inst, "b2")
+    ada, mara, joe = (f"person:{name}@example.com" for name in ("ada", "mara", "joe"))
+    access = AccessSettings(mode="oidc", admins=(ada, mara, joe, ASKER, SECOND))
     inst.settings = inst.settings.model_copy(update={"access": access})
-    for name, actor in (("b0", ASKER), ("b1", SECOND)):
-        with pytest.raises(InputError, match="two persons who have signed in"):
-            commands.submit_deletion(inst, [named(inst, name).id], actor=actor, queue=False)
-    with pytest.raises(ApprovalNeeded) as needed:
-        commands.submit_deletion(inst, [named(inst, "b0").id], actor=people[0], queue=False)
-    assert "on this page" in needed.value.hint
-    wish = inst.catalog.approvals.waiting(inst.clock())[-1]
-    for one, actor, why in (
-        (wish, "cli:ada@host", "must have signed in"), (wish, SECOND, "must have signed in"),
-        (wish, people[0], "somebody else"), (before, people[1], "asked on the command line"),
-    ):  # fmt: skip
+
+    def wanted(actor: str) -> Approval:
+        with pytest.raises(ApprovalNeeded, match="second person") as needed:
+            commands.submit_deletion(inst, [named(inst, "b0").id], actor=actor, reason="old", queue=False)
+        assert "on the dashboard's page" in needed.value.hint
+        assert ("takes it over first" in needed.value.hint) is actor.startswith("cli:")
+        return inst.catalog.approvals.waiting(inst.clock())[-1]
+
+    def refused(wish: Approval, actor: str, why: str) -> None:
         with pytest.raises(InputError, match=why):
-            commands.approve_request(inst, one.id, actor=actor, queue=False)
-    run_id = commands.approve_request(inst, wish.id, actor=people[1], queue=False)
+            commands.approve_request(inst, wish.id, actor=actor, queue=False)
+
+    own = wanted(ada)
+    for actor, why in (
+        (ada, "somebody else"),
+        ("cli:ada@host", "must have signed in"),
+        (SECOND, "must have signed in"),
+    ):
+        refused(own, actor, why)
+    run_id = commands.approve_request(inst, own.id, actor=mara, queue=False)
     with inst.catalog.engine.begin() as connection:  # a row that came past the question
-        connection.execute(approvals.update().where(approvals.c.id == wish.id).values(decided_by=SECOND))
+        connection.execute(approvals.update().where(approvals.c.id == own.id).values(decided_by=SECOND))
     run = carry_out(inst, run_id)
     assert (run.state, "second person's approval" in run.error) == ("failed", True)
+
+    typed = wanted(ASKER)  # who that was nobody can tell: ada, perhaps
+    refused(typed, SECOND, "must have signed in")
+    with pytest.raises(ApprovalNeeded, match="it is yours now"):
+        commands.approve_request(inst, typed.id, actor=ada, queue=False)
+    taken = inst.catalog.approvals.get(typed.id)
+    assert (taken.state, taken.asked_by) == ("waiting", ada)
+    assert taken.reason == f"old (asked for on the command line by {ASKER})"
+    refused(typed, ada, "somebody else")
+    with inst.catalog.engine.begin() as connection:
+        assert not inst.catalog.approvals.take_over(typed, by=joe, reason="", connection=connection), "once"
+    run = carry_out(inst, commands.approve_request(inst, typed.id, actor=joe, queue=False))
+    assert (run.state, run.actor) == ("finished", ada), run.error
 
 
 def test_after_a_day_it_has_expired(inst: Installation, clock: SetClock) -> None:
