@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.access.identity import PAGE_WITHOUT_SIGN_IN
+from services.access.standing import standing_of
 from services.approvals.gate import check_unchanged
 from services.catalog.approvals import Approval
 from services.commands.gate import Wish, admit, permitted
@@ -21,7 +22,7 @@ def approve_request(
     """Approve what another person asked for: it starts as it was asked for. Return the run's id.
 
     Raise UnknownName; InputError for one's own wish, one that waits no more, has expired, or is about something that
-    has changed since; NotPermitted.
+    has changed since, or that whoever asked may not ask for any more; NotPermitted.
     """
     check_note(note)
     approval = _waiting(installation, approval_id)
@@ -34,6 +35,11 @@ def approve_request(
     if actor == approval.asked_by:
         raise InputError(
             f"{actor} asked for it, so somebody else must approve it.", hint="`backups approvals reject` withdraws it."
+        )
+    if not standing_of(installation, approval.asked_by).may(NEEDS[approval.kind]):
+        raise InputError(
+            f"{approval.asked_by} asked for it, and may not do that any more.",
+            hint="Reject it; whoever still wants it asks anew: `backups approvals reject`.",
         )
     if not check_unchanged(installation, approval):
         now = installation.clock()
