@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from services import commands
+from services.approvals.exactly import exactly
 from services.catalog.approvals import Approval
 from services.catalog.deletions import Cause
 from services.catalog.model import Backup
@@ -109,6 +110,15 @@ def test_one_key_with_another_selection_or_of_another_person_is_a_wish_of_its_ow
     assert sorted((wish.asked_by, wish.summary[-2:]) for wish in waiting) == [
         (ASKER, "b0"), (ASKER, "b1"), (SECOND, "b0"),
     ]  # fmt: skip
+
+
+def test_all_of_what_is_asked_for_can_be_seen(inst: Installation) -> None:
+    for number in range(4, 9):
+        store_backup(inst, f"b{number}", at=AT + number * DAY, type="scheduled")
+    names = [f"b{number}" for number in range(7)]
+    about = exactly(inst, asked(inst, *names, force_reason="room"))
+    assert [one.name for one in about.backups] == names, "seven, where the sentence names five"
+    assert (about.total, about.options) == ("7 backups, 700 kB", {"force_reason": "room"})
 
 
 def interrupted(inst: Installation, run_id: str) -> None:
