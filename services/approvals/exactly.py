@@ -77,18 +77,17 @@ def ids_of(params: Mapping[str, Any], backup_id: str | None) -> list[str]:
 
 
 def _look_up(installation: Installation, ids: Sequence[str]) -> list[AboutBackup]:
-    columns = (backups.c.id, backups.c.name, backups.c.database, backups.c.type, backups.c.finished_at)
     stored = (
-        sa.select(sa.func.coalesce(sa.func.sum(copies.c.bytes), 0))
+        sa.select(sa.cast(sa.func.coalesce(sa.func.sum(copies.c.bytes), 0), sa.BigInteger))
         .where(copies.c.backup_id == backups.c.id, copies.c.state == "stored")
         .scalar_subquery()
+        .label("bytes")
     )
+    columns = (backups.c.id, backups.c.name, backups.c.database, backups.c.type, backups.c.finished_at)
+    query = sa.select(*columns, stored, backups.c.pinned, backups.c.state)
     found: list[AboutBackup] = []
     with installation.catalog.engine.connect() as connection:
         for start in range(0, len(ids), CHUNK):
-            query = sa.select(*columns, stored, backups.c.pinned, backups.c.state).where(
-                backups.c.id.in_(ids[start : start + CHUNK])
-            )
-            for *head, size, pinned, state in connection.execute(query):
-                found.append(AboutBackup(*head, int(size), pinned, state))
+            chosen = query.where(backups.c.id.in_(ids[start : start + CHUNK]))
+            found += [AboutBackup(**row._mapping) for row in connection.execute(chosen)]
     return found
