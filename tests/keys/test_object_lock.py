@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from services.backups.archive_plan import plan_archive
 from services.backups.compress_plan import plan_compress
 from services.backups.locking import find_unlocked, lock_copies
-from services.catalog.model import Backup
+from services.catalog.model import Backup, Run
 from services.commands import submit_cleanup, submit_copy, submit_deletion
 from services.errors import InputError, ObjectLocked
 from services.health.checks import examine
@@ -230,3 +230,24 @@ def test_what_is_past_its_lock_does_not_use_up_the_limit(
     store_backup(inst, "past2", "vault", at=NOW - 6 * DAY, database="short")
     assert [one.name for one in find_unlocked(inst, limit=1)] == ["due"]
     inst.close()
+
+
+def test_where_a_bucket_keeps_versions_and_locks_nothing_a_deletion_says_what_stays(
+    bucket: Callable[..., StorageSettings], on: Callable[..., Installation], moto: str
+) -> None:
+    inst = on(bucket(lock=False, object_lock="none"))
+    vault = inst.storage("vault")
+    assert isinstance(vault, S3Storage)
+
+    def deleted(name: str) -> Run:
+        backup = copied(inst, DAY, name)
+        run_id = submit_deletion(inst, [backup.id], force_reason="a test", actor="ada", queue=False)
+        run = carry_out(inst, run_id)
+        assert [item["outcome"] for item in run.result["items"]] == ["deleted"], run.result
+        return run
+
+    assert "older_versions_in" not in deleted("b1").result, "the bucket keeps none"
+    plain_client(moto).put_bucket_versioning(Bucket=vault.bucket, VersioningConfiguration={"Status": "Enabled"})
+    gone = deleted("b2")
+    assert gone.result["older_versions_in"] == ["vault"]
+    assert any("older version" in line.message for line in inst.catalog.runs.log(gone.id))
