@@ -151,13 +151,17 @@ def test_a_second_attempt_goes_on_with_what_had_begun(inst: Installation) -> Non
 
 def test_whoever_asked_must_still_be_allowed_to_when_it_is_approved(inst: Installation) -> None:
     inst.settings = inst.settings.model_copy(update={"access": AccessSettings(mode="proxy")})
-    for one in (ASKER, SECOND):
+    for one in ("proxy:ada", "proxy:mara"):
         add(inst, one, "admin")
-    wish = asked(inst, "b0")
-    commands.disable_person(inst, ASKER, actor=SECOND)
+    with pytest.raises(ApprovalNeeded):
+        commands.submit_deletion(inst, [named(inst, "b0").id], actor="proxy:ada", queue=False)
+    (wish,) = inst.catalog.approvals.waiting(inst.clock())
+    commands.disable_person(inst, "proxy:ada", actor="proxy:mara")
     with pytest.raises(InputError, match="may not do that any more"):
-        commands.approve_request(inst, wish.id, actor=SECOND, queue=False)
+        commands.approve_request(inst, wish.id, actor="proxy:mara", queue=False)
     assert inst.catalog.runs.list() == []
+    commands.enable_person(inst, "proxy:ada", actor="proxy:mara")
+    assert commands.approve_request(inst, wish.id, actor="proxy:mara", queue=False)
 
 
 def test_a_cleanup_is_approved_as_it_was_seen_and_the_schedule_s_needs_nobody(inst: Installation) -> None:
