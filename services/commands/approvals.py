@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from services.access.identity import PAGE_WITHOUT_SIGN_IN
+from services.access.standing import standing_of
 from services.approvals.gate import check_unchanged
 from services.approvals.rules import may_take_part, why_not_second
 from services.audit.pending import settle
@@ -28,7 +29,7 @@ def approve_request(
     had asked, and ApprovalNeeded is raised; the second approves it.
 
     Raise UnknownName; InputError for one's own wish, one that waits no more, has expired, or is about something that
-    has changed since; NotPermitted.
+    has changed since, or that whoever asked may not ask for any more; NotPermitted.
     """
     check_note(note)
     approval = _waiting(installation, approval_id)
@@ -37,6 +38,11 @@ def approve_request(
         raise InputError(
             "Nobody has signed in, so nobody can tell whether you are a second person.",
             hint="Sign in, or approve it on the command line as another user.",
+        )
+    if not standing_of(installation, approval.asked_by).may(NEEDS[approval.kind]):
+        raise InputError(
+            f"{approval.asked_by} asked for it, and may not do that any more.",
+            hint="Reject it; whoever still wants it asks anew: `backups approvals reject`.",
         )
     if may_take_part(installation.settings, actor) and not may_take_part(installation.settings, approval.asked_by):
         _take_over(installation, approval, actor)
