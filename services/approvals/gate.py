@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
-from services.approvals.rules import LASTS, digest_of, rule_of, summary_of
+from services.approvals.rules import LASTS, digest_of, may_take_part, rule_of, summary_of, why_not_second
 from services.audit.pending import settle
 from services.catalog.approvals import Approval
 from services.catalog.model import Run, RunKind
@@ -36,11 +36,13 @@ def ask(
     rule = rule_of(installation.settings, kind, params, actor)
     if rule is None:
         return
-    store, now, key = installation.catalog.approvals, installation.clock(), stored_key(idempotency_key)
+    store, now = installation.catalog.approvals, installation.clock()
     if kind == "cleanup" and params.get("only") is None:
         params = params | {"only": _planned(installation, database)}  # what is approved is what is seen now
     parts: dict[str, Any] = {"database": database, "backup_id": backup_id, "params": params}
     digest = digest_of(installation, kind, **parts)
+    # Under one key a page may ask for another selection, and another person may: those are wishes of their own.
+    key = stored_key(f"{idempotency_key}:{digest}:{actor}") if idempotency_key else None
     same = next((one for one in store.waiting(now) if (one.digest, one.asked_by) == (digest, actor)), None)
     known = same or (store.by_key(key) if key else None)
     if known is not None and known.state_at(now) != "waiting":  # decided since: this is a new wish
@@ -62,17 +64,22 @@ def ask(
         try:
             with installation.catalog.engine.begin() as connection:
                 store.add(known, connection)
-                settle(connection, outcome="refused", error=_needed(known).message, request=known.id)
+                settle(
+                    connection, outcome="refused", error=_needed(installation, known, actor).message, request=known.id
+                )
         except IntegrityError:  # two clicks at the same moment
             known = (store.by_key(key) if key else None) or known
-    raise _needed(known)
+    raise _needed(installation, known, actor)
 
 
-def _needed(known: Approval) -> ApprovalNeeded:
+def _needed(installation: Installation, known: Approval, actor: str) -> ApprovalNeeded:
+    by_command = installation.settings.access.mode == "none"
+    where = f"`backups approvals approve {known.id}`" if by_command else "on the dashboard's page"
+    if not may_take_part(installation.settings, actor):
+        where += ", where one who has signed in takes it over first (the command line cannot tell who you are)"
     return ApprovalNeeded(
         f"This waits for a second person (request {known.id}): {known.summary}.",
-        hint=f"Until {known.expires_at:%Y-%m-%d %H:%M} UTC somebody else may approve it: "
-        f"`backups approvals approve {known.id}`.",
+        hint=f"Until {known.expires_at:%Y-%m-%d %H:%M} UTC somebody else may approve it: {where}.",
     )
 
 
@@ -98,10 +105,20 @@ def require_approval(installation: Installation, run: Run) -> Approval | None:
         return None
     approval = installation.catalog.approvals.of_run(run.id)
     hint = "Ask for it anew; somebody else approves it then: `backups approvals list`."
-    if approval is None or approval.state != "approved" or approval.decided_by == run.actor:
+    decider = approval.decided_by if approval is not None and approval.state == "approved" else ""
+    if approval is None or not decider or why_not_second(installation.settings, run.actor, decider):
         raise InputError("This needs a second person's approval, and has none.", hint=hint)
     parts: dict[str, Any] = {"database": run.database, "backup_id": run.backup_id, "params": run.params}
-    # Of one that goes on after a crash, some may be done already.
-    if run.attempt <= 1 and digest_of(installation, run.kind, **parts) != approval.digest:
+    if not _has_begun(installation, run) and digest_of(installation, run.kind, **parts) != approval.digest:
         raise InputError("What was approved is not what would be done: a backup has changed since.", hint=hint)
     return approval
+
+
+def _has_begun(installation: Installation, run: Run) -> bool:
+    """Say whether a cleanup goes on after a crash with some of it done: then the backups are not what they were.
+
+    A restore changes no backup, so it is looked at again however often it starts.
+    """
+    if run.attempt <= 1 or run.kind != "cleanup":
+        return False
+    return installation.catalog.deletions.has_begun(run.id, since=run.queued_at)

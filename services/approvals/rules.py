@@ -19,9 +19,9 @@ from services.settings.model import Settings
 LASTS = timedelta(hours=24)
 """So long a wish can be approved."""
 _RESTORES: tuple[RunKind, ...] = ("restore", "point_restore")
-_NOT_CONTENT = ("approval", "queued", "attended", "unattended", "slot")
+NOT_CONTENT = ("approval", "queued", "attended", "unattended", "slot")
 """Parameters of a run that say how it is carried out, not what."""
-_CHUNK = 500
+CHUNK = 500
 _NAMED = 5
 
 
@@ -39,6 +39,31 @@ def rule_of(settings: Settings, kind: RunKind, params: Mapping[str, Any], actor:
     return None if by_schedule else "delete"
 
 
+def why_not_second(settings: Settings, asked_by: str, decider: str) -> str:
+    """Return why whoever decides is no second person beside whoever asked, or nothing.
+
+    Where people sign in, both must have: the command line knows a user of the system, behind which may stand anybody
+    who has signed in as well. Without sign-in that user is all that is known, on whatever machine: a container has a
+    new name for each start. So a wish of the command line is first taken over by somebody who has signed in.
+    """
+    if not may_take_part(settings, decider):
+        return "People sign in here, so whoever approves must have signed in: the command line cannot tell who it is."
+    if not may_take_part(settings, asked_by):
+        return f"{asked_by} asked on the command line, which cannot tell who of those who sign in that was."
+    if _person(asked_by) == _person(decider):
+        return f"{asked_by} asked for it, so somebody else must approve it."
+    return ""
+
+
+def may_take_part(settings: Settings, actor: str) -> bool:
+    """Say whether it is known which person an actor is, as far as it can be."""
+    return settings.access.mode == "none" or not actor.startswith("cli:")
+
+
+def _person(actor: str) -> str:
+    return actor.rpartition("@")[0] if actor.startswith("cli:") and "@" in actor else actor
+
+
 def digest_of(
     installation: Installation,
     kind: RunKind,
@@ -52,7 +77,7 @@ def digest_of(
     Of each backup its bytes, whether it is pinned, and whether it is there: if any of that changes, it is another wish.
     """
     ids = sorted({*(params.get("only") or ()), *([backup_id] if backup_id else ())})
-    content = {name: value for name, value in params.items() if name not in _NOT_CONTENT}
+    content = {name: value for name, value in params.items() if name not in NOT_CONTENT}
     document = {
         "kind": kind,
         "database": database,
@@ -67,8 +92,8 @@ def _as_they_are(installation: Installation, ids: Sequence[str]) -> list[list[An
     columns = (backups.c.id, backups.c.sha256, backups.c.pinned, backups.c.state)
     found: list[list[Any]] = []
     with installation.catalog.engine.connect() as connection:
-        for start in range(0, len(ids), _CHUNK):
-            query = sa.select(*columns).where(backups.c.id.in_(ids[start : start + _CHUNK])).order_by(backups.c.id)
+        for start in range(0, len(ids), CHUNK):
+            query = sa.select(*columns).where(backups.c.id.in_(ids[start : start + CHUNK])).order_by(backups.c.id)
             found += [list(row) for row in connection.execute(query)]
     return found
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from services.audit.readings import reading
 from services.catalog.wal_archives import FaultyFile, wal_archive_state
 from services.cli.output import instant, note, printable, say, stdout, table, write_json
 from services.cli.pitr_forms import check_form, gap_form, listing_form, status_form, window_form
@@ -139,7 +140,12 @@ def verify_command(
     with opened(quiet=as_json) as installation:
         settings = chosen_database(installation, database)
         archive, listing = _look(installation, settings)
-        with _unknown():
+        who, asked = actor(), {"database": settings.name, "last": last}
+        with (
+            entered(installation, "backup.verify", actor=who, command="pitr verify", arguments=asked),
+            reading(installation, who, "database", settings.name, command="pitr verify"),
+            _unknown(),
+        ):
             found = check_files(archive, listing.files, last=last)
         keep_findings(installation, settings, found.keys, found.damaged)
     if as_json:
@@ -225,7 +231,10 @@ def _draw_plan(status: PitrStatus) -> None:
     for check in status.checks:
         if check.severity == "blocking" and check.remedy is None:
             note(f"{check.name}: {check.message} {check.hint}".rstrip(), style="yellow")
-    say("Nothing was changed; --apply does what SQL can do." if waiting else "Nothing is left to set up.")
+    if waiting:
+        note("Nothing was changed; --apply does what SQL can do.")  # beside the script, which psql takes as it is
+    else:
+        say("Nothing is left to set up.")
 
 
 def _draw_steps(steps: list[Step]) -> None:

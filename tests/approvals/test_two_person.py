@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from services import commands
+from services.approvals.exactly import exactly
 from services.catalog.approvals import Approval
+from services.catalog.deletions import Cause
 from services.catalog.model import Backup
+from services.catalog.schema import approvals
 from services.errors import ApprovalNeeded, InputError, NotPermitted
 from services.installation import Installation
 from services.settings.access import AccessSettings
@@ -68,12 +71,58 @@ def test_one_asks_another_approves_and_it_is_recorded_who(inst: Installation) ->
 
 def test_whoever_asked_cannot_approve_nor_can_a_page_where_nobody_signed_in(inst: Installation) -> None:
     wish = asked(inst, "b0")
-    for actor, why in ((ASKER, "somebody else"), ("dashboard", "Nobody has signed in")):
+    elsewhere = "cli:ada@another-host"
+    for actor, why in (
+        (ASKER, "somebody else"), (elsewhere, "somebody else"), ("dashboard", "Nobody has signed in"),
+    ):  # fmt: skip
         with pytest.raises(InputError, match=why):
             commands.approve_request(inst, wish.id, actor=actor, queue=False)
     assert asked(inst, "b0").id == wish.id, "asked again, it is the same wish"
     assert commands.reject_request(inst, wish.id, actor=ASKER).state == "rejected"
     assert asked(inst, "b0").id != wish.id
+
+
+def test_where_people_sign_in_both_must_have(inst: Installation) -> None:
+    ada, mara, joe = (f"person:{name}@example.com" for name in ("ada", "mara", "joe"))
+    access = AccessSettings(mode="oidc", admins=(ada, mara, joe, ASKER, SECOND))
+    inst.settings = inst.settings.model_copy(update={"access": access})
+
+    def wanted(actor: str) -> Approval:
+        with pytest.raises(ApprovalNeeded, match="second person") as needed:
+            commands.submit_deletion(inst, [named(inst, "b0").id], actor=actor, reason="old", queue=False)
+        assert "on the dashboard's page" in needed.value.hint
+        assert ("takes it over first" in needed.value.hint) is actor.startswith("cli:")
+        return inst.catalog.approvals.waiting(inst.clock())[-1]
+
+    def refused(wish: Approval, actor: str, why: str) -> None:
+        with pytest.raises(InputError, match=why):
+            commands.approve_request(inst, wish.id, actor=actor, queue=False)
+
+    own = wanted(ada)
+    for actor, why in (
+        (ada, "somebody else"),
+        ("cli:ada@host", "must have signed in"),
+        (SECOND, "must have signed in"),
+    ):
+        refused(own, actor, why)
+    run_id = commands.approve_request(inst, own.id, actor=mara, queue=False)
+    with inst.catalog.engine.begin() as connection:  # a row that came past the question
+        connection.execute(approvals.update().where(approvals.c.id == own.id).values(decided_by=SECOND))
+    run = carry_out(inst, run_id)
+    assert (run.state, "second person's approval" in run.error) == ("failed", True)
+
+    typed = wanted(ASKER)  # who that was nobody can tell: ada, perhaps
+    refused(typed, SECOND, "must have signed in")
+    with pytest.raises(ApprovalNeeded, match="it is yours now"):
+        commands.approve_request(inst, typed.id, actor=ada, queue=False)
+    taken = inst.catalog.approvals.get(typed.id)
+    assert (taken.state, taken.asked_by) == ("waiting", ada)
+    assert taken.reason == f"old (asked for on the command line by {ASKER})"
+    refused(typed, ada, "somebody else")
+    with inst.catalog.engine.begin() as connection:
+        assert not inst.catalog.approvals.take_over(typed, by=joe, reason="", connection=connection), "once"
+    run = carry_out(inst, commands.approve_request(inst, typed.id, actor=joe, queue=False))
+    assert (run.state, run.actor) == ("finished", ada), run.error
 
 
 def test_after_a_day_it_has_expired(inst: Installation, clock: SetClock) -> None:
@@ -95,6 +144,71 @@ def test_what_has_changed_since_is_another_wish(inst: Installation) -> None:
     commands.set_pin(inst, named(inst, "b1").id, pinned=True, actor=SECOND)
     run = carry_out(inst, run_id)
     assert (run.state, "changed since" in run.error) == ("failed", True)
+
+
+def test_one_key_with_another_selection_or_of_another_person_is_a_wish_of_its_own(inst: Installation) -> None:
+    first = asked(inst, "b0", idempotency_key="page:1")
+    second = asked(inst, "b1", idempotency_key="page:1")
+    assert [wish.summary for wish in (first, second)] == ["Delete 1 backup: b0", "Delete 1 backup: b1"]
+    assert asked(inst, "b0", idempotency_key="page:1").id in {first.id, second.id}
+    with pytest.raises(ApprovalNeeded):
+        commands.submit_deletion(inst, [named(inst, "b0").id], actor=SECOND, queue=False, idempotency_key="page:1")
+    waiting = inst.catalog.approvals.waiting(inst.clock())
+    assert sorted((wish.asked_by, wish.summary[-2:]) for wish in waiting) == [
+        (ASKER, "b0"), (ASKER, "b1"), (SECOND, "b0"),
+    ]  # fmt: skip
+
+
+def test_all_of_what_is_asked_for_can_be_seen(inst: Installation) -> None:
+    for number in range(4, 9):
+        store_backup(inst, f"b{number}", at=AT + number * DAY, type="scheduled")
+    names = [f"b{number}" for number in range(7)]
+    about = exactly(inst, asked(inst, *names, force_reason="room"))
+    assert [one.name for one in about.backups] == names, "seven, where the sentence names five"
+    assert (about.total, about.options) == ("7 backups, 700 kB", {"force_reason": "room"})
+
+
+def interrupted(inst: Installation, run_id: str) -> None:
+    """Have a worker take a run and go away, so that the next one is its second attempt."""
+    runs = inst.catalog.runs
+    runs.claim(run_id, worker="gone:1", now=inst.clock())
+    assert runs.take_back(runs.get(run_id), state="queued", now=inst.clock())
+
+
+def test_a_second_attempt_of_what_had_not_begun_is_looked_at_again(inst: Installation) -> None:
+    wish = asked(inst, "b0")
+    run_id = commands.approve_request(inst, wish.id, actor=SECOND, queue=False)
+    interrupted(inst, run_id)
+    commands.set_pin(inst, named(inst, "b0").id, pinned=True, actor=SECOND)
+    run = carry_out(inst, run_id)
+    assert (run.attempt, run.state, "changed since" in run.error) == (2, "failed", True)
+
+
+def test_a_second_attempt_goes_on_with_what_had_begun(inst: Installation) -> None:
+    wish = asked(inst, "b0", "b1")
+    run_id = commands.approve_request(inst, wish.id, actor=SECOND, queue=False)
+    interrupted(inst, run_id)
+    cause = Cause(run_id, ASKER, "by hand", minimum=1)
+    with inst.catalog.engine.begin() as connection:
+        inst.catalog.deletions.begin(named(inst, "b0").id, cause, now=inst.clock(), connection=connection)
+    run = carry_out(inst, run_id)
+    assert (run.attempt, run.state) == (2, "finished"), run.error
+    assert [item["outcome"] for item in run.result["items"]] == ["deleted", "deleted"]
+
+
+def test_whoever_asked_must_still_be_allowed_to_when_it_is_approved(inst: Installation) -> None:
+    inst.settings = inst.settings.model_copy(update={"access": AccessSettings(mode="proxy")})
+    for one in ("proxy:ada", "proxy:mara"):
+        add(inst, one, "admin")
+    with pytest.raises(ApprovalNeeded):
+        commands.submit_deletion(inst, [named(inst, "b0").id], actor="proxy:ada", queue=False)
+    (wish,) = inst.catalog.approvals.waiting(inst.clock())
+    commands.disable_person(inst, "proxy:ada", actor="proxy:mara")
+    with pytest.raises(InputError, match="may not do that any more"):
+        commands.approve_request(inst, wish.id, actor="proxy:mara", queue=False)
+    assert inst.catalog.runs.list() == []
+    commands.enable_person(inst, "proxy:ada", actor="proxy:mara")
+    assert commands.approve_request(inst, wish.id, actor="proxy:mara", queue=False)
 
 
 def test_a_cleanup_is_approved_as_it_was_seen_and_the_schedule_s_needs_nobody(inst: Installation) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ import sqlalchemy as sa
 from services import commands
 from services.access.roles import Role
 from services.audit.model import AuditRow
+from services.audit.origin import present_origin
 from services.audit.record import NotRecorded
 from services.audit.stored import stored_rows, to_row
 from services.audit.verify import verify
@@ -55,6 +57,16 @@ def break_log(inst: Installation) -> None:
 @pytest.fixture
 def inst(tmp_path: Path) -> Installation:
     return world(tmp_path, "orders", recipients=True)
+
+
+def test_what_a_caller_s_environment_says_of_ssh_is_told_as_their_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = socket.gethostname()
+    for said, origin in (
+        ("203.0.113.9 50022 10.0.0.1 22", f"{machine} (by its own account ssh from 203.0.113.9)"),
+        ("headquarters 1 2 3", machine), ("", machine),
+    ):  # fmt: skip
+        monkeypatch.setenv("SSH_CONNECTION", said)
+        assert present_origin() == origin
 
 
 def test_each_kind_of_command_is_recorded_with_who_what_on_what_and_why(inst: Installation) -> None:
