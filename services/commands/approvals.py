@@ -5,14 +5,12 @@ from __future__ import annotations
 from services.access.identity import PAGE_WITHOUT_SIGN_IN
 from services.access.standing import standing_of
 from services.approvals.gate import check_unchanged
+from services.approvals.rules import NEEDS
 from services.catalog.approvals import Approval
 from services.commands.gate import Wish, admit, permitted
 from services.commands.submit import check_note, submit_run
 from services.errors import InputError
 from services.installation import Installation
-
-NEEDS = {"cleanup": "backup.delete", "restore": "restore.database", "point_restore": "point.restore"}
-"""What whoever approves must be permitted to do themselves, by the kind of run."""
 
 
 @permitted("approval.decide")

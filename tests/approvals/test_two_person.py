@@ -161,7 +161,10 @@ def test_whoever_asked_must_still_be_allowed_to_when_it_is_approved(inst: Instal
         commands.approve_request(inst, wish.id, actor="proxy:mara", queue=False)
     assert inst.catalog.runs.list() == []
     commands.enable_person(inst, "proxy:ada", actor="proxy:mara")
-    assert commands.approve_request(inst, wish.id, actor="proxy:mara", queue=False)
+    run_id = commands.approve_request(inst, wish.id, actor="proxy:mara", queue=False)
+    commands.disable_person(inst, "proxy:ada", actor="proxy:mara")
+    run = carry_out(inst, run_id)
+    assert (run.state, "proxy:ada may not do that any more" in run.error) == ("failed", True)
 
 
 def test_a_cleanup_is_approved_as_it_was_seen_and_the_schedule_s_needs_nobody(inst: Installation) -> None:
