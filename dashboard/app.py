@@ -18,7 +18,7 @@ from dashboard.visitor import know_visitors
 from dashboard.who import look, may, reason
 from services.access.identity import PAGE_WITHOUT_SIGN_IN
 from services.access.standing import Standing
-from services.audit.sessions import note_refused_visit
+from services.audit.sessions import is_due, note_refused_visit
 from services.commands import note_sign_in
 from services.errors import BackupsError
 
@@ -64,7 +64,8 @@ def who_is_there() -> Standing | None:
         found = look()
         if found is not None and found.role is not None:
             if found.actor != PAGE_WITHOUT_SIGN_IN and st.session_state.get("noted") != found.actor:
-                note_sign_in(installation(), actor=found.actor)
+                if is_due(installation(), found.actor, "sign_in"):
+                    note_sign_in(installation(), actor=found.actor)
                 st.session_state["noted"] = found.actor
             return found
         if found is not None and st.session_state.get("refused") != found.why:

@@ -32,6 +32,7 @@ from dashboard.wall import Wall, access_of, auth_secrets, refuse_to_serve
 from services.errors import BackupsError, SettingsError
 from services.health.prometheus import CONTENT_TYPE
 from services.log_output import configure_logging, reformat
+from services.serve import hosts_of
 from services.settings.load import load_settings
 
 T = TypeVar("T")
@@ -85,9 +86,8 @@ def edge(environ: dict[str, str]) -> dict[str, Any]:
         return {}
     if settings is None:
         return {}
-    public = [urlsplit(url) for url in (settings.access.url, settings.alerts.dashboard_url) if url]
-    hosts = {*settings.web.hosts, *(url.hostname for url in public if url.hostname)}
-    return {"hosts": sorted(hosts), "is_https": any(url.scheme == "https" for url in public[:1])}
+    url = settings.access.url or settings.alerts.dashboard_url or ""
+    return {"hosts": sorted(hosts_of(settings)), "is_https": urlsplit(url).scheme == "https"}
 
 
 def _write_one_log() -> None:
@@ -98,8 +98,9 @@ def _write_one_log() -> None:
 
 _write_one_log()
 access = access_of(os.environ)
+known = edge(dict(os.environ))
 try:
-    refuse_to_serve(access)
+    refuse_to_serve(access, known.get("hosts", ()))
 except BackupsError as error:
     sys.exit(f"Error: {error}")
 wall.build()
@@ -108,6 +109,6 @@ app = st.App(
     secrets=auth_secrets(access),
     routes=[Route("/healthz", healthz), Route("/metrics", metrics), Route(DOWNLOADS, download)],
     lifespan=lifespan,  # type: ignore[arg-type]
-    middleware=[Middleware(Edge, **edge(dict(os.environ))), Middleware(Wall, access=access)],
+    middleware=[Middleware(Edge, **known), Middleware(Wall, access=access)],
     on_script_error=report_incident,
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,17 +19,21 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.clock import utc_now
 from services.errors import SettingsError
-from services.serve import TRUSTED_FORWARDERS, is_loopback, refuse_address
+from services.serve import TRUSTED_FORWARDERS, is_loopback, refuse_address, refuse_hosts
 from services.settings.access import AccessSettings
 from services.settings.load import load_access, load_settings
 
 FAILED = "sign-in"
 """The parameter of the URL that says a sign-in did not succeed."""
 _CALLBACK, _COOKIE = "/oauth2callback", "_streamlit_user"
+BEGAN = "X-Backups-Began"
+"""The header in which the wall says when a page's socket was opened, as ISO 8601."""
 _built: list[bool] = []
 _OPEN = ("/healthz", "/_stcore/health")
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+_FORWARDED = ("forwarded", "via", "x-real-ip")
+_FORWARDED_PREFIX = "x-forwarded-"
 
 
 def build() -> None:
@@ -51,12 +55,15 @@ def access_of(environ: Mapping[str, str]) -> AccessSettings:
         return AccessSettings()
 
 
-def refuse_to_serve(access: AccessSettings) -> None:
+def refuse_to_serve(access: AccessSettings, hosts: Collection[str] = ()) -> None:
     """Raise InputError unless this server, however it was started, listens where its sign-in allows.
+
+    Nor, where nobody signs in, by names of others (``services.serve.hosts_of``).
 
     A proxy's address is what the connection says, so nothing may put another one in its place.
     """
     refuse_address(str(st.get_option("server.address") or "0.0.0.0"), access)  # nosec B104  # noqa: S104 - what none means
+    refuse_hosts(hosts, access)
     if access.mode == "proxy" and os.environ.get(TRUSTED_FORWARDERS) != "":
         raise SettingsError(
             "The server takes the addresses of requests from a header, so it cannot tell the proxy from others.",
@@ -98,6 +105,7 @@ class Wall:
         if why:
             await self._refuse(scope, receive, send, why)
             return
+        scope = _with_began(scope)
         if scope["path"] == _CALLBACK:
             send = _telling_failure(send)
         if (self._access.url or "").startswith("https:"):
@@ -115,11 +123,13 @@ class Wall:
             wanted = f"Bearer {access.metrics_token.get_secret_value()}".encode()
             return "" if hmac.compare_digest(given, wanted) else "The token is missing or wrong."
         if path == "/metrics" or access.mode == "none":
-            if is_loopback(peer) and not (access.mode != "none" and any(name in headers for name in _FORWARDED)):
+            is_passed_on = any(name in _FORWARDED or name.startswith(_FORWARDED_PREFIX) for name in headers)
+            if is_loopback(peer) and not is_passed_on:
                 return ""
             if path == "/metrics":
                 return "Metrics are for this machine. Set access.metrics_token (BACKUP_METRICS_TOKEN) for others."
-            return "There is no sign-in, so this is served to its own machine only. docs/access.md sets one up."
+            passed_on = " A proxy has passed this request on." if is_loopback(peer) else ""
+            return f"There is no sign-in, so this is served to its own machine only.{passed_on} See docs/access.md."
         if access.mode == "proxy":
             if not self._is_trusted(peer):
                 return f"{peer} is not the proxy that signs people in (access.proxy_addresses)."
@@ -140,6 +150,15 @@ class Wall:
             return
         answer = PlainTextResponse(f"{why}\n", 403, headers={"Cache-Control": "no-store"})
         await answer(scope, receive, send)
+
+
+def _with_began(scope: Scope) -> Scope:
+    """Say in a header of ours, and nobody else's, when a page's socket was opened: it keeps its first headers."""
+    name = BEGAN.lower().encode()
+    headers = [(known, value) for known, value in scope["headers"] if known.lower() != name]
+    if scope["type"] == "websocket":
+        headers.append((name, utc_now().isoformat().encode()))
+    return {**scope, "headers": headers}
 
 
 def _telling_failure(send: Send) -> Send:

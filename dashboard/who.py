@@ -6,12 +6,13 @@ import streamlit as st
 
 from dashboard import session  # as a module: tests put another installation there
 from dashboard.format import escape
-from dashboard.wall import stands
+from dashboard.wall import BEGAN, stands
 from services.access.identity import PAGE_WITHOUT_SIGN_IN
 from services.access.roles import Role
 from services.access.sign_in import sign_in, sign_in_by_proxy
 from services.access.standing import Standing
 from services.access.table import PERMISSIONS
+from services.clock import parse_instant
 from services.errors import InputError
 from services.serve import refuse_address
 
@@ -91,5 +92,8 @@ def _standing() -> Standing | None:
     if access.mode == "proxy":
         names = st.context.headers.get_all(access.proxy_header or "")
         groups = st.context.headers.get_all(access.proxy_roles_header) if access.proxy_roles_header else []
-        return sign_in_by_proxy(inst, names[0], ",".join(groups)) if len(names) == 1 else None
+        began = st.context.headers.get_all(BEGAN)
+        if len(names) != 1 or len(began) != 1:
+            return None
+        return sign_in_by_proxy(inst, names[0], ",".join(groups), began=parse_instant(began[0]))
     return sign_in(inst, st.user.to_dict()) if st.user.get("is_logged_in") else None

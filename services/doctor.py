@@ -40,6 +40,7 @@ from services.preflight.tried import TriedStorages
 from services.restores.copies import choose_copy
 from services.restores.evidence import read_evidence
 from services.restores.scratch_server import scratch_server
+from services.settings.access import lets_anybody_in
 from services.settings.load import load_alerts, load_settings
 from services.settings.model import DatabaseSettings, Settings, StorageSettings
 from services.storage.one_disk import check_second_place
@@ -171,6 +172,13 @@ def _check_settings(settings: Settings) -> Iterator[tuple[Result, str, str]]:
     what = "The sample environment" if settings.sample else "Read without a fault"
     databases = ", ".join(d.name for d in settings.databases)
     yield "ok", f"{what}: databases {databases}; storages {', '.join(s.name for s in settings.storages)}.", ""
+    if lets_anybody_in(settings.access):
+        role = settings.access.default_role
+        yield (
+            "warning",
+            f"{settings.access.issuer} signs anybody in, and access.default_role makes each of them {role}.",
+            "Take it out (BACKUP_DEFAULT_ROLE) and add people by name, or use an issuer of your own organisation.",
+        )
 
 
 def check_home(home: Path) -> Iterator[tuple[Result, str, str]]:

@@ -18,13 +18,15 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from services.errors import BackupsError, InputError
 from services.settings.access import AccessSettings
 from services.settings.load import load_access, load_settings
+from services.settings.model import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -61,12 +63,35 @@ def refuse_address(address: str, access: AccessSettings) -> None:
         )
 
 
-def check_address(address: str, port: int, access: AccessSettings | None = None) -> None:
+def hosts_of(settings: Settings) -> frozenset[str]:
+    """Return the names by which people reach the dashboard, beside this machine's own."""
+    urls = (settings.access.url, settings.alerts.dashboard_url)
+    return frozenset({*settings.web.hosts, *(host for url in urls if url and (host := urlsplit(url).hostname))})
+
+
+def refuse_hosts(hosts: Collection[str], access: AccessSettings) -> None:
+    """Raise InputError where nobody signs in and a name is set by which others reach the dashboard.
+
+    A proxy on this machine would then serve them as this machine itself: all its requests come from loopback.
+    """
+    public = sorted(host for host in hosts if not (is_loopback(host) or host.endswith(".localhost")))
+    if access.mode == "none" and public:
+        raise InputError(
+            f"Nobody signs in (access.mode is none), so the dashboard is for this machine only, and not to be reached "
+            f"as {', '.join(public)} (BACKUP_DASHBOARD_URL, BACKUPS_HOSTS).",
+            hint="Set up sign-in (docs/access.md), or take the names out of the settings.",
+        )
+
+
+def check_address(
+    address: str, port: int, access: AccessSettings | None = None, *, hosts: Collection[str] = ()
+) -> None:
     """Raise InputError unless the dashboard may be served there: where people sign in, or on this machine; a free port.
 
-    ``access``: None is without sign-in.
+    ``access``: None is without sign-in. ``hosts``: see ``hosts_of``.
     """
     refuse_address(address, access or AccessSettings())
+    refuse_hosts(hosts, access or AccessSettings())
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a connection of the last run may be lingering
@@ -113,15 +138,16 @@ def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return own
 
 
-def access_settings(environ: Mapping[str, str]) -> AccessSettings:
-    """Return who may get in, of the settings or of the sample environment. Raise SettingsError."""
+def access_settings(environ: Mapping[str, str]) -> tuple[AccessSettings, frozenset[str]]:
+    """Return who may get in, and by which names, of the settings or of the sample environment. Raise SettingsError."""
     settings = load_settings(environ)
-    return settings.access if settings is not None else load_access(environ)
+    return (settings.access, hosts_of(settings)) if settings is not None else (load_access(environ), frozenset())
 
 
 def exec_dashboard(address: str, port: int, environ: Mapping[str, str]) -> None:
     """Become the dashboard. Raise InputError, SettingsError; does not return otherwise."""
-    check_address(address, port, access_settings(environ))
+    access, hosts = access_settings(environ)
+    check_address(address, port, access, hosts=hosts)
     command = dashboard_command(address, port)
     environment = child_environment(environ)
     os.chdir(_ROOT)

@@ -10,18 +10,22 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from services import doctor
 from services.clock import utc_now
-from services.doctor import Diagnosis, examine
+from services.doctor import Diagnosis, _check_settings, examine
 from services.postgres.connection import Address, connect
 from services.postgres.server import LocalServer
+from services.settings.access import AccessSettings
 from services.storage.local import LocalStorage
 from services.storage.protocol import StorageProbe
 from services.stream.encryption import generate_key
+from tests.access.test_sign_in import OIDC
 from tests.cli.conftest import Shell, shell  # noqa: F401 - a fixture
+from tests.support.installations import make_settings
 
 
 def _examine(the: Shell, clock: Callable[[], datetime] = utc_now, **variables: str) -> dict[str, list[Diagnosis]]:
@@ -60,6 +64,20 @@ def test_wrong_settings_are_named_one_by_one(shell: Shell) -> None:
     assert list(found) == ["settings"]
     assert len(found["settings"]) == 2
     assert shell.run("doctor", DATABASE_URL="mysql://h/x").exit_code == 2
+
+
+def test_a_role_for_anybody_on_earth_is_a_warning(tmp_path: Path) -> None:
+    def warned(issuer: str, **more: Any) -> bool:
+        access = AccessSettings(**OIDC | {"issuer": issuer} | more)
+        settings = make_settings(tmp_path).model_copy(update={"access": access})
+        return any(result == "warning" and issuer in said for result, said, _ in _check_settings(settings))
+
+    google, microsoft = "https://accounts.google.com", "https://login.microsoftonline.com"
+    for issuer in (google, f"{microsoft}/common/v2.0"):
+        assert warned(issuer, default_role="viewer")
+        assert not warned(issuer)
+    for issuer in (f"{microsoft}/5d0e2c3f-0000-4000-8000-000000000000/v2.0", "https://id.example.com"):
+        assert not warned(issuer, default_role="viewer")
 
 
 def test_a_home_folder_that_cannot_be_made_is_failed(shell: Shell) -> None:

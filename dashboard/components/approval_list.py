@@ -11,6 +11,7 @@ from dashboard.session import remember_message
 from dashboard.who import actor, offered
 from services.access.identity import PAGE_WITHOUT_SIGN_IN
 from services.approvals.exactly import Exactly, exactly
+from services.approvals.rules import may_take_part
 from services.catalog.approvals import Approval, Rule
 from services.commands import approve_request, reject_request
 from services.installation import Installation
@@ -45,15 +46,24 @@ def _one(inst: Installation, one: Approval) -> None:
     st.markdown(f":gray[Asked for by {escape(one.asked_by)} {when}{because}]")
     _what(exactly(inst, one))
     who = actor()
+    unknown = not may_take_part(inst.settings, one.asked_by)
     own, nobody = one.asked_by == who, who == PAGE_WITHOUT_SIGN_IN
     if not own and not offered("approval.decide"):
         return
     with st.container(horizontal=True):
         approved = st.button(
-            "Approve", key=f"approve-{one.id}", icon=":material/check:", type="primary", disabled=own or nobody
+            "Take over" if unknown else "Approve",
+            key=f"approve-{one.id}",
+            icon=":material/check:",
+            type="primary",
+            disabled=own or nobody,
         )
         rejected = st.button("Withdraw" if own else "Reject", key=f"reject-{one.id}", icon=":material/close:")
-    if own:
+    if unknown:
+        st.caption(
+            "The command line cannot tell who that was: who takes it over is the one who asks, and another approves."
+        )
+    elif own:
         st.caption("You asked for it, so somebody else approves it.")
     elif nobody:
         st.caption(f"Nobody has signed in here. On the command line: `backups approvals approve {one.id}`.")

@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 
 from services.access.standing import standing_of
-from services.approvals.rules import LASTS, NEEDS, digest_of, rule_of, summary_of
+from services.approvals.rules import LASTS, NEEDS, digest_of, may_take_part, rule_of, summary_of, why_not_second
+from services.audit.pending import settle
 from services.catalog.approvals import Approval
 from services.catalog.model import Run, RunKind
 from services.catalog.runs import stored_key
@@ -62,13 +63,24 @@ def ask(
             **parts,
         )
         try:
-            store.add(known)
+            with installation.catalog.engine.begin() as connection:
+                store.add(known, connection)
+                settle(
+                    connection, outcome="refused", error=_needed(installation, known, actor).message, request=known.id
+                )
         except IntegrityError:  # two clicks at the same moment
             known = (store.by_key(key) if key else None) or known
-    raise ApprovalNeeded(
+    raise _needed(installation, known, actor)
+
+
+def _needed(installation: Installation, known: Approval, actor: str) -> ApprovalNeeded:
+    by_command = installation.settings.access.mode == "none"
+    where = f"`backups approvals approve {known.id}`" if by_command else "on the dashboard's page"
+    if not may_take_part(installation.settings, actor):
+        where += ", where one who has signed in takes it over first (the command line cannot tell who you are)"
+    return ApprovalNeeded(
         f"This waits for a second person (request {known.id}): {known.summary}.",
-        hint=f"Until {known.expires_at:%Y-%m-%d %H:%M} UTC somebody else may approve it: "
-        f"`backups approvals approve {known.id}`.",
+        hint=f"Until {known.expires_at:%Y-%m-%d %H:%M} UTC somebody else may approve it: {where}.",
     )
 
 
@@ -95,7 +107,8 @@ def require_approval(installation: Installation, run: Run) -> Approval | None:
         return None
     approval = installation.catalog.approvals.of_run(run.id)
     hint = "Ask for it anew; somebody else approves it then: `backups approvals list`."
-    if approval is None or approval.state != "approved" or approval.decided_by == run.actor:
+    decider = approval.decided_by if approval is not None and approval.state == "approved" else ""
+    if approval is None or not decider or why_not_second(installation.settings, run.actor, decider):
         raise InputError("This needs a second person's approval, and has none.", hint=hint)
     parts: dict[str, Any] = {"database": run.database, "backup_id": run.backup_id, "params": run.params}
     if _has_begun(installation, run):

@@ -43,6 +43,31 @@ def rule_of(settings: Settings, kind: RunKind, params: Mapping[str, Any], actor:
     return None if by_schedule else "delete"
 
 
+def why_not_second(settings: Settings, asked_by: str, decider: str) -> str:
+    """Return why whoever decides is no second person beside whoever asked, or nothing.
+
+    Where people sign in, both must have: the command line knows a user of the system, behind which may stand anybody
+    who has signed in as well. Without sign-in that user is all that is known, on whatever machine: a container has a
+    new name for each start. So a wish of the command line is first taken over by somebody who has signed in.
+    """
+    if not may_take_part(settings, decider):
+        return "People sign in here, so whoever approves must have signed in: the command line cannot tell who it is."
+    if not may_take_part(settings, asked_by):
+        return f"{asked_by} asked on the command line, which cannot tell who of those who sign in that was."
+    if _person(asked_by) == _person(decider):
+        return f"{asked_by} asked for it, so somebody else must approve it."
+    return ""
+
+
+def may_take_part(settings: Settings, actor: str) -> bool:
+    """Say whether it is known which person an actor is, as far as it can be."""
+    return settings.access.mode == "none" or not actor.startswith("cli:")
+
+
+def _person(actor: str) -> str:
+    return actor.rpartition("@")[0] if actor.startswith("cli:") and "@" in actor else actor
+
+
 def digest_of(
     installation: Installation,
     kind: RunKind,

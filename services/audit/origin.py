@@ -5,6 +5,7 @@ The dashboard, which alone knows addresses, says so with ``know_origins``.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -31,11 +32,17 @@ def coming_from(origin: str) -> Iterator[None]:
 
 
 def present_origin() -> str:
-    """Return from where the present request came; of a command typed through ssh, from which address besides."""
+    """Return from where the present request came; of a command the machine, and what its caller says of ssh besides.
+
+    That is their environment, which they write themselves: it stands there as what they say.
+    """
     if (kept := _KNOWN.get()) is not None:
         return kept
     for source in _sources:
         if (known := source()) is not None:
             return known
-    remote = os.environ.get("SSH_CONNECTION", "").partition(" ")[0]
-    return f"{socket.gethostname()}{f' (ssh from {remote})' if remote else ''}"
+    try:
+        remote = str(ipaddress.ip_address(os.environ.get("SSH_CONNECTION", "").partition(" ")[0]))
+    except ValueError:
+        return socket.gethostname()
+    return f"{socket.gethostname()} (by its own account ssh from {remote})"

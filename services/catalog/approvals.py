@@ -84,10 +84,16 @@ class ApprovalStore:
         """Return all, the newest first."""
         return self._fetch(sa.select(approvals).order_by(approvals.c.asked_at.desc(), approvals.c.id).limit(limit))
 
-    def add(self, approval: Approval) -> None:
+    def add(self, approval: Approval, connection: sa.Connection) -> None:
         """Add a wish. Raise IntegrityError when its key is there already."""
-        with self._engine.begin() as connection:
-            connection.execute(approvals.insert().values(vars(approval)))
+        connection.execute(approvals.insert().values(vars(approval)))
+
+    def take_over(self, approval: Approval, *, by: str, reason: str, connection: sa.Connection) -> bool:
+        """Have a waiting wish be another person's; False when it waits no more, or somebody else was first."""
+        still = sa.and_(approvals.c.state == "waiting", approvals.c.asked_by == approval.asked_by)
+        where = sa.and_(approvals.c.id == approval.id, still)
+        changed = connection.execute(approvals.update().where(where).values(asked_by=by, reason=reason))
+        return changed.rowcount == 1
 
     def decide(
         self,

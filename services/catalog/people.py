@@ -35,7 +35,7 @@ class Person:
     changed_by: str
     last_seen_at: datetime | None = None
     signed_out_at: datetime | None = None
-    """What signed in before this is signed out."""
+    """What signed in before this is signed out: by themselves, by other groups later on, or their account released."""
 
 
 class PeopleStore:
@@ -64,6 +64,12 @@ class PeopleStore:
     def change(self, identity: str, connection: sa.Connection, **values: Any) -> None:
         """Set these columns of a person."""
         connection.execute(people.update().where(people.c.identity == identity).values(**values))
+
+    def renew(self, identity: str, connection: sa.Connection, began: datetime, **values: Any) -> bool:
+        """Set these columns by what a sign-in says; False, and nothing set, when it began before one's end by now."""
+        goes_on = sa.or_(people.c.signed_out_at.is_(None), people.c.signed_out_at <= began)
+        where = sa.and_(people.c.identity == identity, goes_on)
+        return connection.execute(people.update().where(where).values(**values)).rowcount == 1
 
     def admins(self, connection: sa.Connection) -> builtins.list[Person]:
         """Return the admins that are not disabled, their rows held until the transaction ends."""

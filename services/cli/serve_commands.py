@@ -39,7 +39,8 @@ def serve(
 ) -> None:
     """Run a worker and the dashboard until Ctrl-C; the catalogue is brought up to date first."""
     _log_to_stderr()
-    serving.check_address(address, port, serving.access_settings(os.environ))
+    access, hosts = serving.access_settings(os.environ)
+    serving.check_address(address, port, access, hosts=hosts)
     note("Preparing…")
     installation = open_installation(os.environ, migrate=True)
     sync_schedules(installation)

@@ -101,8 +101,12 @@ def release_account(
     actor: str,
     reason: str = "",  # noqa: ARG001 - for the audit
 ) -> Person:
-    """Forget which account of the provider a person's is: the next one with their name is taken. Raise UnknownName."""
-    return _change(installation, full_identity(installation, who), actor, subject=None)
+    """Forget which account of the provider a person's is: the next one that signs in with their name is taken.
+
+    Every sign-in of before ends, or an open tab of the old account would take it again. Raise UnknownName.
+    """
+    ended = installation.clock().replace(microsecond=0)  # as a token says it
+    return _change(installation, full_identity(installation, who), actor, subject=None, signed_out_at=ended)
 
 
 @permitted("read")
@@ -116,6 +120,7 @@ def sign_out(installation: Installation, *, actor: str) -> None:
     began_before = installation.clock().replace(microsecond=0)  # as a token says it
     with installation.catalog.engine.begin() as connection:
         installation.catalog.people.change(actor, connection, signed_out_at=began_before)
+        settle(connection)
 
 
 def full_identity(installation: Installation, who: str) -> str:

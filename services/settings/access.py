@@ -141,6 +141,24 @@ def missing(access: AccessSettings) -> Iterator[str]:
         yield "access.admins (BACKUP_ADMINS): is missing, and no group is mapped to admin: nobody could let others in"
 
 
+_PUBLIC = (
+    "accounts.google.com", "appleid.apple.com", "gitlab.com", "api.login.yahoo.com", "www.facebook.com",
+    "www.linkedin.com/oauth", "login.salesforce.com", "id.twitch.tv/oauth2", "www.paypal.com", "slack.com",
+)  # fmt: skip
+_PUBLIC_MICROSOFT = ("common", "consumers", "organizations", "9188040d-6c67-4c5b-b112-36a304b66dad")
+"""Microsoft's tenants that anybody is in; the last is that of private accounts."""
+
+
+def lets_anybody_in(access: AccessSettings) -> bool:
+    """Say whether anybody on earth has a role: by ``default_role``, of a provider that is known to sign anybody in."""
+    if access.mode != "oidc" or access.default_role is None:
+        return False
+    place = (access.issuer or "").partition("://")[2].lower().rstrip("/")
+    host, _, path = place.partition("/")
+    is_microsoft = host == "login.microsoftonline.com" and path.partition("/")[0] in _PUBLIC_MICROSOFT
+    return place in _PUBLIC or is_microsoft
+
+
 VARIABLES = {
     "mode": "BACKUP_ACCESS",
     "admins": "BACKUP_ADMINS",

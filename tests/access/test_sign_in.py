@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from pydantic import SecretStr
 
 from services import commands
 from services.access.roles import Role
 from services.access.sign_in import sign_in, sign_in_by_proxy
 from services.access.standing import standing_of
+from services.audit.sessions import MOST_REFUSALS, is_due, note_refused_visit
 from services.catalog.people import Person
+from services.catalog.schema import audit_log
 from services.errors import AlreadyExists, InputError, NotPermitted, UnknownName
 from services.installation import Installation
 from services.settings.access import AccessSettings
@@ -175,15 +179,118 @@ def test_people_are_added_once_and_unknown_ones_are_said(inst: Installation) -> 
     assert standing_of(inst, "cli:deployer@build7").role is None
 
 
+def test_an_older_sign_in_does_not_bring_back_a_role_that_a_later_one_took(inst: Installation, clock: SetClock) -> None:
+    before = claims(inst, groups=["backup-admins"])
+    clock.now += timedelta(hours=1)
+    same = claims(inst, groups=["backup-admins"])
+    assert sign_in(inst, before).role is Role.ADMIN
+    assert sign_in(inst, same).role is Role.ADMIN
+    assert sign_in(inst, before).role is Role.ADMIN, "where they say the same, both go on"
+    clock.now += timedelta(hours=1)
+    after = claims(inst, groups=["dba"])
+    assert sign_in(inst, after).role is Role.OPERATOR
+    for old in (before, same):
+        found = sign_in(inst, old)
+        assert (found.role, "has ended" in found.why) == (None, True)
+    assert sign_in(inst, after).role is Role.OPERATOR
+    assert standing_of(inst, MARA).role is Role.OPERATOR
+    with inst.catalog.engine.begin() as connection:  # two tabs at the same moment: the older one had looked before
+        assert not inst.catalog.people.renew(MARA, connection, clock.now - timedelta(hours=1), role=Role.ADMIN)
+    assert standing_of(inst, MARA).role is Role.OPERATOR
+    clock.now += timedelta(hours=1)
+    assert sign_in(inst, claims(inst)).role is None, "nor does leaving every group leave the role"
+    assert sign_in(inst, after).role is None
+
+
+def test_whose_account_was_released_does_not_take_it_back_by_an_open_tab(inst: Installation, clock: SetClock) -> None:
+    add(inst, MARA, "operator")
+    old = claims(inst)
+    assert sign_in(inst, old).role is Role.OPERATOR
+    clock.now += timedelta(minutes=5)
+    commands.release_account(inst, "mara@example.com", actor="person:root@example.com")
+    assert "has ended" in sign_in(inst, old).why
+    person = inst.catalog.people.find([MARA])
+    assert person is not None
+    assert person.subject is None
+    clock.now += timedelta(minutes=5)
+    assert sign_in(inst, claims(inst, sub="the-heir")).role is Role.OPERATOR
+    assert "another account" in sign_in(inst, claims(inst)).why
+
+
+def test_what_a_sign_in_changes_of_people_is_in_the_audit_log(inst: Installation, clock: SetClock) -> None:
+    def written() -> list[tuple[str, str, dict[str, Any]]]:
+        with inst.catalog.engine.connect() as connection:
+            rows = connection.execute(sa.select(audit_log).order_by(audit_log.c.number)).all()
+        return [(row.actor, row.action, row.detail if isinstance(row.detail, dict) else json.loads(row.detail))
+                for row in rows]  # fmt: skip
+
+    account = f"{ISSUER} sub-mara@example.com"
+    sign_in(inst, claims(inst, groups=["dba"]))
+    clock.now += timedelta(minutes=1)
+    after = claims(inst, groups=["backup-admins"])
+    for _ in range(2):
+        sign_in(inst, after)
+    what = {"command": "sign_in", "by": "claims"}
+    assert written() == [
+        (MARA, "people.change", what | {"role": "operator", "account": account}),
+        (MARA, "people.change", what | {"role": "admin", "before": "operator"}),
+    ]
+    add(inst, JONAS, "viewer")
+    sign_in(inst, claims(inst, "jonas@example.com"))
+    assert written()[-1] == (
+        JONAS, "people.change", {"command": "sign_in", "account": f"{ISSUER} sub-jonas@example.com"}
+    )  # fmt: skip
+
+
+def test_visits_do_not_fill_the_audit_log(tmp_path: Path, clock: SetClock) -> None:
+    inst = make_installation(tmp_path, clock=clock)
+
+    def recorded() -> int:
+        with inst.catalog.engine.connect() as connection:
+            return int(connection.scalar(sa.select(sa.func.count()).select_from(audit_log)) or 0)
+
+    for _ in range(3):
+        note_refused_visit(inst, actor=MARA, action="sign_in", why="Nobody knows them.")
+    note_refused_visit(inst, actor=MARA, action="people.change", why="They may not.")
+    assert recorded() == 2
+    assert [is_due(inst, MARA, "sign_in") for _ in range(2)] == [True, False]
+    clock.now += timedelta(minutes=1)
+    assert is_due(inst, MARA, "sign_in")
+    for number in range(MOST_REFUSALS + 5):
+        note_refused_visit(inst, actor=f"person:x{number}@example.com", action="sign_in", why="Nobody knows them.")
+    assert recorded() == 2 + MOST_REFUSALS, "of everybody together"
+    assert is_due(inst, JONAS, "sign_in"), "whoever gets in is recorded"
+    inst.close()
+
+
+def test_a_page_that_a_proxy_signed_in_ends_as_a_sign_in_does(tmp_path: Path, clock: SetClock) -> None:
+    access = AccessSettings(
+        mode="proxy", proxy_header="Remote-User", proxy_addresses=("10.0.0.5",), admins=("root",),
+        roles={"dba": Role.OPERATOR, "staff": Role.VIEWER},
+    )  # fmt: skip
+    inst = make_installation(tmp_path, access=access, clock=clock)
+    opened = clock.now
+    assert sign_in_by_proxy(inst, "mara", "dba", began=opened).role is Role.OPERATOR
+    clock.now += timedelta(hours=1)
+    assert sign_in_by_proxy(inst, "mara", "staff", began=clock.now).role is Role.VIEWER
+    assert "Load the page again" in sign_in_by_proxy(inst, "mara", "dba", began=opened).why, "older groups"
+    assert sign_in_by_proxy(inst, "root", began=opened).role is Role.ADMIN
+    clock.now = opened + timedelta(hours=12)
+    found = sign_in_by_proxy(inst, "root", began=opened)
+    assert (found.role, "load it again" in found.why) == (None, True)
+    inst.close()
+
+
 def test_a_proxy_s_name_is_one_of_its_own_kind(tmp_path: Path) -> None:
     access = AccessSettings(
         mode="proxy", proxy_header="Remote-User", proxy_addresses=("10.0.0.5",), admins=("root",),
         roles={"dba": Role.OPERATOR},
     )  # fmt: skip
     inst = make_installation(tmp_path, access=access)
-    assert sign_in_by_proxy(inst, "Root").role is Role.ADMIN
-    assert sign_in_by_proxy(inst, "mara", "staff, dba").role is Role.OPERATOR
-    assert sign_in_by_proxy(inst, "jonas").role is None
-    assert sign_in_by_proxy(inst, "jo nas").actor == "nobody"
+    now = inst.clock()
+    assert sign_in_by_proxy(inst, "Root", began=now).role is Role.ADMIN
+    assert sign_in_by_proxy(inst, "mara", "staff, dba", began=now).role is Role.OPERATOR
+    assert sign_in_by_proxy(inst, "jonas", began=now).role is None
+    assert sign_in_by_proxy(inst, "jo nas", began=now).actor == "nobody"
     people: list[Person] = inst.catalog.people.all()
     assert [person.identity for person in people] == ["proxy:mara", "proxy:root"]

@@ -14,6 +14,7 @@ from services.approvals.exactly import exactly
 from services.catalog.approvals import Approval
 from services.catalog.deletions import Cause
 from services.catalog.model import Backup
+from services.catalog.schema import approvals
 from services.errors import ApprovalNeeded, InputError, NotPermitted
 from services.installation import Installation
 from services.settings.access import AccessSettings
@@ -70,12 +71,58 @@ def test_one_asks_another_approves_and_it_is_recorded_who(inst: Installation) ->
 
 def test_whoever_asked_cannot_approve_nor_can_a_page_where_nobody_signed_in(inst: Installation) -> None:
     wish = asked(inst, "b0")
-    for actor, why in ((ASKER, "somebody else"), ("dashboard", "Nobody has signed in")):
+    elsewhere = "cli:ada@another-host"
+    for actor, why in (
+        (ASKER, "somebody else"), (elsewhere, "somebody else"), ("dashboard", "Nobody has signed in"),
+    ):  # fmt: skip
         with pytest.raises(InputError, match=why):
             commands.approve_request(inst, wish.id, actor=actor, queue=False)
     assert asked(inst, "b0").id == wish.id, "asked again, it is the same wish"
     assert commands.reject_request(inst, wish.id, actor=ASKER).state == "rejected"
     assert asked(inst, "b0").id != wish.id
+
+
+def test_where_people_sign_in_both_must_have(inst: Installation) -> None:
+    ada, mara, joe = (f"person:{name}@example.com" for name in ("ada", "mara", "joe"))
+    access = AccessSettings(mode="oidc", admins=(ada, mara, joe, ASKER, SECOND))
+    inst.settings = inst.settings.model_copy(update={"access": access})
+
+    def wanted(actor: str) -> Approval:
+        with pytest.raises(ApprovalNeeded, match="second person") as needed:
+            commands.submit_deletion(inst, [named(inst, "b0").id], actor=actor, reason="old", queue=False)
+        assert "on the dashboard's page" in needed.value.hint
+        assert ("takes it over first" in needed.value.hint) is actor.startswith("cli:")
+        return inst.catalog.approvals.waiting(inst.clock())[-1]
+
+    def refused(wish: Approval, actor: str, why: str) -> None:
+        with pytest.raises(InputError, match=why):
+            commands.approve_request(inst, wish.id, actor=actor, queue=False)
+
+    own = wanted(ada)
+    for actor, why in (
+        (ada, "somebody else"),
+        ("cli:ada@host", "must have signed in"),
+        (SECOND, "must have signed in"),
+    ):
+        refused(own, actor, why)
+    run_id = commands.approve_request(inst, own.id, actor=mara, queue=False)
+    with inst.catalog.engine.begin() as connection:  # a row that came past the question
+        connection.execute(approvals.update().where(approvals.c.id == own.id).values(decided_by=SECOND))
+    run = carry_out(inst, run_id)
+    assert (run.state, "second person's approval" in run.error) == ("failed", True)
+
+    typed = wanted(ASKER)  # who that was nobody can tell: ada, perhaps
+    refused(typed, SECOND, "must have signed in")
+    with pytest.raises(ApprovalNeeded, match="it is yours now"):
+        commands.approve_request(inst, typed.id, actor=ada, queue=False)
+    taken = inst.catalog.approvals.get(typed.id)
+    assert (taken.state, taken.asked_by) == ("waiting", ada)
+    assert taken.reason == f"old (asked for on the command line by {ASKER})"
+    refused(typed, ada, "somebody else")
+    with inst.catalog.engine.begin() as connection:
+        assert not inst.catalog.approvals.take_over(typed, by=joe, reason="", connection=connection), "once"
+    run = carry_out(inst, commands.approve_request(inst, typed.id, actor=joe, queue=False))
+    assert (run.state, run.actor) == ("finished", ada), run.error
 
 
 def test_after_a_day_it_has_expired(inst: Installation, clock: SetClock) -> None:

@@ -84,7 +84,7 @@ def test_a_person_signs_in_and_out_and_another_tab_is_out_with_them(visitor: Pag
     visitor.wait_for_url(lambda url: url.startswith(site.provider))  # which ends its own session, if asked to
     second.get_by_text("What each role may").click()
     second.get_by_role("button", name="Let in").click()
-    expect(second.get_by_text("You have signed out.")).to_be_visible()
+    expect(second.get_by_text("This sign-in has ended: you have signed out")).to_be_visible()
     third = visitor.context.new_page()
     third.goto("/")
     is_wall(third)

@@ -72,7 +72,7 @@ def test_strangers_are_told_nothing_and_every_answer_is_guarded(tmp_path: Path) 
     home = tmp_path / "home"
     home.mkdir()
     make_catalog(f"sqlite:///{home / 'catalog.db'}").close()
-    more = {"BACKUPS_LOG_FORMAT": "json", "BACKUPS_HOSTS": "backups.example.com", "BACKUP_SCHEDULE": "off"}
+    more = {"BACKUPS_LOG_FORMAT": "json", "BACKUPS_HOSTS": "backups.localhost", "BACKUP_SCHEDULE": "off"}
     with served(tmp_path, **more) as (url, written):
         address = url.removeprefix("http://")
         for path in PATHS:
@@ -80,7 +80,7 @@ def test_strangers_are_told_nothing_and_every_answer_is_guarded(tmp_path: Path) 
             assert {name: headers.get(name.lower()) for name in HEADERS} == HEADERS, (path, status)
             assert "root:x:0" not in body
 
-        for host, expected in (("backups.example.com", 200), ("evil.example", 400), ("backups.example.com.evil", 400)):
+        for host, expected in (("backups.localhost", 200), ("evil.example", 400), ("backups.localhost.evil", 400)):
             assert request(address, "GET", "/", Host=host)[0] == expected
             status, _, _ = request(address, "GET", "/_stcore/stream", **UPGRADE, Host=host, Origin=f"http://{host}")
             assert status == (101 if expected == 200 else 403), "a page's socket, too"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pydantic import SecretStr
 from dashboard import wall
 from dashboard.wall import Wall, access_of, auth_secrets
 from services import serve
+from services.clock import parse_instant, utc_now
 from services.errors import InputError
 from services.settings.access import AccessSettings
 from tests.access.test_sign_in import OIDC
@@ -25,6 +27,9 @@ PROXY = AccessSettings(
 )
 TOKEN = AccessSettings(**OIDC, metrics_token=SecretStr("planted-token"))
 NONE = AccessSettings()
+OPEN = AccessSettings(**OIDC)
+PASSED_ON = ("Forwarded", "Via", "X-Real-IP", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto")
+"""What a proxy adds; the snippet of docs/deployment.md sends the last of them."""
 
 
 async def answer(access: AccessSettings, scope: dict[str, Any]) -> list[dict[str, Any]]:
@@ -77,6 +82,12 @@ def test_who_is_answered() -> None:
         (403, asked(NONE, "")),
         ("closed", asked(NONE, "10.0.0.9", "/_stcore/stream", kind="websocket")),
         (200, asked(NONE, "10.0.0.9", "/healthz")),
+        *((403, asked(NONE, "127.0.0.1", "/", (name, "https"))) for name in PASSED_ON),
+        *((403, asked(NONE, "127.0.0.1", "/metrics", (name, "https"))) for name in PASSED_ON),
+        *((403, asked(OPEN, "127.0.0.1", "/metrics", (name, "https"))) for name in PASSED_ON),
+        ("closed", asked(NONE, "127.0.0.1", "/_stcore/stream", ("X-Forwarded-Proto", "https"), kind="websocket")),
+        (200, asked(NONE, "127.0.0.1", "/healthz", ("X-Forwarded-Proto", "https"))),
+        (200, asked(OPEN, "127.0.0.1", "/metrics")),
         (200, asked(PROXY, "10.0.0.5", "/", user)),
         (200, asked(PROXY, "fd00::7", "/", user)),
         (403, asked(PROXY, "10.0.0.6", "/", user)),
@@ -94,6 +105,22 @@ def test_who_is_answered() -> None:
         (403, asked(TOKEN, "8.8.8.8", "/metrics", ("Authorization", "Bearer planted-tokeN"))),
     ):
         assert got == wanted
+
+
+def test_when_a_page_s_socket_began_is_the_wall_s_word_alone() -> None:
+    passed: list[Any] = []
+
+    async def app(scope: Any, _receive: Any, _send: Any) -> None:
+        passed.append([value.decode() for name, value in scope["headers"] if name == wall.BEGAN.lower().encode()])
+
+    for kind in ("websocket", "http"):
+        headers = [(b"remote-user", b"mara"), (b"X-BACKUPS-Began", b"2999-01-01T00:00:00Z")]
+        scope = {"type": kind, "path": "/", "headers": headers, "client": ("10.0.0.5", 5), "method": "GET"}
+        with pytest.raises(StopIteration):
+            Wall(app, PROXY)(scope, None, None).send(None)  # type: ignore[arg-type, attr-defined]
+    ((began,), nothing) = passed
+    assert timedelta(0) <= utc_now() - parse_instant(began) < timedelta(minutes=1)
+    assert nothing == []
 
 
 def test_a_sign_in_that_fails_is_told_and_cookies_go_over_tls_alone() -> None:
@@ -123,6 +150,11 @@ def test_only_where_people_sign_in_another_address_is_served(monkeypatch: pytest
         with pytest.raises(InputError, match="this machine only"):
             serve.refuse_address(address, NONE)
         serve.refuse_address(address, TOKEN)
+    for hosts in (["backups.example.com"], ["127.0.0.1", "*.example.com"], ["10.0.0.5"]):
+        with pytest.raises(InputError, match="not to be reached as"):
+            wall.refuse_to_serve(NONE, hosts)
+    serve.refuse_hosts(["backups.example.com"], TOKEN)
+    serve.refuse_hosts(["localhost", "127.0.0.1", "::1", "backups.localhost"], NONE)
     monkeypatch.setenv(serve.TRUSTED_FORWARDERS, "")
     wall.refuse_to_serve(PROXY)
     monkeypatch.delenv(serve.TRUSTED_FORWARDERS)

@@ -6,10 +6,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+from dashboard import wall
 from services import commands
+from services.catalog.schema import audit_log
 from services.errors import ApprovalNeeded
 from services.installation import Installation
+from services.settings.access import AccessSettings
+from tests.access.test_sign_in import OIDC, claims
 from tests.pages.conftest import OpenPage, everything
 from tests.pages.worlds import HOSTILE, NOW, add_backup, installation
 
@@ -52,3 +57,26 @@ def test_a_restore_that_waits_is_on_the_page_of_restores(open_page: OpenPage, tm
         commands.submit_restore(inst, backup.id, "orders_new", actor="cli:ada@host")
     text = everything(open_page(inst, "verify_and_restore"))
     assert "Restore orders_backup_20261121_120000 into orders_new" in text.replace("\\", "")
+
+
+def test_what_the_command_line_asked_for_is_taken_over_before_it_is_approved(
+    open_page: OpenPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inst = two_persons(tmp_path)
+    access = AccessSettings(**OIDC | {"admins": ("root@example.com", "cli:root@*")})
+    inst.settings = inst.settings.model_copy(update={"access": access})
+    monkeypatch.setattr(wall, "_built", [True])
+    backup = add_backup(inst, "orders", NOW - 40 * DAY)
+    with pytest.raises(ApprovalNeeded):
+        commands.submit_deletion(inst, [backup.id], force_reason="old", actor="cli:root@host")
+    (wish,) = inst.catalog.approvals.list()
+    app = open_page(inst, "retention", claims(inst, "root@example.com"))
+    assert app.button(key=f"approve-{wish.id}").label == "Take over"
+    app.button(key=f"approve-{wish.id}").click().run()
+    assert "it is yours now" in everything(app)
+    app = open_page(inst, "retention", claims(inst, "root@example.com"))
+    button = app.button(key=f"approve-{wish.id}")
+    assert (button.label, button.disabled) == ("Approve", True)
+    with inst.catalog.engine.connect() as connection:
+        signed_in = sa.select(sa.func.count()).where(audit_log.c.action == "sign_in")
+        assert connection.scalar(signed_in) == 1, "a page that is loaded anew is no new sign-in"
