@@ -34,8 +34,8 @@ def show() -> None:
             st.caption("You see what you did yourself; an admin sees everything.")
         page = asked_page()
         found = choices if wanted == own and page == 1 else load_page(inst, wanted, page=page)
-        picked = audit_table(found.rows, found.total, filtered=choices.total > 0)
-        audit_pager(page, len(found.rows), found.total)
+        picked = audit_table(found, filtered=choices.total > 0)
+        audit_pager(page, found)
         if found.rows:
             export(inst, wanted)
         if picked is not None:

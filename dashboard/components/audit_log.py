@@ -83,20 +83,21 @@ def asked_page() -> int:
     return int(asked) // PAGE + 1 if asked.isascii() and asked.isdigit() and len(asked) < 12 else 1
 
 
-def audit_pager(page: int, shown: int, total: int) -> None:
+def audit_pager(page: int, found: AuditPage) -> None:
     """Draw the way to newer and older rows, where there are any."""
-    if total <= PAGE:
+    if found.total <= PAGE:
         return
-    first = (page - 1) * PAGE
+    first, shown = (page - 1) * PAGE, len(found.rows)
+    older = first + shown < found.total or (found.is_more and shown == PAGE)
     with st.container(horizontal=True, vertical_alignment="center"):
         for label, icon, to, there in (
             ("Newer rows", ":material/chevron_left:", page - 1, page > 1),
-            ("Older rows", ":material/chevron_right:", page + 1, first + shown < total),
+            ("Older rows", ":material/chevron_right:", page + 1, older),
         ):
             if st.button(label, icon=icon, disabled=not there):
                 st.query_params["from"] = str((to - 1) * PAGE)
                 st.rerun()
-        st.caption(f"Rows {first + 1:,} to {first + shown:,} of {total:,}")
+        st.caption(f"Rows {first + 1:,} to {first + shown:,} of {_total(found)}")
 
 
 def audit_frame(rows: Sequence[AuditRow]) -> pd.DataFrame:
@@ -111,8 +112,9 @@ def audit_frame(rows: Sequence[AuditRow]) -> pd.DataFrame:
     return pd.DataFrame(values, columns=list(COLUMNS))
 
 
-def audit_table(rows: Sequence[AuditRow], total: int, *, filtered: bool) -> AuditRow | None:
+def audit_table(found: AuditPage, *, filtered: bool) -> AuditRow | None:
     """Draw the rows; return the one that is selected. ``filtered``: whether there are others."""
+    rows = found.rows
     if not rows:
         st.info(
             "Whatever anybody asks for from now on is written here: commands, sign-ins, downloads, refusals."
@@ -122,7 +124,8 @@ def audit_table(rows: Sequence[AuditRow], total: int, *, filtered: bool) -> Audi
             title="Nothing is recorded here",
         )
         return None
-    st.caption(f"{counted(total, 'row')}, newest first. Select one for all that is known of it.")
+    many = f"{_total(found)} {'row' if found.total == 1 else 'rows'}"
+    st.caption(f"{many}, newest first. Select one for all that is known of it.")
     event = st.dataframe(
         audit_frame(rows),
         hide_index=True,
@@ -169,6 +172,10 @@ def row_details(row: AuditRow) -> None:
         for label, value in (("Hash", row.hash), ("Hash of the row before it", row.previous), ("Seal", row.seal)):
             st.caption(label)
             st.code(visible(value), language=None, wrap_lines=True)
+
+
+def _total(found: AuditPage) -> str:
+    return f"{'over ' if found.is_more else ''}{found.total:,}"
 
 
 def _first_finding(row: AuditRow) -> str:

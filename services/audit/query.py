@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from services.audit.model import AuditRow, Outcome, instant_text
-from services.audit.stored import stored_rows, to_row
+from services.audit.stored import read_text, stored_rows, text, to_row
 from services.audit.walk import ANCHOR
 from services.audit.watch import VERIFY
 from services.catalog.schema import audit_log
@@ -19,6 +19,9 @@ from services.csv_export import csv_text
 from services.installation import Installation
 
 PAGE = 100
+COUNTED = 10_000
+"""So many rows are counted; of more it is said that they are more."""
+_CHOICES = 1000
 _BLOCK = 1000
 COLUMNS = ("number", "at", "actor", "origin", "action", "target_kind", "target", "reason", "outcome", "detail",
            "previous", "hash", "seal")  # fmt: skip
@@ -43,7 +46,9 @@ class AuditPage:
 
     rows: tuple[AuditRow, ...]
     total: int
-    """How many fit."""
+    """How many fit, as far as they were counted."""
+    is_more: bool
+    """Whether more fit than were counted."""
     actors: tuple[str, ...]
     actions: tuple[str, ...]
 
@@ -57,16 +62,32 @@ class AuditState:
 
 
 def load_page(installation: Installation, wanted: AuditQuery, *, page: int = 1) -> AuditPage:
-    """Return one page of rows, the newest first, with the people and actions of all rows. Four queries."""
-    where = conditions(wanted)
+    """Return one page of rows, the newest first, with the people and actions of all rows.
+
+    Four queries, none of which reads the whole log, unless a part of a target's name is looked for.
+    """
     with installation.catalog.engine.connect() as connection:
-        total = connection.scalar(sa.select(sa.func.count()).select_from(audit_log).where(*where)) or 0
+        total = _count(connection, wanted)
         rows = connection.execute(_newest_first(wanted).limit(PAGE).offset((max(page, 1) - 1) * PAGE)).all()
         actors, actions = (
-            tuple(connection.scalars(sa.select(column).distinct().order_by(column)))
+            tuple(map(read_text, connection.scalars(_distinct(column))))
             for column in (audit_log.c.actor, audit_log.c.action)
         )
-    return AuditPage(tuple(map(to_row, rows)), total, actors, actions)
+    return AuditPage(tuple(map(to_row, rows)), min(total, COUNTED), total > COUNTED, actors, actions)
+
+
+def _count(connection: sa.Connection, wanted: AuditQuery) -> int:
+    """Return how many rows fit, counted up to one more than COUNTED."""
+    some = sa.select(sa.literal(1)).select_from(audit_log).where(*conditions(wanted)).limit(COUNTED + 1)
+    return connection.scalar(sa.select(sa.func.count()).select_from(some.subquery())) or 0
+
+
+def _distinct(column: sa.Column[str]) -> sa.Select[Any]:
+    """Return the query of a column's values, which jumps from one to the next in the index that begins with it."""
+    values = sa.select(sa.func.min(column).label("value")).cte("loose", recursive=True)
+    following = sa.select(sa.func.min(column)).where(column > values.c.value).scalar_subquery()
+    values = values.union_all(sa.select(following).select_from(values).where(values.c.value.is_not(None)))
+    return sa.select(text(values.c.value)).where(values.c.value.is_not(None)).limit(_CHOICES)
 
 
 def load_state(installation: Installation) -> AuditState:
