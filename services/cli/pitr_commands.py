@@ -225,7 +225,10 @@ def _draw_plan(status: PitrStatus) -> None:
     for check in status.checks:
         if check.severity == "blocking" and check.remedy is None:
             note(f"{check.name}: {check.message} {check.hint}".rstrip(), style="yellow")
-    say("Nothing was changed; --apply does what SQL can do." if waiting else "Nothing is left to set up.")
+    if waiting:
+        note("Nothing was changed; --apply does what SQL can do.")  # beside the script, which psql takes as it is
+    else:
+        say("Nothing is left to set up.")
 
 
 def _draw_steps(steps: list[Step]) -> None:
