@@ -44,6 +44,8 @@ SPECIAL: dict[str, tuple[str, str, dict[str, Any]]] = {
     "set_pin": ("set_pin", "backup.pin", {"pinned": True}),
     "set_pin, off": ("set_pin", "backup.unpin", {"pinned": False}),
     "ask_download, decrypted": ("ask_download", "backup.decrypt", {"form": "plain", "reason": "x"}),
+    "download_to_file": ("download_to_file", "backup.download", {}),
+    "download_to_file, decrypted": ("download_to_file", "backup.decrypt", {"form": "plain", "reason": "x"}),
     "submit_janitor": ("submit_janitor", "janitor.look", {"apply": False}),
     "submit_janitor, apply": ("submit_janitor", "janitor.apply", {"apply": True}),
 }  # fmt: skip
@@ -85,7 +87,7 @@ def inst(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     return made
 
 
-def test_every_command_of_pages_is_let_through_or_refused_as_the_table_says(inst: Installation) -> None:
+def test_every_command_is_let_through_or_refused_as_the_table_says(inst: Installation) -> None:
     wrong, refusals = [], 0
     before = refused_rows(inst)
     for (name, permission, command, values), role in itertools.product(gated(), ROLES):
