@@ -11,7 +11,10 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from dashboard import session
 from dashboard.who import actor
 from services.audit.address import client_address
+from services.audit.model import Entry
 from services.audit.origin import coming_from, know_origins, present_origin
+from services.audit.record import record
+from services.catalog.model import Backup
 from services.commands.gate import entered
 from services.installation import Installation
 
@@ -46,6 +49,14 @@ def later(make: Callable[[str], T]) -> Callable[[], T]:
             return make(who)
 
     return made
+
+
+def note_reading(inst: Installation, backup: Backup, part: str) -> None:
+    """Have it recorded, once in a session, that somebody looks at what a storage has of a backup. Raise NotRecorded."""
+    seen = st.session_state.setdefault("read", set())
+    if (part, backup.id) not in seen:
+        record(inst, Entry(actor(), "backup.read", "backup", backup.name, detail={"part": part}))
+        seen.add((part, backup.id))
 
 
 def exported(what: str, make: Callable[[], T]) -> Callable[[], T]:

@@ -40,6 +40,11 @@ class Installation:
                 self._storages[name] = open_storage(settings)
             return self._storages[name]
 
+    def opened_storages(self) -> list[Storage]:
+        """Return the storages that were opened so far."""
+        with self._lock:
+            return list(self._storages.values())
+
     def close(self) -> None:
         """Close the catalogue's connections."""
         self.catalog.close()

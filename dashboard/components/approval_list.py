@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import streamlit as st
 
-from dashboard.format import ago, escape
+from dashboard.fitted import fitted
+from dashboard.format import ago, escape, naive, size
 from dashboard.session import remember_message
 from dashboard.who import actor, offered
 from services.access.identity import PAGE_WITHOUT_SIGN_IN
+from services.approvals.exactly import Exactly, exactly
 from services.approvals.rules import may_take_part
 from services.catalog.approvals import Approval, Rule
 from services.commands import approve_request, reject_request
 from services.installation import Installation
+from services.printable import visible
 
 WHAT: dict[Rule, str] = {
     "delete": "Deletions that wait for a second person",
@@ -40,6 +44,7 @@ def _one(inst: Installation, one: Approval) -> None:
     because = f" · {escape(one.reason)}" if one.reason else ""
     when = f"{ago(one.asked_at, now)} · expires {ago(one.expires_at, now)}"
     st.markdown(f":gray[Asked for by {escape(one.asked_by)} {when}{because}]")
+    _what(exactly(inst, one))
     who = actor()
     unknown = not may_take_part(inst.settings, one.asked_by)
     own, nobody = one.asked_by == who, who == PAGE_WITHOUT_SIGN_IN
@@ -70,3 +75,23 @@ def _one(inst: Installation, one: Approval) -> None:
         reject_request(inst, one.id, actor=actor())
         remember_message("info", f"It was {'withdrawn' if own else 'rejected'}: {escape(one.summary)}.")
         st.rerun()
+
+
+def _what(about: Exactly) -> None:
+    """Draw all that it is about, no backup left out: the second person answers for each."""
+    if about.options:
+        said = " · ".join(f"{escape(name)}: {escape(str(value))}" for name, value in about.options.items())
+        st.caption(said)
+    if not about.backups:
+        return
+    frame = pd.DataFrame(
+        {
+            "Backup": [visible(each.name) for each in about.backups],
+            "Database": [visible(each.database) for each in about.backups],
+            "Finished (UTC)": [naive(each.finished_at) if each.finished_at else None for each in about.backups],
+            "Takes up": [size(each.bytes) for each in about.backups],
+            "State": [f"{each.state}, pinned" if each.pinned else each.state for each in about.backups],
+        }
+    )
+    with st.expander(f"What exactly: {about.total}", icon=":material/list:"):
+        st.dataframe(frame, hide_index=True, alt="All backups that it is about", column_config=fitted(frame))

@@ -13,9 +13,9 @@ from dashboard.format import ago, counted, escape, instant, naive
 from dashboard.theme import SEVERITY_MARKS, Mark
 from services.access.table import PERMISSIONS
 from services.audit.actions import OWN_ACTIONS
+from services.audit.findings import Verdict
 from services.audit.model import OUTCOMES, AuditRow, Outcome
 from services.audit.query import PAGE, AuditPage, AuditQuery, AuditState
-from services.audit.verify import Verdict
 from services.printable import visible
 
 COLUMNS = ("At (UTC)", "Who", "What", "Outcome", "On", "Why", "From", "No.")
@@ -35,7 +35,7 @@ def chain_state(quick: Verdict, state: AuditState, now: datetime) -> None:
     last = state.verified
     broken = quick.severity == "failure" or (last is not None and last.outcome == "failed")
     if broken:
-        said = quick.sentence if quick.severity == "failure" or last is None else str(last.values["findings"][0])
+        said = quick.sentence if quick.severity == "failure" or last is None else _first_finding(last)
         st.error(
             f"{escape(said)} `backups audit verify` lists all that is found; docs/audit.md says what to do then.",
             icon=":material/gpp_bad:",
@@ -169,6 +169,11 @@ def row_details(row: AuditRow) -> None:
         for label, value in (("Hash", row.hash), ("Hash of the row before it", row.previous), ("Seal", row.seal)):
             st.caption(label)
             st.code(visible(value), language=None, wrap_lines=True)
+
+
+def _first_finding(row: AuditRow) -> str:
+    found = row.values.get("findings")
+    return str(found[0]) if isinstance(found, list) and found else "It was found broken."
 
 
 def _choice(label: str, options: Sequence[str], key: str, width: int) -> str | None:

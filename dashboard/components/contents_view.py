@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboard.fitted import fitted
 from dashboard.format import escape, number, size
+from dashboard.visitor import note_reading
 from services.backups.contents import Contents, contents_of_manifest
 from services.backups.manifest import read_manifest
 from services.backups.naming import manifest_key
@@ -24,6 +25,7 @@ def contents(inst: Installation, backup: Backup) -> None:
     if copy is None or backup.sample or not st.toggle("Show what it holds", key=f"contents-{backup.id}"):
         return
     try:
+        note_reading(inst, backup, "contents")
         storage = inst.storage(copy.storage)
         manifest = read_manifest(inst.settings, storage, manifest_key(backup.database, backup.name))
     except BackupsError as error:

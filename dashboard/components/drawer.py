@@ -17,7 +17,7 @@ from dashboard.guard import reported
 from dashboard.navigation import page
 from dashboard.storage_frames import class_title
 from dashboard.theme import COPY_MARKS, OUTCOME_MARKS, UNSIGNED
-from dashboard.visitor import exported
+from dashboard.visitor import exported, note_reading
 from services.backups.by_hand import restore_commands
 from services.backups.damage import tell_damage
 from services.backups.log_entry import render_log_entry
@@ -182,6 +182,7 @@ def _manifest(inst: Installation, backup: Backup) -> None:
     if copy is None or not st.toggle("Show the manifest", key=f"manifest-{backup.id}"):
         return
     with reported():
+        note_reading(inst, backup, "manifest")
         try:
             data = inst.storage(copy.storage).get(manifest_key(backup.database, backup.name))
         except StorageError as error:

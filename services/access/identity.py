@@ -5,7 +5,10 @@ The product itself acts under names without a colon, which no identity has: none
 
 from __future__ import annotations
 
+import os
+import pwd
 import re
+import socket
 
 from services.errors import InputError
 
@@ -38,6 +41,19 @@ def parse_identity(text: str, *, kind: str = "person") -> str:
     """Given ``cli:mara@host``, or a bare name which is then one of ``kind``, return the identity. Raise InputError."""
     head, colon, rest = text.partition(":")
     return identity(head, rest) if colon and head in KINDS else identity(kind, text)
+
+
+def this_process() -> str:
+    """Return who typed this command: ``cli:user@host``, as the system knows this process.
+
+    Not from ``USER`` or ``LOGNAME``, which whoever types the command sets.
+    """
+    number = os.geteuid()
+    try:
+        user = pwd.getpwuid(number).pw_name
+    except KeyError:  # a container whose user has no name
+        user = str(number)
+    return f"cli:{user}@{socket.gethostname()}"
 
 
 def covering(actor: str) -> tuple[str, ...]:

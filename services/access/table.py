@@ -72,7 +72,7 @@ COMMAND_LINES: dict[str, str | None] = {
         (
             "status", "runs", "list", "contents", "trends", "preflight", "pick", "slo", "storage", "health",
             "read-only", "schedule list", "schedule show", "alert list", "alert history", "review actions",
-            "keys list", "approvals list", "pitr status", "pitr gaps", "pitr windows", "pitr verify", "pitr expire",
+            "keys list", "approvals list", "pitr status", "pitr gaps", "pitr windows", "pitr expire",
             "pitr list",
         ),
         "read",
@@ -95,6 +95,7 @@ COMMAND_LINES: dict[str, str | None] = {
     "emergency": "emergency.create",
     "read-only release": "emergency.release",
     "verify": "backup.verify",
+    "pitr verify": "backup.verify",
     "restore-test": "restore.test",
     "restore": "restore.database",
     "compare": "compare",

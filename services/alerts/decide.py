@@ -9,7 +9,7 @@ from typing import Literal
 
 from services.alerts.model import Alert
 from services.alerts.rules import rule_of
-from services.health.model import WORST_FIRST, HealthCheck
+from services.health.model import EXAMINATION, WORST_FIRST, HealthCheck
 
 Step = Literal["open", "worse", "remind", "resolve", "update", "well"]
 """``update`` and ``well`` change the row and tell nobody: still so, or well and the hold is running."""
@@ -48,9 +48,12 @@ def decide(
     """
     found = {check.key: check for check in checks}
     alerts = {alert.key: alert for alert in open_alerts}
+    blind = any(check.name == EXAMINATION and fires(check) for check in found.values())
     steps = []
     for key in sorted(found.keys() | alerts.keys()):
         check, alert = found.get(key), alerts.get(key)
+        if check is None and blind and alert is not None and alert.check != EXAMINATION:
+            continue  # perhaps it is only not seen
         step = _of_new(check, found, now) if alert is None else _of_open(alert, check, now, remind_after, hold)
         if step is not None:
             steps.append(Transition(step, alert, check))

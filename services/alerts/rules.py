@@ -61,6 +61,7 @@ RULES: dict[str, AlertRule] = {
     "slot_lag": AlertRule("Replication slot holds back too much"),
     "read_only": AlertRule("Read-only mode still on"),
     "audit_log": AlertRule("Audit log was changed"),
+    "examination": AlertRule("Checks could not be looked at"),
     "audit_anchor": AlertRule("Audit log not anchored"),
     "key_drill": AlertRule("Drill of the recovery key overdue"),
     "object_lock": AlertRule("Backups are not locked", fires_on=frozenset({"failure"})),

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 
 from services.approvals.rules import LASTS, digest_of, may_take_part, rule_of, summary_of, why_not_second
+from services.audit.pending import settle
 from services.catalog.approvals import Approval
 from services.catalog.model import Run, RunKind
 from services.catalog.runs import stored_key
@@ -35,11 +36,13 @@ def ask(
     rule = rule_of(installation.settings, kind, params, actor)
     if rule is None:
         return
-    store, now, key = installation.catalog.approvals, installation.clock(), stored_key(idempotency_key)
+    store, now = installation.catalog.approvals, installation.clock()
     if kind == "cleanup" and params.get("only") is None:
         params = params | {"only": _planned(installation, database)}  # what is approved is what is seen now
     parts: dict[str, Any] = {"database": database, "backup_id": backup_id, "params": params}
     digest = digest_of(installation, kind, **parts)
+    # Under one key a page may ask for another selection, and another person may: those are wishes of their own.
+    key = stored_key(f"{idempotency_key}:{digest}:{actor}") if idempotency_key else None
     same = next((one for one in store.waiting(now) if (one.digest, one.asked_by) == (digest, actor)), None)
     known = same or (store.by_key(key) if key else None)
     if known is not None and known.state_at(now) != "waiting":  # decided since: this is a new wish
@@ -59,14 +62,22 @@ def ask(
             **parts,
         )
         try:
-            store.add(known)
+            with installation.catalog.engine.begin() as connection:
+                store.add(known, connection)
+                settle(
+                    connection, outcome="refused", error=_needed(installation, known, actor).message, request=known.id
+                )
         except IntegrityError:  # two clicks at the same moment
             known = (store.by_key(key) if key else None) or known
+    raise _needed(installation, known, actor)
+
+
+def _needed(installation: Installation, known: Approval, actor: str) -> ApprovalNeeded:
     by_command = installation.settings.access.mode == "none"
     where = f"`backups approvals approve {known.id}`" if by_command else "on the dashboard's page"
     if not may_take_part(installation.settings, actor):
         where += ", where one who has signed in takes it over first (the command line cannot tell who you are)"
-    raise ApprovalNeeded(
+    return ApprovalNeeded(
         f"This waits for a second person (request {known.id}): {known.summary}.",
         hint=f"Until {known.expires_at:%Y-%m-%d %H:%M} UTC somebody else may approve it: {where}.",
     )
@@ -98,7 +109,16 @@ def require_approval(installation: Installation, run: Run) -> Approval | None:
     if approval is None or not decider or why_not_second(installation.settings, run.actor, decider):
         raise InputError("This needs a second person's approval, and has none.", hint=hint)
     parts: dict[str, Any] = {"database": run.database, "backup_id": run.backup_id, "params": run.params}
-    # Of one that goes on after a crash, some may be done already.
-    if run.attempt <= 1 and digest_of(installation, run.kind, **parts) != approval.digest:
+    if not _has_begun(installation, run) and digest_of(installation, run.kind, **parts) != approval.digest:
         raise InputError("What was approved is not what would be done: a backup has changed since.", hint=hint)
     return approval
+
+
+def _has_begun(installation: Installation, run: Run) -> bool:
+    """Say whether a cleanup goes on after a crash with some of it done: then the backups are not what they were.
+
+    A restore changes no backup, so it is looked at again however often it starts.
+    """
+    if run.attempt <= 1 or run.kind != "cleanup":
+        return False
+    return installation.catalog.deletions.has_begun(run.id, since=run.queued_at)

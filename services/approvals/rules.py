@@ -19,9 +19,9 @@ from services.settings.model import Settings
 LASTS = timedelta(hours=24)
 """So long a wish can be approved."""
 _RESTORES: tuple[RunKind, ...] = ("restore", "point_restore")
-_NOT_CONTENT = ("approval", "queued", "attended", "unattended", "slot")
+NOT_CONTENT = ("approval", "queued", "attended", "unattended", "slot")
 """Parameters of a run that say how it is carried out, not what."""
-_CHUNK = 500
+CHUNK = 500
 _NAMED = 5
 
 
@@ -77,7 +77,7 @@ def digest_of(
     Of each backup its bytes, whether it is pinned, and whether it is there: if any of that changes, it is another wish.
     """
     ids = sorted({*(params.get("only") or ()), *([backup_id] if backup_id else ())})
-    content = {name: value for name, value in params.items() if name not in _NOT_CONTENT}
+    content = {name: value for name, value in params.items() if name not in NOT_CONTENT}
     document = {
         "kind": kind,
         "database": database,
@@ -92,8 +92,8 @@ def _as_they_are(installation: Installation, ids: Sequence[str]) -> list[list[An
     columns = (backups.c.id, backups.c.sha256, backups.c.pinned, backups.c.state)
     found: list[list[Any]] = []
     with installation.catalog.engine.connect() as connection:
-        for start in range(0, len(ids), _CHUNK):
-            query = sa.select(*columns).where(backups.c.id.in_(ids[start : start + _CHUNK])).order_by(backups.c.id)
+        for start in range(0, len(ids), CHUNK):
+            query = sa.select(*columns).where(backups.c.id.in_(ids[start : start + CHUNK])).order_by(backups.c.id)
             found += [list(row) for row in connection.execute(query)]
     return found
 

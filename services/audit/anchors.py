@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -27,8 +28,8 @@ from services.storage.protocol import Storage
 KIND = "backups audit anchor"
 VERSION = 1
 PREFIX = "audit/anchor-"
-READ_NEWEST = 40
-"""So many of a storage's anchors are read and their signatures checked; of the others the name suffices."""
+_AT_ONCE = 8
+"""So many are read at the same time: there is one a day, and each takes a round trip."""
 _KEY = re.compile(r"audit/anchor-(\d{12})-([0-9a-f]{16})\.json\Z")
 
 
@@ -40,12 +41,12 @@ class Anchor:
     key: str
     number: int
     hash: str
-    """Whole, or of one that was not read its first 16 digits."""
+    """Whole, or of one that cannot be used its first 16 digits."""
     chain: str = ""
-    """Empty for one that was not read."""
+    """Empty for one that cannot be used."""
     at: datetime | None = None
     trust: Trust | None = None
-    """None for one that was not read."""
+    """None for one that cannot be used."""
     fault: str = ""
     """Why it cannot be used."""
 
@@ -79,19 +80,17 @@ def write_anchor(installation: Installation, storage_name: str, *, chain: str, n
     return Anchor(storage_name, key, number, digest, chain, now, "signed")
 
 
-def read_anchors(installation: Installation, storage_name: str, *, every: bool = False) -> list[Anchor]:
-    """Return a storage's anchors, the oldest first. ``every``: read all of them. Raise StorageError, UnknownName."""
+def read_anchors(installation: Installation, storage_name: str) -> list[Anchor]:
+    """Return a storage's anchors, the lowest number first. Raise StorageError, UnknownName.
+
+    All are read: those of a log that was lost may have higher numbers than those of the one that is here.
+    """
     storage = mounted_storage(installation, storage_name)
     if isinstance(storage, LocalStorage) and not storage.root.is_dir():
         return []
     keys = sorted(entry.key for entry in storage.list(PREFIX) if _KEY.match(entry.key))
-    unread = [] if every else keys[:-READ_NEWEST]
-    found = []
-    for key in unread:
-        match = _KEY.match(key)
-        assert match is not None
-        found.append(Anchor(storage_name, key, int(match[1]), match[2]))
-    return found + [_read(installation, storage, key) for key in keys[len(unread) :]]
+    with ThreadPoolExecutor(_AT_ONCE) as readers:
+        return list(readers.map(lambda key: _read(installation, storage, key), keys))
 
 
 def _read(installation: Installation, storage: Storage, key: str) -> Anchor:

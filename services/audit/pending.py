@@ -30,7 +30,8 @@ def pending(settle_it: Settle) -> Iterator[None]:
 def settle(connection: Any, **became: Any) -> None:
     """Record the command that is being carried out, if one is, in the connection's transaction. Raise NotRecorded.
 
-    ``became``: what is known only now, such as the id of the run that was made.
+    ``became``: what is known only now, such as the id of the run that was made; ``outcome``, where it is not ``done``:
+    a wish that is refused for now and kept, say.
     """
     if (settle_it := _PENDING.get()) is not None:
         settle_it(connection, became)

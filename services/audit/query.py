@@ -11,7 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from services.audit.model import AuditRow, Outcome, instant_text
-from services.audit.verify import ANCHOR, to_row
+from services.audit.stored import stored_rows, to_row
+from services.audit.walk import ANCHOR
 from services.audit.watch import VERIFY
 from services.catalog.schema import audit_log
 from services.csv_export import csv_text
@@ -73,7 +74,7 @@ def load_state(installation: Installation) -> AuditState:
     with installation.catalog.engine.connect() as connection:
         found = []
         for action in (VERIFY, ANCHOR):
-            query = sa.select(audit_log).where(audit_log.c.action == action).order_by(audit_log.c.number.desc())
+            query = stored_rows().where(audit_log.c.action == action).order_by(audit_log.c.number.desc())
             row = connection.execute(query.limit(1)).one_or_none()
             found.append(None if row is None else to_row(row))
     return AuditState(*found)
@@ -127,4 +128,4 @@ def as_json(rows: Iterator[AuditRow]) -> Iterator[str]:
 
 
 def _newest_first(wanted: AuditQuery) -> sa.Select[Any]:
-    return sa.select(audit_log).where(*conditions(wanted)).order_by(audit_log.c.number.desc())
+    return stored_rows().where(*conditions(wanted)).order_by(audit_log.c.number.desc())

@@ -71,7 +71,11 @@ def newest(connection: sa.Connection) -> tuple[int, str]:
     found = connection.execute(
         sa.select(audit_log.c.number, audit_log.c.hash).order_by(audit_log.c.number.desc()).limit(1)
     ).one_or_none()
-    return (0, FIRST_PREVIOUS) if found is None else (found.number, found.hash)
+    if found is None:
+        return 0, FIRST_PREVIOUS
+    if not isinstance(found.number, int) or not isinstance(found.hash, str):  # SQLite takes anything
+        raise BackupsError("the newest row of the audit log has no number or hash")
+    return found.number, found.hash
 
 
 def _append(connection: sa.Connection, installation: Installation, entry: Entry, key: bytes) -> AuditRow:

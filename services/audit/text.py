@@ -12,6 +12,9 @@ from services.settings.secret_texts import mask_command, secrets_of
 
 _URL_SECRET = re.compile(r"(X-Amz-(?:Signature|Credential|Security-Token)=)[^&\s\"]+", re.IGNORECASE)
 
+_SHORT = 60
+"""A member of so many characters is not worth leaving out."""
+
 
 class Cleaner:
     """Makes texts fit for the log. One for a row: it reads the settings' secrets once."""
@@ -31,9 +34,16 @@ class Cleaner:
         return found if len(found) <= limit else f"{found[: limit - 1]}…"
 
     def detail(self, values: dict[str, Any]) -> str:
-        """Return the detail as JSON; one that is too long says so instead."""
-        text = json.dumps(self._clean(values), sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
-        return text if len(text) <= MAX_DETAIL else json.dumps({"left_out": f"{len(text)} characters"})
+        """Return the detail as JSON. Where it is too long its longest members say how long they were instead."""
+        clean: dict[str, Any] = self._clean(values)
+        text = _json(clean)
+        while len(text) > MAX_DETAIL:
+            length, name = max((len(_json(value)), name) for name, value in clean.items())
+            if length <= _SHORT:
+                return _json({"left_out": f"{len(text)} characters"})
+            clean[name] = {"left_out": f"{length} characters"}
+            text = _json(clean)
+        return text
 
     def _clean(self, value: Any) -> Any:
         if isinstance(value, dict):
@@ -43,3 +53,7 @@ class Cleaner:
         if value is None or isinstance(value, bool | int | float):
             return value
         return self.text(value, MAX_REASON)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)

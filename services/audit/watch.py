@@ -9,9 +9,12 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from services.audit.anchors import Anchor, write_anchor
+from services.audit.findings import Verdict
 from services.audit.model import Entry, Outcome
 from services.audit.record import newest, record
-from services.audit.verify import ANCHOR, Verdict, verify
+from services.audit.stored import moment, read_moment, read_text, text
+from services.audit.verify import verify
+from services.audit.walk import ANCHOR
 from services.catalog.duties import claim_duty
 from services.catalog.schema import audit_log
 from services.errors import BackupsError
@@ -87,14 +90,19 @@ def record_verdict(installation: Installation, verdict: Verdict, *, actor: str) 
 
 
 def last_anchors(installation: Installation) -> dict[str, datetime]:
-    """Return when each storage got its last anchor, as the log says. One query."""
+    """Return when each storage got its last anchor, as the log says. One query.
+
+    Of one whose instant cannot be read nothing is said: it is due.
+    """
+    c = audit_log.c
     query = (
-        sa.select(audit_log.c.target, sa.func.max(audit_log.c.at, type_=audit_log.c.at.type).label("at"))
-        .where(audit_log.c.action == ANCHOR, audit_log.c.outcome == "done")
-        .group_by(audit_log.c.target)
+        sa.select(text(c.target), moment(sa.func.max(c.at)))
+        .where(c.action == ANCHOR, c.outcome == "done")
+        .group_by(c.target)
     )
     with installation.catalog.engine.connect() as connection:
-        return {row.target: row.at for row in connection.execute(query)}
+        found = {read_text(target): read_moment(at) for target, at in connection.execute(query)}
+    return {target: at for target, at in found.items() if at is not None}
 
 
 def _newest(installation: Installation) -> tuple[int, str, str]:

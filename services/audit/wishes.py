@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
@@ -36,6 +36,8 @@ ACTS_OUTSIDE = frozenset({
 """Permissions whose commands act where no transaction reaches: recorded as begun first."""
 UNRECORDED = frozenset({"read", "audit.read"})
 """Looking at pages and lists; refusals of it are recorded."""
+UNSTOPPABLE = frozenset({"emergency.release", "run.cancel"})
+"""What ends harm is done even when it cannot be recorded: that goes into the process's own log, loudly."""
 MAKES_LINKS = frozenset({"ask_download"})
 """Commands that only say where something can be had; having it is recorded by itself."""
 WRITES_ITSELF = frozenset({"verify_audit", "anchor_audit", "accept_audit"})
@@ -68,7 +70,10 @@ class Wish(Protocol):
 
 @contextmanager
 def recorded(installation: Installation, wish: Wish) -> Iterator[None]:
-    """Record what becomes of a wish that was let through: done, refused as it was asked for, or failed."""
+    """Record what becomes of a wish that was let through: done, refused as it was asked for, or failed.
+
+    Raise NotRecorded, but for what is UNSTOPPABLE.
+    """
     if wish.permission in UNRECORDED and wish.command not in VISITS:
         yield
         return
@@ -76,12 +81,16 @@ def recorded(installation: Installation, wish: Wish) -> Iterator[None]:
     settled: list[AuditRow] = []
     own = wish.actor in OWN
     acts_outside = wish.permission in ACTS_OUTSIDE and wish.command not in MAKES_LINKS
+    unless = wish.permission in UNSTOPPABLE
     if acts_outside:
-        record(installation, replace(entry, outcome="begun"))
+        with _recording(entry, unless):
+            record(installation, replace(entry, outcome="begun"))
 
     def settle(connection: sa.Connection, became: dict[str, Any]) -> None:
-        detail = entry.detail | became
-        settled[:] = [record(installation, replace(entry, detail=detail), connection)]
+        outcome = became.pop("outcome", "done")
+        made = replace(entry, outcome=outcome, detail=entry.detail | became)
+        with _recording(entry, unless), connection.begin_nested() if unless else nullcontext():
+            settled[:] = [record(installation, made, connection)]
 
     try:
         with pending(settle):
@@ -89,8 +98,10 @@ def recorded(installation: Installation, wish: Wish) -> Iterator[None]:
     except NotRecorded:
         raise
     except BackupsError as error:
+        if settled and _is_there(installation, settled[0]):  # a refusal that changed something, recorded with it
+            remember_head(installation.settings.home, settled[0].number, settled[0].hash)
         # What the product itself asks for again and again while it is refused would bury everything else.
-        if not own or acts_outside:
+        elif not own or acts_outside:
             _note(installation, entry, "refused" if error.is_refusal else "failed", error.message)
         raise
     except BaseException as error:
@@ -100,7 +111,19 @@ def recorded(installation: Installation, wish: Wish) -> Iterator[None]:
         remember_head(installation.settings.home, settled[0].number, settled[0].hash)
     elif wish.command not in WRITES_ITSELF and (not own or acts_outside):
         # The same had been asked for before, say. Of the product itself that is no news.
-        record(installation, replace(entry, detail=entry.detail | _became(wish.result)))
+        with _recording(entry, unless):
+            record(installation, replace(entry, detail=entry.detail | _became(wish.result)))
+
+
+@contextmanager
+def _recording(entry: Entry, unless: bool) -> Iterator[None]:
+    """Let the block record; ``unless`` it need not be: then what cannot be recorded is logged, and done."""
+    try:
+        yield
+    except NotRecorded as error:
+        if not unless:
+            raise
+        logger.critical("%s of %s is done, and cannot be recorded: %s", entry.action, entry.actor, error.message)
 
 
 def note_refused(installation: Installation, wish: Wish, error: BackupsError) -> None:

@@ -84,10 +84,9 @@ class ApprovalStore:
         """Return all, the newest first."""
         return self._fetch(sa.select(approvals).order_by(approvals.c.asked_at.desc(), approvals.c.id).limit(limit))
 
-    def add(self, approval: Approval) -> None:
+    def add(self, approval: Approval, connection: sa.Connection) -> None:
         """Add a wish. Raise IntegrityError when its key is there already."""
-        with self._engine.begin() as connection:
-            connection.execute(approvals.insert().values(vars(approval)))
+        connection.execute(approvals.insert().values(vars(approval)))
 
     def take_over(self, approval: Approval, *, by: str, reason: str, connection: sa.Connection) -> bool:
         """Have a waiting wish be another person's; False when it waits no more, or somebody else was first."""

@@ -215,6 +215,12 @@ class DeletionStore:
         with self._engine.connect() as connection:
             return connection.scalar(query) or 0
 
+    def has_begun(self, run_id: str, *, since: datetime) -> bool:
+        """Say whether a run that was asked for at ``since`` has begun to delete anything."""
+        query = sa.select(deletions.c.id).where(deletions.c.at >= since, deletions.c.run_id == run_id).limit(1)
+        with self._engine.connect() as connection:
+            return connection.scalar(query) is not None
+
     def _is_in_use(self, backup_id: str, run_id: str, connection: sa.Connection) -> bool:
         """Say whether another active run works on the backup, or deletes it."""
         active = sa.select(runs.c.id).where(runs.c.state.in_(ACTIVE_STATES), runs.c.id != run_id)

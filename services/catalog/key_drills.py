@@ -8,6 +8,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from services.audit.pending import settle
 from services.catalog.schema import key_drills
 
 
@@ -38,6 +39,7 @@ class KeyDrillStore:
         """Record a drill."""
         with self._engine.begin() as connection:
             connection.execute(key_drills.insert().values(vars(drill)))
+            settle(connection, passed=drill.passed, public_key=drill.public_key)
 
     def list(self, *, limit: int = 50) -> builtins.list[KeyDrill]:
         """Return the drills, the newest first."""

@@ -9,9 +9,9 @@ from typing import Annotated, Literal, cast, get_args
 import typer
 
 from services import commands
+from services.audit.findings import Verdict
 from services.audit.model import Outcome
 from services.audit.query import AuditQuery, find_rows, row_form
-from services.audit.verify import Verdict
 from services.cli.app import CommandGroup, app
 from services.cli.log_commands import range_of
 from services.cli.output import instant, note, say, stdout, table, write_json
@@ -80,13 +80,12 @@ def list_rows(
 
 @audit.command()
 def verify(
-    every_anchor: Annotated[bool, typer.Option("--all-anchors", help="Check each anchor's signature.")] = False,
     storages: Annotated[bool, typer.Option(help="Compare with the anchors in the storages.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Find changed, removed, moved and added rows. Exit code: 0 none, 1 not all can be told, 2 found, 3 unknown."""
     with opened(quiet=as_json) as installation:
-        found = commands.verify_audit(installation, every_anchor=every_anchor, storages=storages, actor=actor())
+        found = commands.verify_audit(installation, storages=storages, actor=actor())
     _write(found, as_json=as_json)
     raise typer.Exit(EXIT_CODES[found.severity])
 

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
+from services.audit.readings import reading
 from services.backups.contents import Contents, HeldTable, read_contents
 from services.cli.app import app
 from services.cli.output import note, printable, say, stdout, table, write_json
-from services.cli.session import AsJson, DatabaseOption, StorageOption, opened
+from services.cli.session import AsJson, DatabaseOption, StorageOption, actor, opened
 from services.units import format_bytes
 
 _UNKNOWN = "–"
@@ -25,7 +26,8 @@ def contents(
     """List what a backup holds: tables with rows and sizes, and all other objects. Reads its beginning only."""
     with opened(quiet=as_json) as installation:
         chosen = installation.catalog.backups.find(backup, database=database)
-        found = read_contents(installation, chosen, storage=storage)
+        with reading(installation, actor(), "backup", chosen.name, command="contents"):
+            found = read_contents(installation, chosen, storage=storage)
     if as_json:
         write_json(found.to_json())
     else:

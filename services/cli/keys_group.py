@@ -18,6 +18,7 @@ from services.cli.running import Mode, Queue, Quiet, Wait
 from services.cli.session import AsJson, DatabaseOption, actor, opened
 from services.cli.storage_commands import Apply
 from services.clock import isoformat
+from services.commands.gate import entered
 from services.errors import KeyMismatch
 from services.keys.drill import read_identities
 from services.keys.holders import KeyReport, load_keys
@@ -210,7 +211,11 @@ def sheet(
     """Make the recovery sheet: programs, addresses and commands, for the day when nothing else is left. No secrets."""
     from services.keys.sheet import export_sheet
 
-    with opened(quiet=True) as installation:
+    asked = {"file": f"recovery-sheet.{form}"}
+    with (
+        opened(quiet=True) as installation,
+        entered(installation, "export", actor=actor(), command="keys sheet", arguments=asked),
+    ):
         made = export_sheet(installation, form)
     if output is not None:
         with new_file(output) as file:

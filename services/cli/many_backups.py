@@ -13,6 +13,7 @@ from services.catalog.model import Backup, Run
 from services.cli.output import note, stdout, table
 from services.cli.running import Mode, carry_out, fail_unless_finished
 from services.installation import Installation
+from services.jobs.kept_versions import kept_words
 
 
 class Planned(Protocol):
@@ -61,6 +62,8 @@ def end_with(runs: Sequence[Run], *, quiet: bool) -> NoReturn:
             note(f"Left as it is: {line}")
         for line in failed:
             note(f"Failed: {line}", style="bold red")
+        if older := sorted(set(lines_of(runs, "older_versions_in"))):
+            note(kept_words(older), style="yellow")
     for run in runs:
         fail_unless_finished(run)
     raise typer.Exit(1 if failed else 0)

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from services.audit.readings import reading
 from services.catalog.wal_archives import FaultyFile, wal_archive_state
 from services.cli.output import instant, note, printable, say, stdout, table, write_json
 from services.cli.pitr_forms import check_form, gap_form, listing_form, status_form, window_form
@@ -139,7 +140,12 @@ def verify_command(
     with opened(quiet=as_json) as installation:
         settings = chosen_database(installation, database)
         archive, listing = _look(installation, settings)
-        with _unknown():
+        who, asked = actor(), {"database": settings.name, "last": last}
+        with (
+            entered(installation, "backup.verify", actor=who, command="pitr verify", arguments=asked),
+            reading(installation, who, "database", settings.name, command="pitr verify"),
+            _unknown(),
+        ):
             found = check_files(archive, listing.files, last=last)
         keep_findings(installation, settings, found.keys, found.damaged)
     if as_json:

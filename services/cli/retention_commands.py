@@ -18,6 +18,7 @@ from services.cli.session import AsJson, DatabaseOption, actor, opened
 from services.clock import isoformat, parse_instant
 from services.errors import InputError
 from services.installation import Installation
+from services.jobs.kept_versions import kept_words
 from services.retention.by_hand import Choice, check_deletable, choose_older
 from services.retention.early import early_deletion_note
 from services.retention.pins import store_waiting_pins
@@ -229,6 +230,8 @@ def _report(run: Run, *, as_json: bool) -> None:
     if as_json:
         write_json(found)
     else:
+        if older := found.get("older_versions_in"):
+            note(kept_words(older), style="yellow")
         items = found["items"]
         if items:
             rows = [

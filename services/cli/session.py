@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import pwd
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from services.access.identity import this_process
 from services.access.table import COMMAND_LINES
 from services.catalog.model import Backup
 from services.cli.app import command_line
@@ -78,16 +77,8 @@ def refuse_unless_permitted(installation: Installation) -> None:
 
 
 def actor() -> str:
-    """Return who asks, for the records and for what they may: ``cli:user@host``, as the system knows this process.
-
-    Not from ``USER`` or ``LOGNAME``, which whoever types the command sets.
-    """
-    number = os.geteuid()
-    try:
-        user = pwd.getpwuid(number).pw_name
-    except KeyError:  # a container whose user has no name
-        user = str(number)
-    return f"cli:{user}@{socket.gethostname()}"
+    """Return who asks, for the records and for what they may: ``cli:user@host``."""
+    return this_process()
 
 
 def chosen_database(installation: Installation, name: str | None) -> DatabaseSettings:

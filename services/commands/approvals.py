@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import NoReturn
 
 from services.access.identity import PAGE_WITHOUT_SIGN_IN
+from services.access.standing import standing_of
 from services.approvals.gate import check_unchanged
 from services.approvals.rules import may_take_part, why_not_second
+from services.audit.pending import settle
 from services.catalog.approvals import Approval
 from services.commands.gate import Wish, admit, permitted
 from services.commands.submit import check_note, submit_run
@@ -27,7 +29,7 @@ def approve_request(
     had asked, and ApprovalNeeded is raised; the second approves it.
 
     Raise UnknownName; InputError for one's own wish, one that waits no more, has expired, or is about something that
-    has changed since; NotPermitted.
+    has changed since, or that whoever asked may not ask for any more; NotPermitted.
     """
     check_note(note)
     approval = _waiting(installation, approval_id)
@@ -37,6 +39,11 @@ def approve_request(
             "Nobody has signed in, so nobody can tell whether you are a second person.",
             hint="Sign in, or approve it on the command line as another user.",
         )
+    if not standing_of(installation, approval.asked_by).may(NEEDS[approval.kind]):
+        raise InputError(
+            f"{approval.asked_by} asked for it, and may not do that any more.",
+            hint="Reject it; whoever still wants it asks anew: `backups approvals reject`.",
+        )
     if may_take_part(installation.settings, actor) and not may_take_part(installation.settings, approval.asked_by):
         _take_over(installation, approval, actor)
     if why := why_not_second(installation.settings, approval.asked_by, actor):
@@ -44,7 +51,10 @@ def approve_request(
     if not check_unchanged(installation, approval):
         now = installation.clock()
         note = "What it was about has changed since it was asked for."
-        installation.catalog.approvals.decide(approval.id, "changed", by=actor, at=now, note=note)
+        with installation.catalog.engine.begin() as connection:
+            store = installation.catalog.approvals
+            if store.decide(approval.id, "changed", by=actor, at=now, note=note, connection=connection):
+                settle(connection, outcome="refused", error=note)
         raise InputError(note, hint="It has to be asked for anew.")
     return submit_run(
         installation,
@@ -67,7 +77,12 @@ def reject_request(installation: Installation, approval_id: str, *, actor: str, 
     check_note(note)
     approval = _waiting(installation, approval_id)
     store = installation.catalog.approvals
-    if not store.decide(approval.id, "rejected", by=actor, at=installation.clock(), note=note):
+    now = installation.clock()
+    with installation.catalog.engine.begin() as connection:
+        is_first = store.decide(approval.id, "rejected", by=actor, at=now, note=note, connection=connection)
+        if is_first:
+            settle(connection)
+    if not is_first:
         _waiting(installation, approval.id)
     return store.get(approval.id)
 
@@ -76,6 +91,8 @@ def _take_over(installation: Installation, approval: Approval, actor: str) -> No
     reason = f"{approval.reason} (asked for on the command line by {approval.asked_by})".strip()
     with installation.catalog.engine.begin() as connection:
         taken = installation.catalog.approvals.take_over(approval, by=actor, reason=reason, connection=connection)
+        if taken:
+            settle(connection, taken_over_from=approval.asked_by)
     if not taken:
         raise InputError(
             f"Request {approval.id} is somebody else's by now.", hint="See `backups approvals list --all`."

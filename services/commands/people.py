@@ -120,6 +120,7 @@ def sign_out(installation: Installation, *, actor: str) -> None:
     began_before = installation.clock().replace(microsecond=0)  # as a token says it
     with installation.catalog.engine.begin() as connection:
         installation.catalog.people.change(actor, connection, signed_out_at=began_before)
+        settle(connection)
 
 
 def full_identity(installation: Installation, who: str) -> str:

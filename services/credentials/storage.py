@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 POLICY = "docs/credentials.md has the policies to copy."
 ONE = "One credential writes and deletes: whoever has it can delete every backup here."
+VERSIONS = (
+    "The bucket keeps versions, and nothing is known to remove them: what cleanup deletes and a rotation replaces can "
+    "still be read as an older version, with the key of then."
+)
 MAY_DELETE = "The credential that writes may delete as well, although there is a second one for that."
 MAY_WRITE = "The credential that deletes may write as well."
 MAY_READ = "The credential that deletes may read backups."
@@ -95,6 +99,19 @@ def _is_denied(attempt: Callable[[], object]) -> bool:
     return False
 
 
+def _check_versions(settings: StorageSettings, storage: S3Storage) -> Iterator[Finding]:
+    """Is what we delete gone? Where the storage locks, deletions name each version."""
+    from services.storage.versions import keeps_versions, versions_go_after
+
+    if settings.object_lock in ("governance", "compliance") or not keeps_versions(storage):
+        return
+    days = versions_go_after(storage)
+    if days is not None:
+        yield "ok", f"The bucket keeps versions; a lifecycle rule removes older ones after {days} d.", ""
+    else:
+        yield "warning", VERSIONS, "Give the bucket a lifecycle rule that expires noncurrent versions. docs/storage.md"
+
+
 def check_lock(settings: StorageSettings, storage: Storage) -> Iterator[Finding]:
     """Does the storage keep backups from being deleted, as it is set to, and could it?"""
     if settings.is_local:
@@ -107,6 +124,7 @@ def check_lock(settings: StorageSettings, storage: Storage) -> Iterator[Finding]
 
     assert isinstance(storage, S3Storage)
     there = has_object_lock(storage)
+    yield from _check_versions(settings, storage)
     if settings.object_lock in ("governance", "compliance"):
         length = f", each for {settings.lock_for.days} d" if settings.lock_for else ""
         if there:

@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from services.audit.model import AuditRow
-from services.audit.verify import ANCHOR, look_quickly, to_row
+from services.audit.stored import moment, read_moment, stored_rows, to_row
+from services.audit.verify import look_quickly
+from services.audit.walk import ANCHOR
 from services.audit.watch import ANCHOR_OVERDUE, VERIFY
 from services.catalog.schema import audit_log, copies
 from services.errors import BackupsError
@@ -27,13 +29,18 @@ def log(facts: Facts) -> Iterator[HealthCheck]:
     except BackupsError as error:  # the key is out of reach
         yield HealthCheck("audit_log", INSTALLATION, "failure", error.message, error.hint)
         return
+    except sa.exc.SQLAlchemyError as error:  # the catalogue answers, as the other facts show: the table is the matter
+        words = f"The audit log cannot be read ({type(error).__name__})."
+        yield HealthCheck("audit_log", INSTALLATION, "failure", words, _HINT)
+        return
     if quick.severity != "ok":
         severity: Severity = "warning" if quick.severity == "warning" else "failure"
         yield HealthCheck("audit_log", INSTALLATION, severity, quick.sentence, _HINT, count=len(quick.findings))
         return
     whole = _last_verification(facts)
     if whole is not None and whole.outcome == "failed":
-        said = whole.values.get("findings") or ["It was found broken."]
+        said = whole.values.get("findings")
+        said = said if isinstance(said, list) and said else ["It was found broken."]
         yield HealthCheck("audit_log", INSTALLATION, "failure", str(said[0]), _HINT, whole.at, count=len(said))
         return
     rows = f"{quick.newest:,} {'row' if quick.newest == 1 else 'rows'}"
@@ -70,7 +77,7 @@ def anchors(facts: Facts) -> Iterator[HealthCheck]:
 
 
 def _last_verification(facts: Facts) -> AuditRow | None:
-    query = sa.select(audit_log).where(audit_log.c.action == VERIFY).order_by(audit_log.c.number.desc()).limit(1)
+    query = stored_rows().where(audit_log.c.action == VERIFY).order_by(audit_log.c.number.desc()).limit(1)
     with facts.installation.catalog.engine.connect() as connection:
         found = connection.execute(query).one_or_none()
     return None if found is None else to_row(found)
@@ -80,10 +87,10 @@ def _what_there_is(facts: Facts) -> tuple[datetime | None, set[str], dict[str, d
     """Return when the log began, the storages that hold copies, and when each was last anchored. One query."""
     names = [settings.name for settings in facts.installation.settings.storages]
     rows = audit_log.c
-    begun = sa.select(rows.at).where(rows.number == 1).scalar_subquery()
+    begun = sa.select(moment(rows.at)).where(rows.number == 1).scalar_subquery()
     used = [sa.exists().where(copies.c.storage == name) for name in names]
     anchored = [
-        sa.select(rows.at)
+        sa.select(moment(rows.at))
         .where(rows.action == ANCHOR, rows.outcome == "done", rows.target == name)
         .order_by(rows.number.desc())
         .limit(1)
@@ -92,6 +99,6 @@ def _what_there_is(facts: Facts) -> tuple[datetime | None, set[str], dict[str, d
     ]
     with facts.installation.catalog.engine.connect() as connection:
         at, *found = connection.execute(sa.select(begun, *used, *anchored)).one()
-    is_used, last = found[: len(names)], found[len(names) :]
+    is_used, last = found[: len(names)], map(read_moment, found[len(names) :])
     there = {name for name, yes in zip(names, is_used, strict=True) if yes}
-    return at, there, {name: when for name, when in zip(names, last, strict=True) if when is not None}
+    return read_moment(at), there, {name: when for name, when in zip(names, last, strict=True) if when is not None}

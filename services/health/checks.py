@@ -6,6 +6,7 @@ what disappears is noticed. Whether it alerts is said in ``services.alerts.rules
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,8 +24,10 @@ from services.health import read_only_checks as read_only
 from services.health import unnamed_checks as unnamed
 from services.health import worker_checks as workers
 from services.health.facts import Facts, gather
-from services.health.model import INSTALLATION, HealthCheck, HealthReport, make_report
+from services.health.model import EXAMINATION, INSTALLATION, HealthCheck, HealthReport, make_report
 from services.installation import Installation
+
+logger = logging.getLogger(__name__)
 
 Rule = Callable[[Facts], Iterable[HealthCheck]]
 
@@ -63,8 +66,22 @@ RULES: tuple[Rule, ...] = (
 
 
 def apply_rules(facts: Facts) -> HealthReport:
-    """Given the facts, return what every rule found."""
-    return make_report(facts.now, (check for rule in RULES for check in rule(facts)))
+    """Given the facts, return what every rule found. A rule that raises is a failed check, and the others go on."""
+    checks: list[HealthCheck] = []
+    broken: list[str] = []
+    for rule in RULES:
+        try:
+            checks += rule(facts)
+        except Exception as error:
+            # One thing in the catalogue that cannot be looked at, by damage or design, must not silence all others.
+            name = f"{rule.__module__.rpartition('.')[2]}.{rule.__name__}"
+            logger.exception("the rule %s of the list of checks failed", name)
+            broken.append(f"{name} ({type(error).__name__})")
+    if broken:
+        words = f"{len(broken)} of {len(RULES)} rules of this list could not be applied: {', '.join(broken)}."
+        hint = "The log says why. Open alerts whose checks are missing stay open until then."
+        checks.append(HealthCheck(EXAMINATION, INSTALLATION, "failure", words, hint, count=len(broken)))
+    return make_report(facts.now, checks)
 
 
 def examine(installation: Installation, *, free: Mapping[str, int | None] | None = None) -> HealthReport:

@@ -28,6 +28,8 @@ class Subject:
         return f"{self.kind} {self.name}".rstrip()
 
 
+EXAMINATION = "examination"
+"""The check that is there only when a rule could not be applied: what is missing is then not known to be well."""
 INSTALLATION = Subject("installation")
 WORKER = Subject("worker")
 
@@ -138,6 +140,7 @@ CHECK_WORDS: dict[str, str] = {
     "base_backup_age": "Last base backup",
     "read_only": "Read-only mode",
     "audit_log": "Audit log",
+    "examination": "List of checks",
     "audit_anchor": "Anchor of the audit log",
 }
 

@@ -27,6 +27,7 @@ from services.health.probe import check_health
 from services.installation import Installation
 from services.janitor import sweep
 from services.jobs.active_run import ActiveRun
+from services.jobs.kept_versions import KeptVersions
 from services.keys.rotate import rotate_backups
 from services.pitr.base_backup import create_base_backup
 from services.pitr.expire import expire_windows
@@ -64,11 +65,15 @@ def _made(backup: Backup) -> dict[str, Any]:
 
 STORES: tuple[RunKind, ...] = ("backup", "adopt", "base_backup", "copy", "compress", "rotate", "health")
 """After these, what is to be locked in its storage is (``services.backups.locking``)."""
+DELETES: tuple[RunKind, ...] = ("cleanup", "compress", "rotate", "janitor")
+"""Of these it is said where what they deleted or replaced stays as an older version."""
 
 
 def carry_out_use_case(installation: Installation, run: Run, active: ActiveRun) -> dict[str, Any]:
     """Do what a run is for, and lock what it stored; return what its row keeps as its result."""
+    kept = KeptVersions(installation)
     result = USE_CASES[run.kind](installation, run, active)
+    result |= kept.tell(active) if run.kind in DELETES else {}
     if run.kind in STORES:
         lock_copies(installation, active)
     return result

@@ -1,7 +1,8 @@
 """``backups pitr wal-push`` and ``wal-fetch``: what PostgreSQL calls for each segment.
 
 They are started thousands of times a day, on the database's own host, by a server that waits: they import little, ask
-no catalogue, write nothing when all is well, and end within a limit whatever the storage does.
+no catalogue (but for the audit log, once in an hour of a recovery), write nothing when all is well, and end within a
+limit whatever the storage does.
 
 Exit codes are PostgreSQL's business (``archive_command``, ``restore_command``). Push: 0 stored, 1 to 125 not stored,
 it tries again. Fetch: 0 here it is; 1 not in the archive, which ends recovery or has it look on another timeline; above
@@ -64,7 +65,11 @@ def _fetch(words: Sequence[str], environ: Mapping[str, str]) -> int:
     parser.add_argument("path", metavar="PATH", help="PostgreSQL's %%p.")
     given = parser.parse_args(words)
     settings, database = _load(environ, given.database)
+    from services.pitr.fetch_record import note_fetching
     from services.pitr.open import find_archive, open_mounted
+
+    if why := note_fetching(settings, database, given.file):
+        _say(f"Warning: this recovery is not in the audit log: {why}. It goes on.")
 
     def fetch() -> None:
         archive = find_archive(settings, database, open_mounted(settings, database))

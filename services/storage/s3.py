@@ -45,6 +45,8 @@ class S3Storage:
         self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self.place = Place(settings.name, bucket, settings.endpoint_url or "AWS")
         self.keeps_versions = settings.object_lock in ("governance", "compliance")
+        self.markers = 0
+        """Deletions that the bucket answered by hiding the object: what was deleted is an older version there."""
         with said_plainly(self.place, "preparing"):
             self.client = _client(settings)
             self.deleter = self.client if settings.delete_access_key_id is None else _client(_deleting(settings))
@@ -124,7 +126,9 @@ class S3Storage:
             delete_versions(self, key)
             return
         with said_plainly(self.place, f"deleting {key}"):
-            self.deleter.delete_object(Bucket=self.bucket, Key=self.full(key))
+            answer = self.deleter.delete_object(Bucket=self.bucket, Key=self.full(key))
+        if answer.get("DeleteMarker"):
+            self.markers += 1
 
     def unfinished(self) -> builtins.list[UnfinishedUpload]:
         """List multipart uploads under our prefix that were neither completed nor aborted."""

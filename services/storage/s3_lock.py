@@ -41,12 +41,19 @@ def lock_of(storage: S3Storage, key: str) -> Lock | None:
 def lock_object(storage: S3Storage, key: str, mode: Mode, until: datetime) -> Lock:
     """Lock an object until then, unless it is locked for as long already; return its lock as the storage tells it.
 
-    Raise StorageError when the storage refuses, or says that it did and shows no lock.
+    Raise ObjectLocked for one that is locked more strictly and for a shorter time, which nobody can change to a lock of
+    the other mode; StorageError when the storage refuses, or says that it did and shows no lock.
     """
     until = until.astimezone(UTC).replace(microsecond=0)
     there = lock_of(storage, key)
     if there is not None and there.until >= until:
         return there
+    if there is not None and there.mode == "compliance" and mode == "governance" and there.until > datetime.now(UTC):
+        raise ObjectLocked(
+            f"{storage.location(key)} is locked in compliance mode until {there.until:%Y-%m-%d %H:%M} UTC, not until "
+            f"{until:%Y-%m-%d %H:%M}; a lock of governance mode cannot take its place.",
+            hint="It is locked in governance mode by the first run after that.",
+        )
     with said_plainly(storage.place, f"locking {key}"):
         storage.client.put_object_retention(
             Bucket=storage.bucket,

@@ -44,7 +44,7 @@ SPECIAL: dict[str, tuple[str, str, dict[str, Any]]] = {
     "set_pin": ("set_pin", "backup.pin", {"pinned": True}),
     "set_pin, off": ("set_pin", "backup.unpin", {"pinned": False}),
     "ask_download, decrypted": ("ask_download", "backup.decrypt", {"form": "plain", "reason": "x"}),
-    "download_to_file": ("download_to_file", "backup.download", {}),
+    "download_to_file": ("download_to_file", "backup.download", {"form": "stored"}),
     "download_to_file, decrypted": ("download_to_file", "backup.decrypt", {"form": "plain", "reason": "x"}),
     "submit_janitor": ("submit_janitor", "janitor.look", {"apply": False}),
     "submit_janitor, apply": ("submit_janitor", "janitor.apply", {"apply": True}),

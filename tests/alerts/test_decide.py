@@ -92,6 +92,15 @@ def test_a_check_that_no_rule_names_alerts_all_the_same() -> None:
     assert steps(HealthCheck("slot", ORDERS, "failure", "missed")) == ["open"]
 
 
+def test_while_a_rule_cannot_be_applied_what_it_does_not_find_stays_open() -> None:
+    blind = HealthCheck("examination", Subject("installation"), "failure", "1 of 30 rules")
+    found = decide([blind], [OPEN], NOW, remind_after=DAY, hold=timedelta(0))
+    assert [step.alert for step in found] == [None], "it is told of, and the other is left alone"
+    itself = replace(OPEN, key=blind.key, check="examination", subject=blind.subject)
+    found = decide([], [OPEN, itself], NOW, remind_after=DAY, hold=timedelta(0))
+    assert [step.step for step in found] == ["resolve", "resolve"]
+
+
 def test_every_rule_is_about_a_check_that_has_a_name() -> None:
     assert set(RULES) <= set(CHECK_WORDS)
 

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from services import commands
+from services.approvals.exactly import exactly
+from services.audit.query import AuditQuery, find_rows
 from services.catalog.approvals import Approval
+from services.catalog.deletions import Cause
 from services.catalog.model import Backup
 from services.catalog.schema import approvals
 from services.errors import ApprovalNeeded, InputError, NotPermitted
@@ -114,6 +117,9 @@ def test_where_people_sign_in_both_must_have(inst: Installation) -> None:
     with pytest.raises(ApprovalNeeded, match="it is yours now"):
         commands.approve_request(inst, typed.id, actor=ada, queue=False)
     taken = inst.catalog.approvals.get(typed.id)
+    row = find_rows(inst, AuditQuery())[0]
+    assert (row.actor, row.action, row.outcome) == (ada, "approval.decide", "done")
+    assert ASKER in str(row.detail)
     assert (taken.state, taken.asked_by) == ("waiting", ada)
     assert taken.reason == f"old (asked for on the command line by {ASKER})"
     refused(typed, ada, "somebody else")
@@ -142,6 +148,71 @@ def test_what_has_changed_since_is_another_wish(inst: Installation) -> None:
     commands.set_pin(inst, named(inst, "b1").id, pinned=True, actor=SECOND)
     run = carry_out(inst, run_id)
     assert (run.state, "changed since" in run.error) == ("failed", True)
+
+
+def test_one_key_with_another_selection_or_of_another_person_is_a_wish_of_its_own(inst: Installation) -> None:
+    first = asked(inst, "b0", idempotency_key="page:1")
+    second = asked(inst, "b1", idempotency_key="page:1")
+    assert [wish.summary for wish in (first, second)] == ["Delete 1 backup: b0", "Delete 1 backup: b1"]
+    assert asked(inst, "b0", idempotency_key="page:1").id in {first.id, second.id}
+    with pytest.raises(ApprovalNeeded):
+        commands.submit_deletion(inst, [named(inst, "b0").id], actor=SECOND, queue=False, idempotency_key="page:1")
+    waiting = inst.catalog.approvals.waiting(inst.clock())
+    assert sorted((wish.asked_by, wish.summary[-2:]) for wish in waiting) == [
+        (ASKER, "b0"), (ASKER, "b1"), (SECOND, "b0"),
+    ]  # fmt: skip
+
+
+def test_all_of_what_is_asked_for_can_be_seen(inst: Installation) -> None:
+    for number in range(4, 9):
+        store_backup(inst, f"b{number}", at=AT + number * DAY, type="scheduled")
+    names = [f"b{number}" for number in range(7)]
+    about = exactly(inst, asked(inst, *names, force_reason="room"))
+    assert [one.name for one in about.backups] == names, "seven, where the sentence names five"
+    assert (about.total, about.options) == ("7 backups, 700 kB", {"force_reason": "room"})
+
+
+def interrupted(inst: Installation, run_id: str) -> None:
+    """Have a worker take a run and go away, so that the next one is its second attempt."""
+    runs = inst.catalog.runs
+    runs.claim(run_id, worker="gone:1", now=inst.clock())
+    assert runs.take_back(runs.get(run_id), state="queued", now=inst.clock())
+
+
+def test_a_second_attempt_of_what_had_not_begun_is_looked_at_again(inst: Installation) -> None:
+    wish = asked(inst, "b0")
+    run_id = commands.approve_request(inst, wish.id, actor=SECOND, queue=False)
+    interrupted(inst, run_id)
+    commands.set_pin(inst, named(inst, "b0").id, pinned=True, actor=SECOND)
+    run = carry_out(inst, run_id)
+    assert (run.attempt, run.state, "changed since" in run.error) == (2, "failed", True)
+
+
+def test_a_second_attempt_goes_on_with_what_had_begun(inst: Installation) -> None:
+    wish = asked(inst, "b0", "b1")
+    run_id = commands.approve_request(inst, wish.id, actor=SECOND, queue=False)
+    interrupted(inst, run_id)
+    cause = Cause(run_id, ASKER, "by hand", minimum=1)
+    with inst.catalog.engine.begin() as connection:
+        inst.catalog.deletions.begin(named(inst, "b0").id, cause, now=inst.clock(), connection=connection)
+    run = carry_out(inst, run_id)
+    assert (run.attempt, run.state) == (2, "finished"), run.error
+    assert [item["outcome"] for item in run.result["items"]] == ["deleted", "deleted"]
+
+
+def test_whoever_asked_must_still_be_allowed_to_when_it_is_approved(inst: Installation) -> None:
+    inst.settings = inst.settings.model_copy(update={"access": AccessSettings(mode="proxy")})
+    for one in ("proxy:ada", "proxy:mara"):
+        add(inst, one, "admin")
+    with pytest.raises(ApprovalNeeded):
+        commands.submit_deletion(inst, [named(inst, "b0").id], actor="proxy:ada", queue=False)
+    (wish,) = inst.catalog.approvals.waiting(inst.clock())
+    commands.disable_person(inst, "proxy:ada", actor="proxy:mara")
+    with pytest.raises(InputError, match="may not do that any more"):
+        commands.approve_request(inst, wish.id, actor="proxy:mara", queue=False)
+    assert inst.catalog.runs.list() == []
+    commands.enable_person(inst, "proxy:ada", actor="proxy:mara")
+    assert commands.approve_request(inst, wish.id, actor="proxy:mara", queue=False)
 
 
 def test_a_cleanup_is_approved_as_it_was_seen_and_the_schedule_s_needs_nobody(inst: Installation) -> None:

@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from services.audit.head import known_head
 from services.audit.model import SEAL, Entry, row_hash, seal_of
 from services.audit.record import NotRecorded, record
-from services.audit.verify import look_quickly, to_row, verify
+from services.audit.stored import stored_rows, to_row
+from services.audit.verify import look_quickly, verify
 from services.catalog.schema import audit_log
 from services.installation import Installation, open_configured
 from services.own_key import key_id, own_key
@@ -48,6 +49,23 @@ for _column, _value in {
         ),
         "[Rr]ow 3",
     )  # fmt: skip
+
+for _name, (_sqlite, _postgresql) in {
+    "an instant that is none": ("at = 'garbage'", "at = 'infinity'"),
+    "an instant before Christ": ("at = '2026'", "at = (at::timestamp::text || ' BC')::timestamptz"),
+    "an instant written otherwise": ("at = replace(at, 'Z', '+00:00')", "at = at + interval '1 microsecond'"),
+    "bytes for text": ("detail = x'ff'", "detail = ''"),
+    "the same as bytes": ("detail = CAST(detail AS BLOB)", "detail = detail || ' '"),
+    "text that is no UTF-8": ("actor = CAST(x'ff61' AS TEXT)", "actor = U&'\\FFFD'"),
+    "a number that is none": ("number = 'x'", "number = -3"),
+    "a hash that is none": ("hash = x'00'", "hash = ''"),
+}.items():  # fmt: skip
+    TAMPERINGS[_name] = (
+        lambda c, lite=_sqlite, big=_postgresql: c.exec_driver_sql(  # type: ignore[misc]
+            f"UPDATE audit_log SET {lite if c.dialect.name == 'sqlite' else big} WHERE number = 3"
+        ),
+        "[Rr]ow (was|3)",
+    )
 
 
 @tampering("first removed", "Row 1 was removed")
@@ -85,7 +103,7 @@ def _(connection: sa.Connection) -> None:
 
 def _forged(connection: sa.Connection, seal: str) -> None:
     """Add a row as the documented form asks for, with everything right but the seal."""
-    last = to_row(connection.execute(sa.select(audit_log).order_by(audit_log.c.number.desc()).limit(1)).one())
+    last = to_row(connection.execute(stored_rows().order_by(audit_log.c.number.desc()).limit(1)).one())
     row = replace(last, number=last.number + 1, actor="eve", previous=last.hash, hash="")
     digest = row_hash(row)
     connection.execute(audit_log.insert().values(vars(replace(row, hash=digest, seal=seal))))
@@ -109,7 +127,7 @@ def _(connection: sa.Connection) -> None:
 @tampering("one changed and all after it hashed anew", "Row 2 was changed or added")
 def _(connection: sa.Connection) -> None:
     previous = ""
-    for found in connection.execute(sa.select(audit_log).order_by(audit_log.c.number)).all():
+    for found in connection.execute(stored_rows().order_by(audit_log.c.number)).all():
         row = to_row(found)
         if row.number == 2:
             row = replace(row, actor="eve")
@@ -213,7 +231,7 @@ def test_hostile_text_is_recorded_and_secrets_are_not(inst: Installation) -> Non
     )  # fmt: skip
     record(inst, Entry("eve", "export", reason="y" * 1_000_000, detail={"token": "?X-Amz-Signature=planted3&a=1"}))
     with inst.catalog.engine.connect() as connection:
-        rows = [to_row(row) for row in connection.execute(sa.select(audit_log).order_by(audit_log.c.number))]
+        rows = [to_row(row) for row in connection.execute(stored_rows().order_by(audit_log.c.number))]
     everything = repr(rows)
     for planted in (secret.get_secret_value(), "planted-Pw0rd", "planted2", "planted3", "\x00", "\ud800"):
         assert planted not in everything

@@ -9,9 +9,12 @@ import pytest
 from pydantic import SecretStr
 
 from services.audit.anchors import read_anchors
+from services.audit.model import Entry
+from services.audit.query import AuditQuery, load_page, load_state
+from services.audit.record import record
 from services.audit.settings_seen import note_settings
 from services.audit.verify import verify
-from services.audit.watch import ANCHOR_EVERY, ANCHOR_OVERDUE, anchor_when_due
+from services.audit.watch import ANCHOR_EVERY, ANCHOR_OVERDUE, anchor, anchor_when_due
 from services.catalog.schema import audit_log
 from services.health.checks import examine
 from services.health.model import HealthCheck
@@ -59,6 +62,28 @@ def test_a_broken_log_is_not_anchored_and_the_check_fails(inst: Installation) ->
     assert (last(inst).action, last(inst).outcome) == ("audit.verify", "failed")
 
 
+def test_a_row_that_cannot_be_read_is_a_failed_check_and_silences_no_other(inst: Installation) -> None:
+    fill(inst, 3)
+    anchor_when_due(inst, by="one")
+    inst.clock = lambda: NOW + ANCHOR_EVERY
+    there = {each.key for each in examine(inst).checks}
+    for column in ("at", "detail", "target"):
+        behind_the_back(inst, lambda c, name=column: c.exec_driver_sql(f"UPDATE audit_log SET {name} = x'ff'"))
+        assert check(inst, "audit_log").severity == "failure"
+        assert {each.key for each in examine(inst).checks} == there
+        assert load_page(inst, AuditQuery()).total >= 5
+        assert load_state(inst).anchored is not None
+        [made] = anchor(inst, ["local"], actor="ada")
+        assert "The log is broken" in made.error
+    with inst.catalog.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE audit_log RENAME TO away")
+    found = {each.name: each for each in examine(inst).checks}
+    assert found["audit_log"].sentence == "The audit log cannot be read (OperationalError)."
+    assert (found["examination"].severity, found["examination"].count) == ("failure", 1)
+    assert "audit_checks.anchors (OperationalError)" in found["examination"].sentence
+    assert "backup_age" in found
+
+
 def test_what_the_daily_verification_found_is_said_even_when_the_newest_rows_are_well(
     inst: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,3 +123,27 @@ def test_settings_that_changed_between_two_starts_are_noted_by_their_keys_alone(
     assert row.values["changed"] == ["databases.orders.rpo", "databases.orders.url", "slo_target"]
     assert row.target.startswith("worker on ")
     assert "planted" not in repr(log(inst))
+
+
+@pytest.mark.parametrize("databases", [60, 400, 900])
+def test_of_very_many_settings_a_change_is_still_named(inst: Installation, databases: int) -> None:
+    many = [DatabaseSettings(name=f"orders-{n}", url=SecretStr("postgresql://a@h/x"), rpo="4h", rto="1h", jobs=2,
+                             schedule_time_zone="UTC", compression_level=4) for n in range(databases)]  # fmt: skip
+    inst.settings = inst.settings.model_copy(update={"databases": tuple(many)})
+    assert note_settings(inst, "worker") is not None
+    assert note_settings(inst, "worker") is None
+    many[7] = many[7].model_copy(update={"rpo": timedelta(hours=5)})
+    inst.settings = inst.settings.model_copy(update={"databases": tuple(many)})
+    row = note_settings(inst, "worker")
+    assert row is not None
+    assert row.values["changed"] == [
+        {60: "databases.orders-7.rpo", 400: "databases.orders-7", 900: "databases"}[databases]
+    ]
+    assert "left_out" not in row.detail
+
+
+def test_of_a_detail_that_is_too_long_the_longest_member_is_left_out(inst: Installation) -> None:
+    row = record(inst, Entry("ada", "export", detail={"long": ["x" * 1900] * 20, "run": "r1"}))
+    assert row.values == {"long": {"left_out": "38061 characters"}, "run": "r1"}
+    row = record(inst, Entry("ada", "export", detail={f"n{n}": "x" * 30 for n in range(1000)}))
+    assert list(row.values) == ["left_out"]

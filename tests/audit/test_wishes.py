@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyrage
 import pytest
 import sqlalchemy as sa
 
@@ -15,11 +17,13 @@ from services.access.roles import Role
 from services.audit.model import AuditRow
 from services.audit.origin import present_origin
 from services.audit.record import NotRecorded
-from services.audit.verify import to_row, verify
+from services.audit.stored import stored_rows, to_row
+from services.audit.verify import verify
 from services.backups.request import BackupRequest
-from services.catalog.schema import audit_log, people, pins, runs
+from services.catalog.read_only_modes import ReadOnlyMode
+from services.catalog.schema import approvals, audit_log, key_drills, people, pins, runs
 from services.commands.gate import entered
-from services.errors import BackupsError, InputError, NotPermitted, UnknownName
+from services.errors import ApprovalNeeded, BackupsError, InputError, NotPermitted, UnknownName
 from services.installation import Installation
 from services.jobs import use_cases
 from services.jobs.execute import execute_run
@@ -34,7 +38,7 @@ from tests.support.installations import make_installation
 
 def log(inst: Installation) -> list[AuditRow]:
     with inst.catalog.engine.connect() as connection:
-        return [to_row(row) for row in connection.execute(sa.select(audit_log).order_by(audit_log.c.number))]
+        return [to_row(row) for row in connection.execute(stored_rows().order_by(audit_log.c.number))]
 
 
 def last(inst: Installation) -> AuditRow:
@@ -131,21 +135,78 @@ def test_a_second_click_is_recorded_and_starts_nothing_and_the_products_own_is_n
     assert len(log(inst)) == 2
 
 
-@pytest.mark.parametrize("command", ["run", "pin", "person", "outside"])
-def test_what_cannot_be_recorded_is_not_done(inst: Installation, command: str) -> None:
+def rows_of(inst: Installation, *tables: sa.Table) -> list[object]:
+    with inst.catalog.engine.connect() as connection:
+        return [row for table in tables for row in connection.execute(sa.select(table)).all()]
+
+
+def test_what_cannot_be_recorded_is_not_done(inst: Installation) -> None:
     backup = add_backup(inst, "orders", inst.clock())
+    inst.settings = inst.settings.model_copy(update={"two_person": ("delete",)})
+    for reason in ("changed", "rejected"):
+        with pytest.raises(ApprovalNeeded):
+            commands.submit_deletion(inst, [backup.id], actor=reason, queue=False)
+        assert last(inst).values["request"] in last(inst).values["error"]
+        assert (last(inst).outcome, len(log(inst))) == ("refused", 1 if reason == "changed" else 2)
+    changed, rejected = inst.catalog.approvals.waiting(inst.clock())
+    with inst.catalog.engine.begin() as connection:
+        connection.execute(approvals.update().where(approvals.c.id == changed.id).values(digest="other"))
+    secret = str(pyrage.x25519.Identity.generate())
+    commands.add_person(inst, "eve@example.com", Role.VIEWER, actor="ada")
     break_log(inst)
     done = {
+        "ask": lambda: commands.submit_deletion(inst, [backup.id], actor="ada", queue=False),
+        "reject": lambda: commands.reject_request(inst, rejected.id, actor="ada"),
+        "changed": lambda: commands.approve_request(inst, changed.id, actor="ada", queue=False),
+        "drill": lambda: commands.hold_key_drill(inst, [secret], actor="ada"),
+        "sign out": lambda: commands.sign_out(inst, actor="person:eve@example.com"),
         "run": lambda: commands.submit_backup(inst, BackupRequest("orders"), actor="ada", queue=False),
         "pin": lambda: commands.set_pin(inst, backup.id, pinned=True, actor="ada"),
         "person": lambda: commands.add_person(inst, "mara@example.com", Role.VIEWER, actor="ada"),
         "outside": lambda: commands.send_test_messages(inst, actor="ada"),
     }
-    with pytest.raises(NotRecorded, match="could not be recorded"):
-        done[command]()
-    with inst.catalog.engine.connect() as connection:
-        for table in (runs, pins, people):
-            assert connection.scalar(sa.select(sa.func.count()).select_from(table)) == 0, table.name
+    tables = (runs, pins, people, approvals, key_drills)
+    before = rows_of(inst, *tables)
+    for name, command in done.items():
+        with pytest.raises(NotRecorded, match="could not be recorded"):
+            command()
+        assert rows_of(inst, *tables) == before, name
+
+
+def test_what_changes_with_a_refusal_is_recorded_in_one_row_with_it(inst: Installation) -> None:
+    backup = add_backup(inst, "orders", inst.clock())
+    inst.settings = inst.settings.model_copy(update={"two_person": ("delete",)})
+    with pytest.raises(ApprovalNeeded):
+        commands.submit_deletion(inst, [backup.id], actor="bob", queue=False)
+    [wish] = inst.catalog.approvals.waiting(inst.clock())
+    with inst.catalog.engine.begin() as connection:
+        connection.execute(approvals.update().values(digest="other"))
+    with pytest.raises(InputError, match="has changed"):
+        commands.approve_request(inst, wish.id, actor="ada", queue=False)
+    commands.hold_key_drill(inst, [str(pyrage.x25519.Identity.generate())], actor="ada")
+    assert [(row.action, row.outcome) for row in log(inst)] == [
+        ("backup.delete", "refused"), ("approval.decide", "refused"), ("keys.drill", "done"),
+    ]  # fmt: skip
+    assert last(inst).values["passed"] is False
+
+
+def test_a_run_is_cancelled_and_read_only_mode_released_even_when_it_cannot_be_recorded(
+    inst: Installation, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_id = commands.submit_backup(inst, BackupRequest("orders"), actor="ada", queue=False)
+    mode = ReadOnlyMode(
+        "m", "orders", run_id, 1, "h:1:1", "ada", "", inst.clock(), inst.clock() + timedelta(hours=1), None, False
+    )
+    with inst.catalog.engine.begin() as connection:
+        inst.catalog.read_only_modes.add(mode, connection)
+    break_log(inst)
+    [released] = commands.release_read_only(inst, "orders", actor="ada")
+    assert released.released_at is not None
+    commands.request_cancel(inst, run_id, actor="ada")
+    assert inst.catalog.runs.get(run_id).state == "cancelled"
+    loud = [record.getMessage() for record in caplog.records if record.levelname == "CRITICAL"]
+    assert any(text.startswith("emergency.release of ada is done, and cannot be recorded") for text in loud)
+    assert any(text.startswith("run.cancel of ada is done, and cannot be recorded") for text in loud)
 
 
 def test_a_run_that_reads_a_backup_says_so_before_it_reads_and_how_it_ended(

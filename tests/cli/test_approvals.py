@@ -25,6 +25,13 @@ def test_a_restore_waits_until_somebody_else_approves_it(shell: Shell, monkeypat
     deleted = shell.run("delete", "b1", "--confirm", "--force", "a test", "--quiet")
     assert deleted.exit_code == 1
     assert [one["rule"] for one in shell.json("approvals", "list")] == ["restore", "delete"]
+    for one in shell.json("approvals", "list"):
+        assert [each["backup"] for each in one["backups"]] == ["b1"]
+        assert one["bytes"] > 0
+        assert one["params"]
+    plain = shell.run("approvals", "list").stdout
+    assert "force_reason: a test" in plain
+    assert "In all 1 backup, " in plain
     restore, delete = (one["id"] for one in shell.json("approvals", "list"))
     own = shell.run("approvals", "approve", restore, "--quiet")
     assert own.exit_code == 2

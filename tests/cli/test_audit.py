@@ -67,7 +67,7 @@ def test_verify_ends_as_checks_do_and_accept_needs_a_reason(shell: dict[str, str
     fill(inst, 4)
     assert "OK: 4 rows" in run(shell, "verify").stdout
     assert "is anchored in primary" in run(shell, "anchor").stdout
-    found = json.loads(run(shell, "verify", "--all-anchors", "--json").stdout)
+    found = json.loads(run(shell, "verify", "--json").stdout)
     assert (found["severity"], found["anchors"][0]["storage"], found["findings"]) == ("ok", "primary", [])
     behind_the_back(inst, lambda c: c.execute(sa.text("DELETE FROM audit_log WHERE number = 2")))
     assert "FAILURE: Row 2 was removed" in run(shell, "verify", code=2).stdout
@@ -77,9 +77,9 @@ def test_verify_ends_as_checks_do_and_accept_needs_a_reason(shell: dict[str, str
     run(shell, "verify")
 
 
-def test_a_key_that_is_not_here_is_a_warning(shell: dict[str, str], inst: Installation) -> None:
+def test_rows_sealed_with_a_key_that_is_not_here_are_a_failure(shell: dict[str, str], inst: Installation) -> None:
     fill(inst, 4)
-    found = run(shell | {"BACKUPS_INSTALLATION_KEY": "k" * 44}, "verify", code=1)
+    found = run(shell | {"BACKUPS_INSTALLATION_KEY": "k" * 44}, "verify", code=2)
     assert "4 rows, the first of them row 1, sealed with a key that is not here" in found.stdout
 
 

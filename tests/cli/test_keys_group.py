@@ -91,5 +91,7 @@ def test_the_sheet_names_the_newest_proven_backup_with_commands_that_work_and_no
     made = shell.run("keys", "sheet", "--format", "pdf", "--output", str(pdf))
     assert made.exit_code == 0, made.stderr
     assert pdf.read_bytes().startswith(b"%PDF")
+    taken = [row["detail"] for row in shell.json("audit", "list") if row["action"] == "export"]
+    assert [json.loads(detail)["file"] for detail in taken] == ["recovery-sheet.pdf", "recovery-sheet.txt"]
     assert not [secret for secret in shell.secrets if secret.encode() in pdf.read_bytes()]
     assert json.dumps(shell.json("keys", "list")).count(shell.variables["BACKUP_RECIPIENTS"]) >= 1

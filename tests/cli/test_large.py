@@ -42,6 +42,10 @@ def test_what_it_holds_is_listed_and_one_table_restored(shell: Shell, parallel: 
     }  # fmt: skip
     assert held["objects"]["VIEW"] == ["public.some_users"]
     said = shell.run("contents", "large_one").stdout
+    read = [row for row in shell.json("audit", "list") if "contents" in row["detail"]]
+    assert [(row["action"], row["outcome"], row["target"]) for row in read] == [
+        ("backup.read", outcome, "large_one") for outcome in ("done", "begun", "done", "begun")
+    ]
     assert "public.users" in said
     assert "2,000" in said
     assert "whether the rest is whole" in said

@@ -104,16 +104,33 @@ def test_one_credential_for_everything_is_warned_of_unless_backups_are_locked(mo
 
 
 @pytest.mark.parametrize(
-    ("bucket_locks", "setting", "result"),
-    [(True, "governance", "ok"), (False, "governance", "failed"), (True, None, "warning"), (False, None, "warning"),
-     (False, "none", None)],
+    ("bucket_locks", "setting", "results"),
+    [(True, "governance", ["ok"]), (False, "governance", ["failed"]), (True, None, ["warning", "warning"]),
+     (False, None, ["warning"]), (False, "none", [])],
 )  # fmt: skip
-def test_whether_a_bucket_locks_is_asked_of_it(moto: str, bucket_locks: bool, setting: str | None, result: str) -> None:
+def test_whether_a_bucket_locks_is_asked_of_it(
+    moto: str, bucket_locks: bool, setting: str | None, results: list[str]
+) -> None:
     name = f"bucket-{secrets.token_hex(6)}"
     plain_client(moto).create_bucket(Bucket=name, ObjectLockEnabledForBucket=bucket_locks)
     settings = settings_for(moto, name).model_copy(update={"object_lock": setting})
     found = [result for result, _, _ in check_lock(settings, S3Storage(settings))]
-    assert found == ([result] if result else [])
+    assert found == results
+
+
+def test_a_bucket_that_keeps_versions_without_a_rule_is_warned_of(moto: str, bucket: str) -> None:
+    client, settings = plain_client(moto), settings_for(moto, bucket, prefix="prod")
+    settings = settings.model_copy(update={"object_lock": "none"})
+    assert list(check_lock(settings, S3Storage(settings))) == []
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    ((result, message, _),) = check_lock(settings, S3Storage(settings))
+    assert (result, "older version" in message) == ("warning", True)
+    for prefix, told_of in (("other/", "warning"), ("", "ok"), ("prod/", "ok")):
+        rule = {"ID": "r", "Status": "Enabled", "Filter": {"Prefix": prefix},
+                "NoncurrentVersionExpiration": {"NoncurrentDays": 3}}  # fmt: skip
+        client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [rule]})
+        ((result, message, _),) = check_lock(settings, S3Storage(settings))
+        assert (result, "after 3 d" in message) == (told_of, told_of == "ok"), prefix
 
 
 def test_a_folder_locks_nothing(tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from pydantic import SecretStr
 
 from services.backups.archive_plan import plan_archive
 from services.backups.compress_plan import plan_compress
-from services.backups.locking import find_unlocked
-from services.catalog.model import Backup
+from services.backups.locking import find_unlocked, lock_copies
+from services.catalog.model import Backup, Run
 from services.commands import submit_cleanup, submit_copy, submit_deletion
 from services.errors import InputError, ObjectLocked
 from services.health.checks import examine
@@ -22,11 +23,13 @@ from services.installation import Installation
 from services.keys.rotate_plan import plan_rotation
 from services.retention.by_hand import check_deletable
 from services.retention.plans import load_plans
-from services.settings.model import StorageSettings
+from services.settings.model import DatabaseSettings, RetentionSettings, StorageSettings
 from services.storage.s3 import S3Storage
 from services.storage.s3_lock import has_object_lock, lock_object, lock_of
 from services.storage.s3_parts import plan_parts
 from services.stream.encryption import generate_key
+from tests.support.installations import make_installation
+from tests.support.run_context import RecordingRun
 from tests.support.s3 import moto_server, plain_client, settings_for
 from tests.support.stored import carry_out, folder_storage, installation_on, store_backup
 
@@ -193,3 +196,58 @@ def test_a_storage_that_locks_nothing_is_warned_of_until_that_is_said_to_be_know
     settings = bucket(lock=False)
     assert severity(on(settings)) == "warning"
     assert severity(on(settings.model_copy(update={"object_lock": "none"}))) == "ok"
+
+
+def test_what_cannot_be_locked_keeps_no_other_from_being_locked(
+    bucket: Callable[..., StorageSettings], on: Callable[..., Installation]
+) -> None:
+    inst = on(bucket(object_lock="governance"))
+    vault = inst.storage("vault")
+    assert isinstance(vault, S3Storage)
+    for number in range(1, 5):
+        store_backup(inst, f"b{number}", "vault", at=NOW - number * DAY)
+    vault.delete("la_factoria/b2.manifest.json")
+    lock_object(vault, "la_factoria/b3.dump.zst.age", "compliance", NOW + DAY)
+    run = RecordingRun()
+    assert lock_copies(inst, run) == 2
+    assert [one.name for one in find_unlocked(inst)] == ["b2", "b3"]
+    assert any("b3" in line and "compliance mode" in line for _, line in run.lines), run.lines
+
+
+def test_what_is_past_its_lock_does_not_use_up_the_limit(
+    bucket: Callable[..., StorageSettings], tmp_path: Path
+) -> None:
+    url = SecretStr("postgresql://u:p@127.0.0.1:1/x")
+    short = RetentionSettings(daily=1)
+    databases = (
+        DatabaseSettings(name="la_factoria", url=url, storages=("vault",)),
+        DatabaseSettings(name="short", url=url, storages=("vault",), retention=short),
+    )
+    storages = (bucket(object_lock="governance"),)
+    inst = make_installation(tmp_path, storages=storages, databases=databases, clock=lambda: NOW)
+    store_backup(inst, "past1", "vault", at=NOW - 3 * DAY, database="short")
+    store_backup(inst, "due", "vault", at=NOW - 5 * DAY)
+    store_backup(inst, "past2", "vault", at=NOW - 6 * DAY, database="short")
+    assert [one.name for one in find_unlocked(inst, limit=1)] == ["due"]
+    inst.close()
+
+
+def test_where_a_bucket_keeps_versions_and_locks_nothing_a_deletion_says_what_stays(
+    bucket: Callable[..., StorageSettings], on: Callable[..., Installation], moto: str
+) -> None:
+    inst = on(bucket(lock=False, object_lock="none"))
+    vault = inst.storage("vault")
+    assert isinstance(vault, S3Storage)
+
+    def deleted(name: str) -> Run:
+        backup = copied(inst, DAY, name)
+        run_id = submit_deletion(inst, [backup.id], force_reason="a test", actor="ada", queue=False)
+        run = carry_out(inst, run_id)
+        assert [item["outcome"] for item in run.result["items"]] == ["deleted"], run.result
+        return run
+
+    assert "older_versions_in" not in deleted("b1").result, "the bucket keeps none"
+    plain_client(moto).put_bucket_versioning(Bucket=vault.bucket, VersioningConfiguration={"Status": "Enabled"})
+    gone = deleted("b2")
+    assert gone.result["older_versions_in"] == ["vault"]
+    assert any("older version" in line.message for line in inst.catalog.runs.log(gone.id))

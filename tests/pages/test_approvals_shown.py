@@ -39,6 +39,8 @@ def test_a_deletion_that_waits_is_shown_with_who_asked_and_is_rejected_by_a_clic
     assert not app.exception
     text = everything(app)
     assert "Deletions that wait for a second person" in text
+    assert any(each.label.startswith("What exactly: 1 backup, ") for each in app.expander)
+    assert [list(each.value["Backup"]) for each in app.dataframe if "Takes up" in each.value] == [[backup.name]]
     assert "Asked for by cli:ada" in text.replace("\\", "")
     assert HOSTILE not in text
     (wish,) = inst.catalog.approvals.list()

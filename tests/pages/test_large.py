@@ -7,6 +7,7 @@ from pathlib import Path
 from streamlit.testing.v1 import AppTest
 
 from services import commands
+from services.audit.query import AuditQuery, find_rows
 from services.backups.manifest import to_document, write_manifest
 from services.postgres.fingerprint_model import Fingerprint, TableFingerprint
 from services.postgres.server import LocalServer
@@ -65,4 +66,9 @@ def test_the_drawer_tells_what_a_backup_holds(open_page: OpenPage, tmp_path: Pat
     assert list(frame["Rows"]) == ["1,234,567", "3"]
     text = plain(app)
     assert "2 tables, 1,234,570 rows" in text
+    app.toggle(key=f"manifest-{backup.id}").set_value(True).run().run()
+    read = [row for row in find_rows(inst, AuditQuery()) if row.action == "backup.read"]
+    assert [(row.target, row.detail) for row in read] == [
+        (backup.name, '{"part":"manifest"}'), (backup.name, '{"part":"contents"}'),
+    ], "each once, however often the page is drawn"  # fmt: skip
     assert "Besides: indexes 2" in text

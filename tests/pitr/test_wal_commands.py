@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import subprocess
@@ -9,10 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from services.cli.main import app
 from services.pitr import wal_commands
 from services.stream.encryption import generate_key
 from tests.pitr.conftest import MakeSegment
+from tests.support.catalogs import prepare_home
 from tests.support.s3 import ACCESS_KEY, SECRET_KEY, fault_server, moto_server, plain_client
 
 OTHER = "7000000000000000001"
@@ -186,3 +190,29 @@ def test_a_storage_that_never_answers_ends_the_command_at_its_limit() -> None:
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)
     assert ended.returncode == 7
     assert "Nothing counts as done" in ended.stderr
+
+
+def audit_rows(environ: dict[str, str]) -> list[tuple[str, str, str, str]]:
+    result = CliRunner().invoke(app, ["audit", "list", "--json"], env=environ)
+    assert result.exit_code == 0, result.output
+    return [(row["action"], row["outcome"], row["target_kind"], row["target"]) for row in json.loads(result.stdout)]
+
+
+def test_reading_the_log_is_in_the_audit_log_and_a_recovery_once_an_hour(
+    environ: dict[str, str], make_segment: MakeSegment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare_home(tmp_path / "home")
+    environ["BACKUPS_INSTALLATION_KEY"] = secrets.token_hex(32)
+    path, back = make_segment(3), str(tmp_path / "back")
+    assert wal_commands.main(["wal-push", str(path)], environ) == 0
+    assert [wal_commands.main(["wal-fetch", path.name, back], environ) for _ in range(3)] == [0, 0, 0]
+    begun = ("backup.read", "begun", "database", "la_factoria")
+    assert audit_rows(environ) == [begun]
+    assert CliRunner().invoke(app, ["pitr", "verify"], env=environ).exit_code == 0
+    done = ("backup.read", "done", "database", "la_factoria")
+    assert audit_rows(environ) == [("backup.verify", "done", "database", "la_factoria"), done, begun, begun]
+    for marker in (tmp_path / "home").glob(".wal-fetch-*"):
+        os.utime(marker, (0, 0))
+    (tmp_path / "home" / "catalog.db").write_bytes(b"garbage" * 1000)
+    assert wal_commands.main(["wal-fetch", path.name, back], environ) == 0, "a recovery goes on without"
+    assert "is not in the audit log" in capsys.readouterr().err
