@@ -117,7 +117,7 @@ def test_where_people_sign_in_both_must_have(inst: Installation) -> None:
     with pytest.raises(ApprovalNeeded, match="it is yours now"):
         commands.approve_request(inst, typed.id, actor=ada, queue=False)
     taken = inst.catalog.approvals.get(typed.id)
-    row = find_rows(inst, AuditQuery())[0]
+    row = next(find_rows(inst, AuditQuery()))
     assert (row.actor, row.action, row.outcome) == (ada, "approval.decide", "done")
     assert ASKER in str(row.detail)
     assert (taken.state, taken.asked_by) == ("waiting", ada)
