@@ -88,6 +88,8 @@ def _take_over(installation: Installation, approval: Approval, actor: str) -> No
     reason = f"{approval.reason} (asked for on the command line by {approval.asked_by})".strip()
     with installation.catalog.engine.begin() as connection:
         taken = installation.catalog.approvals.take_over(approval, by=actor, reason=reason, connection=connection)
+        if taken:
+            settle(connection, taken_over_from=approval.asked_by)
     if not taken:
         raise InputError(
             f"Request {approval.id} is somebody else's by now.", hint="See `backups approvals list --all`."

@@ -11,6 +11,7 @@ import pytest
 
 from services import commands
 from services.approvals.exactly import exactly
+from services.audit.query import AuditQuery, find_rows
 from services.catalog.approvals import Approval
 from services.catalog.deletions import Cause
 from services.catalog.model import Backup
@@ -116,6 +117,9 @@ def test_where_people_sign_in_both_must_have(inst: Installation) -> None:
     with pytest.raises(ApprovalNeeded, match="it is yours now"):
         commands.approve_request(inst, typed.id, actor=ada, queue=False)
     taken = inst.catalog.approvals.get(typed.id)
+    row = next(find_rows(inst, AuditQuery()))
+    assert (row.actor, row.action, row.outcome) == (ada, "approval.decide", "done")
+    assert ASKER in str(row.detail)
     assert (taken.state, taken.asked_by) == ("waiting", ada)
     assert taken.reason == f"old (asked for on the command line by {ASKER})"
     refused(typed, ada, "somebody else")
