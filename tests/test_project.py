@@ -215,6 +215,9 @@ def test_the_settings_page_names_every_setting_and_no_other() -> None:
 
 
 def test_the_example_of_the_settings_page_is_accepted(tmp_path: Path) -> None:
+    from services import serve
+    from services.errors import InputError
+    from services.settings.access import AccessSettings
     from services.settings.load import load_settings
 
     (example,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "settings.md").read_text(), re.DOTALL)
@@ -222,3 +225,6 @@ def test_the_example_of_the_settings_page_is_accepted(tmp_path: Path) -> None:
     settings = load_settings({"BACKUPS_CONFIG": str(tmp_path / "backups.toml")})
     assert settings is not None
     assert [database.name for database in settings.databases] == ["la_factoria", "billing"]
+    serve.refuse_hosts(serve.hosts_of(settings), settings.access)
+    with pytest.raises(InputError, match=r"backups\.lafactoria\.com"):
+        serve.refuse_hosts(serve.hosts_of(settings), AccessSettings())

@@ -80,7 +80,9 @@ def _one(inst: Installation, one: Approval) -> None:
 def _what(about: Exactly) -> None:
     """Draw all that it is about, no backup left out: the second person answers for each."""
     if about.options:
-        said = " · ".join(f"{escape(name)}: {escape(str(value))}" for name, value in about.options.items())
+        said = " · ".join(
+            f"{escape(name.replace('_', ' '))}: {escape(str(value))}" for name, value in about.options.items()
+        )
         st.caption(said)
     if not about.backups:
         return

@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
-from services.approvals.rules import LASTS, digest_of, may_take_part, rule_of, summary_of, why_not_second
+from services.access.standing import standing_of
+from services.approvals.rules import LASTS, NEEDS, digest_of, may_take_part, rule_of, summary_of, why_not_second
 from services.audit.pending import settle
 from services.catalog.approvals import Approval
 from services.catalog.model import Run, RunKind
@@ -99,7 +100,8 @@ def check_unchanged(installation: Installation, approval: Approval) -> bool:
 def require_approval(installation: Installation, run: Run) -> Approval | None:
     """Return the approval of a run that needs one, None for one that does not.
 
-    Raise InputError for a run without, or whose backups have changed since it was approved.
+    Raise InputError for a run without, and for one that has not begun and whose backups have changed since it was
+    approved, or of whose two persons one may not do it any more.
     """
     if rule_of(installation.settings, run.kind, run.params, run.actor) is None:
         return None
@@ -109,7 +111,12 @@ def require_approval(installation: Installation, run: Run) -> Approval | None:
     if approval is None or not decider or why_not_second(installation.settings, run.actor, decider):
         raise InputError("This needs a second person's approval, and has none.", hint=hint)
     parts: dict[str, Any] = {"database": run.database, "backup_id": run.backup_id, "params": run.params}
-    if not _has_begun(installation, run) and digest_of(installation, run.kind, **parts) != approval.digest:
+    if _has_begun(installation, run):
+        return approval
+    for who in (approval.asked_by, approval.decided_by):
+        if not standing_of(installation, who).may(NEEDS[run.kind]):
+            raise InputError(f"{who} may not do that any more, and so it was not begun.", hint=hint)
+    if digest_of(installation, run.kind, **parts) != approval.digest:
         raise InputError("What was approved is not what would be done: a backup has changed since.", hint=hint)
     return approval
 

@@ -21,6 +21,10 @@ LASTS = timedelta(hours=24)
 _RESTORES: tuple[RunKind, ...] = ("restore", "point_restore")
 NOT_CONTENT = ("approval", "queued", "attended", "unattended", "slot")
 """Parameters of a run that say how it is carried out, not what."""
+NEEDS: dict[RunKind, str] = {
+    "cleanup": "backup.delete", "restore": "restore.database", "point_restore": "point.restore"
+}  # fmt: skip
+"""What whoever asks and whoever approves must be permitted to do themselves, by the kind of run."""
 CHUNK = 500
 _NAMED = 5
 

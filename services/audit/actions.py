@@ -4,7 +4,7 @@ from __future__ import annotations
 
 OWN_ACTIONS: dict[str, str] = {
     "audit.anchor": "anchor the audit log in a storage",
-    "backup.read": "read a backup's bytes, by a run",
+    "backup.read": "read what is stored of a backup, or of a server's log",
     "download": "download a backup by a link",
     "run.end": "the end of a run",
     "settings.change": "settings that changed between two starts",

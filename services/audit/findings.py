@@ -113,11 +113,6 @@ class Findings:
         """Those that nobody accepted first."""
         return tuple((self._open + self._settled)[: self._most])
 
-    @property
-    def any(self) -> bool:
-        """Whether anything was found, accepted or not."""
-        return bool(self._open or self._settled)
-
 
 class Sealer:
     """Tells whether a row is one that was written with our key, unchanged."""

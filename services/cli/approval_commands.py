@@ -47,7 +47,8 @@ def list_approvals(
         stdout().print(table(["Request", "What", "Asked by", "Until (UTC)", "State"], rows, whole=["Request"]))
         for one in found:
             if one.state_at(now) == "waiting":
-                say(f"\n{one.id}: {one.summary}")
+                say("")
+                say(f"{one.id}: {one.summary}")
                 _tell(about[one.id])
     else:
         say("Nothing waits for a second person.")
@@ -56,7 +57,7 @@ def list_approvals(
 def _tell(about: Exactly) -> None:
     """Print what a wish is about: no name is left out, since the second person answers for each."""
     for name, value in about.options.items():
-        say(f"  {name}: {value}")
+        say(f"  {name.replace('_', ' ')}: {value}")
     for each in about.backups:
         marks = f"{', pinned' if each.pinned else ''}{'' if each.state == 'finished' else f', {each.state}'}"
         said = f"{each.database}, finished {instant(each.finished_at)} UTC, " if each.finished_at else ""

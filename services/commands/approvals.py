@@ -7,16 +7,13 @@ from typing import NoReturn
 from services.access.identity import PAGE_WITHOUT_SIGN_IN
 from services.access.standing import standing_of
 from services.approvals.gate import check_unchanged
-from services.approvals.rules import may_take_part, why_not_second
+from services.approvals.rules import NEEDS, may_take_part, why_not_second
 from services.audit.pending import settle
 from services.catalog.approvals import Approval
 from services.commands.gate import Wish, admit, permitted
 from services.commands.submit import check_note, submit_run
 from services.errors import ApprovalNeeded, InputError
 from services.installation import Installation
-
-NEEDS = {"cleanup": "backup.delete", "restore": "restore.database", "point_restore": "point.restore"}
-"""What whoever approves must be permitted to do themselves, by the kind of run."""
 
 
 @permitted("approval.decide")
@@ -89,20 +86,19 @@ def reject_request(installation: Installation, approval_id: str, *, actor: str, 
 
 def _take_over(installation: Installation, approval: Approval, actor: str) -> NoReturn:
     reason = f"{approval.reason} (asked for on the command line by {approval.asked_by})".strip()
-    needed = ApprovalNeeded(
-        f"{approval.asked_by} asked for it on the command line; it is yours now, and waits for a second person "
-        f"(request {approval.id}): {approval.summary}.",
-        hint="Somebody else who signs in may approve it.",
-    )
     with installation.catalog.engine.begin() as connection:
         taken = installation.catalog.approvals.take_over(approval, by=actor, reason=reason, connection=connection)
         if taken:
-            settle(connection, outcome="refused", error=needed.message)
+            settle(connection, taken_over_from=approval.asked_by)
     if not taken:
         raise InputError(
             f"Request {approval.id} is somebody else's by now.", hint="See `backups approvals list --all`."
         )
-    raise needed
+    raise ApprovalNeeded(
+        f"{approval.asked_by} asked for it on the command line; it is yours now, and waits for a second person "
+        f"(request {approval.id}): {approval.summary}.",
+        hint="Somebody else who signs in may approve it.",
+    )
 
 
 def _waiting(installation: Installation, approval_id: str) -> Approval:

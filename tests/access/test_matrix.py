@@ -87,7 +87,7 @@ def inst(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     return made
 
 
-def test_every_command_of_pages_is_let_through_or_refused_as_the_table_says(inst: Installation) -> None:
+def test_every_command_is_let_through_or_refused_as_the_table_says(inst: Installation) -> None:
     wrong, refusals = [], 0
     before = refused_rows(inst)
     for (name, permission, command, values), role in itertools.product(gated(), ROLES):

@@ -11,6 +11,7 @@ import pytest
 
 from services import commands
 from services.approvals.exactly import exactly
+from services.audit.query import AuditQuery, find_rows
 from services.catalog.approvals import Approval
 from services.catalog.deletions import Cause
 from services.catalog.model import Backup
@@ -116,6 +117,9 @@ def test_where_people_sign_in_both_must_have(inst: Installation) -> None:
     with pytest.raises(ApprovalNeeded, match="it is yours now"):
         commands.approve_request(inst, typed.id, actor=ada, queue=False)
     taken = inst.catalog.approvals.get(typed.id)
+    row = next(find_rows(inst, AuditQuery()))
+    assert (row.actor, row.action, row.outcome) == (ada, "approval.decide", "done")
+    assert ASKER in str(row.detail)
     assert (taken.state, taken.asked_by) == ("waiting", ada)
     assert taken.reason == f"old (asked for on the command line by {ASKER})"
     refused(typed, ada, "somebody else")
@@ -208,7 +212,10 @@ def test_whoever_asked_must_still_be_allowed_to_when_it_is_approved(inst: Instal
         commands.approve_request(inst, wish.id, actor="proxy:mara", queue=False)
     assert inst.catalog.runs.list() == []
     commands.enable_person(inst, "proxy:ada", actor="proxy:mara")
-    assert commands.approve_request(inst, wish.id, actor="proxy:mara", queue=False)
+    run_id = commands.approve_request(inst, wish.id, actor="proxy:mara", queue=False)
+    commands.disable_person(inst, "proxy:ada", actor="proxy:mara")
+    run = carry_out(inst, run_id)
+    assert (run.state, "proxy:ada may not do that any more" in run.error) == ("failed", True)
 
 
 def test_a_cleanup_is_approved_as_it_was_seen_and_the_schedule_s_needs_nobody(inst: Installation) -> None:

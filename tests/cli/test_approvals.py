@@ -30,7 +30,7 @@ def test_a_restore_waits_until_somebody_else_approves_it(shell: Shell, monkeypat
         assert one["bytes"] > 0
         assert one["params"]
     plain = shell.run("approvals", "list").stdout
-    assert "force_reason: a test" in plain
+    assert "force reason: a test" in plain
     assert "In all 1 backup, " in plain
     restore, delete = (one["id"] for one in shell.json("approvals", "list"))
     own = shell.run("approvals", "approve", restore, "--quiet")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from datetime import timedelta
@@ -105,6 +106,16 @@ def test_who_is_answered() -> None:
         (403, asked(TOKEN, "8.8.8.8", "/metrics", ("Authorization", "Bearer planted-tokeN"))),
     ):
         assert got == wanted
+
+
+def test_behind_the_proxy_of_the_docs_no_request_passes_for_this_machine_s() -> None:
+    text = (ROOT / "docs" / "deployment.md").read_text()
+    snippet = text.partition("```nginx")[2].partition("```")[0]
+    headers = dict(re.findall(r"proxy_set_header (\S+) ([^;]+);", snippet))
+    assert headers["X-Forwarded-For"] == "$remote_addr", "what a browser says of itself is not passed on"
+    for wanted, access, path in ((403, NONE, "/"), (403, NONE, "/metrics"), (403, OPEN, "/metrics"), (200, OPEN, "/")):
+        assert asked(access, "127.0.0.1", path, *headers.items()) == wanted
+        assert asked(access, "127.0.0.1", path, ("X-Forwarded-Proto", "https")) == wanted
 
 
 def test_when_a_page_s_socket_began_is_the_wall_s_word_alone() -> None:
