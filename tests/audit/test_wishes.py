@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import socket
 from collections.abc import Callable
 from datetime import timedelta
@@ -14,11 +15,13 @@ import sqlalchemy as sa
 
 from services import commands
 from services.access.roles import Role
+from services.approvals import gate
 from services.audit.model import AuditRow
 from services.audit.origin import present_origin
 from services.audit.record import NotRecorded
 from services.audit.stored import stored_rows, to_row
 from services.audit.verify import verify
+from services.audit.wishes import ACTS_OUTSIDE
 from services.backups.request import BackupRequest
 from services.catalog.read_only_modes import ReadOnlyMode
 from services.catalog.schema import approvals, audit_log, key_drills, people, pins, runs
@@ -171,6 +174,22 @@ def test_what_cannot_be_recorded_is_not_done(inst: Installation) -> None:
         with pytest.raises(NotRecorded, match="could not be recorded"):
             command()
         assert rows_of(inst, *tables) == before, name
+
+
+def test_no_command_writes_into_the_catalogue_without_recording_it_in_the_same_transaction() -> None:
+    """Of what acts outside of the catalogue a row says before that it begins."""
+    checked = 0
+    for path in (*Path(commands.__path__[0]).glob("*.py"), Path(gate.__file__)):
+        functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+        for function in functions:
+            for block in (node for node in ast.walk(function) if isinstance(node, ast.With)):
+                if not any(".begin()" in ast.unparse(item.context_expr) for item in block.items):
+                    continue
+                permission = getattr(getattr(commands, function.name, None), "permission", "")
+                called = {ast.unparse(node.func) for node in ast.walk(block) if isinstance(node, ast.Call)}
+                assert called & {"settle", "record"} or permission in ACTS_OUTSIDE, f"{path.name}: {function.name}"
+                checked += 1
+    assert checked > 8
 
 
 def test_what_changes_with_a_refusal_is_recorded_in_one_row_with_it(inst: Installation) -> None:
