@@ -94,7 +94,7 @@ def _take_over(installation: Installation, approval: Approval, actor: str) -> No
     with installation.catalog.engine.begin() as connection:
         taken = installation.catalog.approvals.take_over(approval, by=actor, reason=reason, connection=connection)
         if taken:
-            settle(connection, outcome="refused", error=needed.message, taken_over_from=approval.asked_by)
+            settle(connection, taken_over_from=approval.asked_by)
     if not taken:
         raise InputError(
             f"Request {approval.id} is somebody else's by now.", hint="See `backups approvals list --all`."
