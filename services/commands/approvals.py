@@ -86,6 +86,11 @@ def reject_request(installation: Installation, approval_id: str, *, actor: str, 
 
 def _take_over(installation: Installation, approval: Approval, actor: str) -> NoReturn:
     reason = f"{approval.reason} (asked for on the command line by {approval.asked_by})".strip()
+    needed = ApprovalNeeded(
+        f"{approval.asked_by} asked for it on the command line; it is yours now, and waits for a second person "
+        f"(request {approval.id}): {approval.summary}.",
+        hint="Somebody else who signs in may approve it.",
+    )
     with installation.catalog.engine.begin() as connection:
         taken = installation.catalog.approvals.take_over(approval, by=actor, reason=reason, connection=connection)
         if taken:
@@ -94,11 +99,7 @@ def _take_over(installation: Installation, approval: Approval, actor: str) -> No
         raise InputError(
             f"Request {approval.id} is somebody else's by now.", hint="See `backups approvals list --all`."
         )
-    raise ApprovalNeeded(
-        f"{approval.asked_by} asked for it on the command line; it is yours now, and waits for a second person "
-        f"(request {approval.id}): {approval.summary}.",
-        hint="Somebody else who signs in may approve it.",
-    )
+    raise needed
 
 
 def _waiting(installation: Installation, approval_id: str) -> Approval:
