@@ -72,5 +72,6 @@ def signed_in(inst: Installation, found: Standing) -> None:
             if st.button("Sign out", icon=":material/logout:", type="tertiary", key="sign-out"):
                 sign_out(inst, actor=found.actor)
                 st.logout()
+                st.stop()  # a run that goes on begins anew, being signed out, and that drops the way to the provider
         elif access.sign_out_url:
             st.link_button("Sign out", access.sign_out_url, icon=":material/logout:", type="tertiary")
