@@ -13,7 +13,7 @@ BACKUPS_NO_SKIPS ?=
 PYTEST_ARGS ?=
 # Processes that the suite runs in: one more than two cores, since much of it waits. A file's tests stay together,
 # since servers are made once a process.
-PYTEST_WORKERS ?= 3
+PYTEST_WORKERS ?= 4
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
