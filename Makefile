@@ -11,9 +11,9 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
 # Set by .ci/run: a test that is skipped fails the run there.
 BACKUPS_NO_SKIPS ?=
 PYTEST_ARGS ?=
-# Processes that the suite runs in: twice two cores, since much of it waits. A file's tests stay together,
+# Processes that the suite runs in: one more than two cores, since much of it waits. A file's tests stay together,
 # since servers are made once a process.
-PYTEST_WORKERS ?= 4
+PYTEST_WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

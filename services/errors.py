@@ -161,6 +161,10 @@ class RestoreFailed(BackupsError):
     """pg_restore did not finish."""
 
 
+class Deadlocked(BackupsError):
+    """Sessions of a parallel pg_restore waited for each other, and the server ended one; the archive is not to blame."""
+
+
 class NotTestable(BackupsError):
     """A restore test cannot be held on this server: neither a pass nor a failure."""
 

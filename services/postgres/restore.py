@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from services.errors import BackupsError, ConnectionFailed, NotADump, NotTestable, RestoreFailed, TimedOut
+from services.errors import BackupsError, ConnectionFailed, Deadlocked, NotADump, NotTestable, RestoreFailed, TimedOut
 from services.jobs.context import RunContext
 from services.jobs.processes import Child, run_child
 from services.postgres.clients import ClientPrograms
@@ -287,6 +287,11 @@ def _trouble(status: int, text: str, said: str = "") -> BackupsError | None:
         return BackupsError(
             f"pg_restore was ended by signal {-status}{said}",
             hint="Somebody killed it, or the machine ran out of memory; see its log, then try again.",
+        )
+    if status and "deadlock detected" in text:
+        return Deadlocked(
+            f"pg_restore ended with status {status}{said or f': {text.strip()}'}",
+            hint="Two of its own sessions waited for each other; try again.",
         )
     for sign, hint in _TROUBLE if status else ():
         if re.search(sign, text):

@@ -10,13 +10,13 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from services.backups.manifest import Manifest
 from services.catalog.model import Backup, Copy
-from services.errors import InputError, NotTestable, StorageFull
+from services.errors import Deadlocked, InputError, NotTestable, StorageFull
 from services.installation import Installation
 from services.jobs.context import RunContext
 from services.postgres.clients import ClientPrograms, choose_client, find_clients
@@ -113,15 +113,28 @@ def restored_database(
         if part is not None:
             use_list = write_part_list(part, use_list, folder / "list-part")
         registered = place.registered_server
-        with own_database(place.server, place.name, locale, run, registered_server=registered) as (made, notes):
+
+        def new_database() -> AbstractContextManager[tuple[Address, list[str]]]:
+            return own_database(place.server, place.name, locale, run, registered_server=registered)
+
+        with ExitStack() as stack:
+            made, notes = stack.enter_context(new_database())
             if way == "spooled":
                 jobs = min(MOST_JOBS, os.cpu_count() or 1)
                 run.phase("restoring", total_bytes=backup.database_bytes)
                 first, after = split_for_jobs(archive, use_list, folder) if jobs > 1 else (use_list, None)
-                with report_work(made, run, grows=True):
-                    restore_archive(client, made, archive, jobs=jobs, run=run, use_list=first)
-                    if after is not None:
-                        restore_archive(client, made, archive, jobs=1, run=run, use_list=after)
+                try:
+                    with report_work(made, run, grows=True):
+                        restore_archive(client, made, archive, jobs=jobs, run=run, use_list=first)
+                        if after is not None:
+                            restore_archive(client, made, archive, jobs=1, run=run, use_list=after)
+                except Deadlocked as error:  # pg_restore's own sessions: with one there is nobody to wait for
+                    run.log(f"{error.message} Beginning anew, with one job.", "warning")
+                    stack.close()
+                    made, notes = stack.enter_context(new_database())
+                    jobs = 1
+                    with report_work(made, run, grows=True):
+                        restore_archive(client, made, archive, jobs=1, run=run, use_list=use_list)
             else:
                 jobs = 1
                 with restore_stream(client, made, run=run, use_list=use_list) as sink:

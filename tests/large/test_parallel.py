@@ -21,12 +21,14 @@ from services.backups.manifest import read_manifest, to_document, write_manifest
 from services.backups.naming import manifest_key
 from services.backups.request import BackupRequest
 from services.catalog.model import Backup
-from services.errors import CorruptBackup
+from services.errors import CorruptBackup, Deadlocked
 from services.jobs.execute import execute_run
 from services.jobs.identity import process_identity
 from services.postgres.connection import Address, connect
 from services.postgres.fingerprint import APPLICATION
 from services.postgres.fingerprint_model import Fingerprint
+from services.postgres.restore import restore_archive
+from services.restores import perform
 from services.restores.directory import FolderSink
 from services.settings.model import StorageSettings
 from services.stream.tar_read import Listing, TarUnpacker
@@ -43,6 +45,25 @@ CREATE TABLE words (i int, word text);
 INSERT INTO words VALUES (1, 'one'), (2, 'two'), (3, E'a line\\nand \\\\.');
 CREATE TABLE empty (i int);
 """
+
+
+def test_sessions_of_pg_restore_that_deadlock_condemn_no_backup(
+    new_lab: NewLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = new_lab()
+    backup = back_up(lab)
+    asked: list[int] = []
+
+    def restore(*args: Any, jobs: int, **options: Any) -> None:
+        asked.append(jobs)
+        restore_archive(*args, jobs=jobs, **options)
+        if len(asked) == 1:  # all is there, and yet it begins anew
+            raise Deadlocked("pg_restore ended with status 1: ERROR:  deadlock detected")
+
+    monkeypatch.setattr(perform, "restore_archive", restore)
+    verification = lab.verify(backup, "restore")
+    assert (verification.outcome, asked[-1], verification.detail["jobs"]) == ("passed", 1, 1), verification.reason
+    assert leftovers(lab) == []
 
 
 @pytest.mark.parametrize("encrypt", [True, False], ids=["encrypted", "plain"])
