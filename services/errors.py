@@ -162,7 +162,7 @@ class RestoreFailed(BackupsError):
 
 
 class Deadlocked(BackupsError):
-    """Sessions of a parallel pg_restore waited for each other, and the server ended one; the archive is not to blame."""
+    """Sessions of a parallel pg_restore waited for each other, and the server ended one: not the archive's fault."""
 
 
 class NotTestable(BackupsError):
