@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from services.backups.compress_object import write_new_object
 from services.backups.compress_plan import new_recipients, refusal, stored_copies
 from services.backups.holding import hold_backup
 from services.backups.naming import object_key
+from services.backups.one_by_one import Report, one_by_one
 from services.backups.replace_object import begun_manifest, remove_replaced, replace_object
-from services.catalog.runs import ClaimLost
-from services.errors import BackupsError
 from services.installation import Installation
-from services.jobs.active_run import Interrupted
 from services.jobs.context import RunContext
 
 
@@ -31,41 +28,27 @@ class Compressed:
 
 
 @dataclass
-class CompressReport:
-    """What was compressed anew, what was left as it is, and what could not be compressed; ``what: reason``."""
+class CompressReport(Report):
+    """What was compressed anew, beside what was not."""
 
     compressed: list[str] = field(default_factory=list)
     bytes_before: int = 0
     bytes_after: int = 0
-    skipped: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        return dict(vars(self))
 
 
 def compress_backups(installation: Installation, backup_ids: Sequence[str], run: RunContext) -> CompressReport:
     """Compress backups anew, one after the other; what fails stops no other. Raise Cancelled, ClaimLost."""
     report = CompressReport()
-    for backup_id in backup_ids:
-        run.check_cancelled()
-        name = installation.catalog.backups.get(backup_id).name
-        try:
-            done = compress_backup(installation, backup_id, run)
-        except (ClaimLost, Interrupted):
-            raise
-        except BackupsError as error:
-            run.check_cancelled()
-            report.failed.append(f"{name}: {error}")
-            run.log(f"{name} could not be compressed: {error}", "error")
-            continue
-        if done.reason:
-            report.skipped.append(f"{name}: {done.reason}")
-            run.log(f"{name} is left as it is: {done.reason}.")
-        else:
+
+    def compress(backup_id: str, name: str) -> str:
+        done = compress_backup(installation, backup_id, run)
+        if not done.reason:
             report.compressed.append(name)
             report.bytes_before += done.before
             report.bytes_after += done.after
+        return done.reason
+
+    one_by_one(installation, backup_ids, run, report, compress, could_not="be compressed")
     return report
 
 

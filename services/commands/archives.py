@@ -10,7 +10,7 @@ from services.backups.copy_sources import refuse_to_copy
 from services.backups.thaw_backup import refuse_thaw
 from services.catalog.model import Backup, Copy
 from services.commands.gate import permitted
-from services.commands.submit import submit_run
+from services.commands.submit import by_database, submit_run
 from services.errors import InputError
 from services.installation import Installation
 
@@ -27,7 +27,6 @@ def submit_archives(
     queue: bool = True,
 ) -> list[str]:
     """Ask for the moves of a plan, all of one ``older_than``: one run for each database. Return the runs' ids."""
-    databases = sorted({move.backup.database for move in moves})
     return [
         submit_run(
             installation,
@@ -35,18 +34,14 @@ def submit_archives(
             database=database,
             params={
                 "older_than_seconds": older_than.total_seconds(),
-                "moves": [
-                    [move.backup.id, move.copy.storage, move.storage_class]
-                    for move in moves
-                    if move.backup.database == database
-                ],
+                "moves": [[move.backup.id, move.copy.storage, move.storage_class] for move in mine],
             },
             actor=actor,
             reason=reason,
-            idempotency_key=f"{idempotency_key}:{database}" if idempotency_key else None,
+            idempotency_key=key,
             queue=queue,
         )
-        for database in databases
+        for database, mine, key in by_database(moves, idempotency_key)
     ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from services.backups.compress_plan import Compression
 from services.commands.gate import permitted
-from services.commands.submit import submit_run
+from services.commands.submit import by_database, submit_run
 from services.installation import Installation
 
 
@@ -21,17 +21,16 @@ def submit_compressions(
     queue: bool = True,
 ) -> list[str]:
     """Ask for the backups of a plan to be compressed anew: one run for each database. Return the runs' ids."""
-    databases = sorted({wish.backup.database for wish in wishes})
     return [
         submit_run(
             installation,
             "compress",
             database=database,
-            params={"backups": [wish.backup.id for wish in wishes if wish.backup.database == database]},
+            params={"backups": [wish.backup.id for wish in mine]},
             actor=actor,
             reason=reason,
-            idempotency_key=f"{idempotency_key}:{database}" if idempotency_key else None,
+            idempotency_key=key,
             queue=queue,
         )
-        for database in databases
+        for database, mine, key in by_database(wishes, idempotency_key)
     ]

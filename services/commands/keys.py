@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from services.catalog.key_drills import KeyDrill
 from services.catalog.model import Backup
 from services.commands.gate import permitted
-from services.commands.submit import submit_run
+from services.commands.submit import by_database, submit_run
 from services.installation import Installation
 from services.keys import drill
 from services.keys.rotate_plan import Rotation
@@ -29,13 +29,13 @@ def submit_rotation(
             installation,
             "rotate",
             database=database,
-            params={"backups": [each.backup.id for each in rotations if each.backup.database == database]},
+            params={"backups": [each.backup.id for each in mine]},
             actor=actor,
             reason=reason,
-            idempotency_key=f"{idempotency_key}:{database}" if idempotency_key else None,
+            idempotency_key=key,
             queue=queue,
         )
-        for database in sorted({each.backup.database for each in rotations})
+        for database, mine, key in by_database(rotations, idempotency_key)
     ]
 
 

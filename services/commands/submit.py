@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -10,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from services.approvals.gate import ask
 from services.audit.pending import settle
 from services.catalog.approvals import Approval
-from services.catalog.model import Run, RunKind
+from services.catalog.model import Backup, Run, RunKind
 from services.catalog.runs import stored_key
 from services.commands.attended import mark
 from services.errors import InputError
@@ -87,6 +89,22 @@ def _take(
     decide, now = installation.catalog.approvals.decide, installation.clock()
     if not decide(approval.id, "approved", by=by[0], at=now, note=by[1], run_id=run_id, connection=transaction):
         raise InputError(f"Request {approval.id} waits no more.", hint="See `backups approvals list --all`.")
+
+
+class _OfBackup(Protocol):
+    @property
+    def backup(self) -> Backup: ...
+
+
+W = TypeVar("W", bound=_OfBackup)
+
+
+def by_database(wishes: Iterable[W], idempotency_key: str | None) -> list[tuple[str, list[W], str | None]]:
+    """Return each database by name, its wishes, and the key of the one run that they make."""
+    of: defaultdict[str, list[W]] = defaultdict(list)
+    for wish in wishes:
+        of[wish.backup.database].append(wish)
+    return [(name, of[name], f"{idempotency_key}:{name}" if idempotency_key else None) for name in sorted(of)]
 
 
 def earlier_run(installation: Installation, idempotency_key: str | None) -> Run | None:

@@ -13,20 +13,18 @@ import json
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from services.backups.compress_object import copy_of, new_object
 from services.backups.compress_plan import stored_copies
 from services.backups.holding import hold_backup
 from services.backups.naming import check_prefix, rotated_key
+from services.backups.one_by_one import Report, one_by_one
 from services.backups.replace_object import begun_manifest, remove_replaced, replace_object
 from services.backups.room import refuse_without_room
 from services.backups.signing import check_document, sign_document
 from services.catalog.model import Backup, Copy
-from services.catalog.runs import ClaimLost
 from services.errors import BackupsError, CorruptBackup
 from services.installation import Installation
-from services.jobs.active_run import Interrupted
 from services.jobs.context import RunContext
 from services.keys.rotate_plan import is_rotated, refusal
 from services.restores.fetch import identities_for
@@ -34,39 +32,25 @@ from services.stream.recompress import recompress_stream
 
 
 @dataclass
-class RotateReport:
-    """What was encrypted anew, what was left as it is, and what could not be done; ``what: reason``."""
+class RotateReport(Report):
+    """What was encrypted anew, beside what was not."""
 
     rotated: list[str] = field(default_factory=list)
     rotated_bytes: int = 0
-    skipped: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        return dict(vars(self))
 
 
 def rotate_backups(installation: Installation, backup_ids: Sequence[str], run: RunContext) -> RotateReport:
     """Encrypt backups anew, one after the other; what fails stops no other. Raise Cancelled, ClaimLost."""
     report = RotateReport()
-    for backup_id in backup_ids:
-        run.check_cancelled()
-        name = installation.catalog.backups.get(backup_id).name
-        try:
-            reason, size = rotate_backup(installation, backup_id, run)
-        except (ClaimLost, Interrupted):
-            raise
-        except BackupsError as error:
-            run.check_cancelled()
-            report.failed.append(f"{name}: {error}")
-            run.log(f"{name} could not be encrypted anew: {error}", "error")
-            continue
-        if reason:
-            report.skipped.append(f"{name}: {reason}")
-            run.log(f"{name} is left as it is: {reason}.")
-        else:
+
+    def rotate(backup_id: str, name: str) -> str:
+        reason, size = rotate_backup(installation, backup_id, run)
+        if not reason:
             report.rotated.append(name)
             report.rotated_bytes += size
+        return reason
+
+    one_by_one(installation, backup_ids, run, report, rotate, could_not="be encrypted anew")
     return report
 
 
